@@ -1,0 +1,49 @@
+package jobs
+
+import (
+	"context"
+)
+
+// A Book is what a door (HTTP, later others) may ask. *Intake is one.
+//
+// Methods may be called concurrently. They return errors wrapping ErrNotFound,
+// ErrConflict, ErrTooLate, ErrGone, ErrInvalid or store.ErrSelector; any other
+// error means that the ledger did not answer, and the call may be repeated.
+type Book interface {
+	// Stage opens a place for the explicit IDs of a request being read.
+	Stage(ctx context.Context) (Staging, error)
+
+	// Submit files a request. It is durable once it returns: the request and
+	// its first outbox rows are committed, and the log has its entry. With an
+	// idempotency key used before, it returns that request and replayed = true,
+	// or ErrConflict if the body was another one. A Staging is used up.
+	Submit(ctx context.Context, s Submission) (r Request, replayed bool, err error)
+
+	// Request returns one request with its jobs.
+	Request(ctx context.Context, id string) (Request, error)
+
+	// List returns up to limit requests, newest first, that have one of the
+	// statuses (all, if none are given), and a cursor for the next page or "".
+	List(ctx context.Context, statuses []Status, limit int, cursor string) ([]Request, string, error)
+
+	// Cancel stops a request. Before the first destructive batch it ends at
+	// once; afterwards it stops between batches. ErrTooLate if it has ended.
+	Cancel(ctx context.Context, id string) (Request, error)
+
+	// Certificate returns the certificate file of a completed or cancelled
+	// request; ErrTooLate wrapped while there is none yet.
+	Certificate(ctx context.Context, id string) ([]byte, error)
+
+	// AcceptedReceipt returns the proof, in the same format, that the request
+	// was accepted.
+	AcceptedReceipt(ctx context.Context, id string) ([]byte, error)
+
+	// SubjectKey returns the 32-byte key that opens the subject commitment in
+	// the log; ErrGone once it has been destroyed on schedule.
+	SubjectKey(ctx context.Context, id string) ([]byte, error)
+}
+
+// A Planner answers what a submission would erase, and changes nothing.
+type Planner interface {
+	Plan(ctx context.Context, s Submission) (Plan, error)
+}

@@ -1,0 +1,29 @@
+// Package jobs is the book of erasure requests: asked by whom, how far, due
+// when, forbidden by what.
+//
+// A [Request] asks to forget a Selector in some Stores. It has one [Job] a
+// Store, and each Job has Batches of at most store.MaxBatch IDs, frozen when
+// it was planned. The book is kept by a ledger (jobs/ledger), which is the
+// truth: whatever has to be done is a row of its outbox, committed together
+// with the reason for it.
+//
+// # How work is woken
+//
+// A [Ring] names one outbox row and its epoch, and nothing else. The [Relay]
+// carries ready rows to the queue, a window per store at a time; the
+// [Reconciler] rings again whatever should have been answered by now, under a
+// new epoch. So a ring that is lost, doubled or late does no harm: the worker
+// claims the row in the ledger, and only one claim per epoch succeeds.
+//
+// # Decisions
+//
+// 2026-11-22. One outbox table with the leases in it, instead of an outbox
+// beside a lease table: a row is ready, queued or running, and its epoch is
+// the fence. The road not taken needed two rows to agree.
+//
+// 2026-11-22. The selector and the frozen IDs stand in the ledger only sealed
+// under a key of the request's own, kept outside the database. Wiping a
+// request destroys that key, so it does not matter what SQLite leaves in free
+// pages, the WAL or a backup. The road not taken, secure_delete alone, leaves
+// copies behind when pages split (facts: 96 of 2,000 IDs).
+package jobs

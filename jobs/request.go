@@ -1,0 +1,165 @@
+package jobs
+
+import (
+	"errors"
+	"time"
+
+	"lethe/store"
+)
+
+// The questions that callers ask of an error of the book.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("conflict")        // an idempotency key used again for another body
+	ErrTooLate  = errors.New("too late")        // the request has ended, or its certificate is not made yet
+	ErrInvalid  = errors.New("invalid request") // wrapped by store.FieldError's neighbours; see Invalid
+	ErrGone     = errors.New("key destroyed")   // a subject key that was destroyed on schedule
+	ErrStale    = errors.New("stale epoch")     // another worker owns this task now
+	ErrStopped  = errors.New("request stopped") // cancelled: erase nothing more
+)
+
+// A Status says how far a Request is. There is no status "failed": what is not
+// completed, cancelled or rejected is still being worked on.
+type Status string
+
+// The statuses, in the order in which a request meets them.
+const (
+	Received         Status = "received"
+	Planning         Status = "planning"
+	AwaitingApproval Status = "awaiting_approval"
+	Waiting          Status = "waiting" // in its grace period
+	Erasing          Status = "erasing"
+	Verifying        Status = "verifying" // also while a store's files wait to be purged
+	Held             Status = "held"
+	Completed        Status = "completed"
+	Cancelled        Status = "cancelled"
+	Rejected         Status = "rejected"
+)
+
+// Statuses lists every Status.
+var statuses = []Status{Received, Planning, AwaitingApproval, Waiting, Erasing, Verifying, Held, Completed, Cancelled, Rejected}
+
+// ParseStatus returns the Status that s names, and whether there is one.
+func ParseStatus(s string) (Status, bool) {
+	for _, st := range statuses {
+		if string(st) == s {
+			return st, true
+		}
+	}
+	return "", false
+}
+
+// Ended reports whether nothing more will happen to a request.
+func (s Status) Ended() bool { return s == Completed || s == Cancelled || s == Rejected }
+
+// A Stage is the step a Job is in.
+type Stage string
+
+// The stages of a Job, in order.
+const (
+	StagePlanning  Stage = "planning"
+	StageErasing   Stage = "erasing"
+	StageVerifying Stage = "verifying"
+	StagePurging   Stage = "purging" // verified; waits until the store's files are purged
+	StageDone      Stage = "done"
+)
+
+// Origins of a request. They label metrics, so they are a closed set.
+const (
+	OriginAPI = "api"
+	OriginCLI = "cli"
+)
+
+// A Request is what someone asked. It holds no identity: the Selector is
+// sealed in the ledger and leaves it when the request ends.
+type Request struct {
+	ID          string // UUID version 7
+	Status      Status
+	Origin      string
+	Ticket      string // the asker's own reference, as given
+	Regime      string // whose clock runs: "gdpr", "ccpa"
+	Ground      string // a code such as "art17-1-b", or ""
+	ReceivedAt  time.Time
+	DueAt       time.Time
+	CreatedAt   time.Time
+	NotBefore   time.Time  // end of the grace period; nothing is touched before
+	CompletedAt *time.Time // when it ended, however it ended
+	PlanHash    string     // "" until planned
+	Certificate bool       // whether a certificate can be had
+	Jobs        []Job      // one for each Store, in the order asked
+}
+
+// A Job is one Request in one Store. The counts are of IDs and always satisfy
+// Found >= Erased + Held + Refused. Absent counts IDs asked for, or planned,
+// that were not there when their turn came.
+type Job struct {
+	ID             string
+	Request        string
+	Store, Kind    string
+	Stage          Stage
+	Evidence       store.Evidence
+	Requested      int // explicit IDs asked for; Found for any other Selector
+	Found          int // IDs planned, over all rounds
+	Erased         int
+	Absent         int
+	Held           int
+	Refused        int
+	Remaining      int
+	Unattributable int
+	BatchesTotal   int
+	BatchesDone    int
+	Round          int          // 1 for the plan, more when new matches were found later
+	Places         []PlaceCount // what planning found, per place
+	Note           string       // why it waits, as a code: "purge-window", "store-busy", "store-error", …
+
+	PlannedAt, FirstErasedAt, ErasedAt, VerifiedAt, PurgedAt *time.Time
+}
+
+// A PlaceCount is the number of rows found in one place of a store.
+type PlaceCount struct {
+	Place string `json:"place"`
+	Found int    `json:"found"`
+	With  string `json:"with,omitempty"` // the place whose rows these hang on
+}
+
+// A Plan is a dry run's answer: what a request would erase now.
+type Plan struct {
+	Hash   string
+	Stores []StorePlan
+}
+
+// A StorePlan is one Store's part of a Plan.
+type StorePlan struct {
+	Store, Kind    string
+	Found          int // IDs
+	Held           int
+	Unattributable int
+	Places         []PlaceCount
+}
+
+// A Batch is at most store.MaxBatch IDs of one Job, frozen at planning.
+type Batch struct {
+	ID       string
+	Job      string
+	Seq      int // 1, 2, … within the job, over all rounds
+	Round    int
+	Attempts int // claims so far, this one included
+	IDs      []store.ID
+}
+
+// A Ring wakes a worker for one row of the outbox. It is all that the queue
+// ever sees, so it is opaque: a random ID and a counter.
+type Ring struct {
+	ID    string
+	Epoch int64
+}
+
+// A TaskKind is what an outbox row asks for.
+type TaskKind string
+
+// The kinds of task.
+const (
+	PlanTask   TaskKind = "plan"   // list and freeze the batches of a job
+	BatchTask  TaskKind = "batch"  // erase one batch
+	SettleTask TaskKind = "settle" // verify, purge and certify a job
+)

@@ -1,0 +1,119 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of a Selector.
+const (
+	MaxValueBytes   = 512 // of one identifier, metadata key or metadata string
+	MaxMetadataKeys = 32
+)
+
+// ErrSelector is wrapped by every [FieldError].
+var ErrSelector = errors.New("invalid selector")
+
+// A FieldError says which part of a Selector cannot be accepted. It never
+// repeats the value.
+type FieldError struct {
+	Field   string // such as "selector.user_id"
+	Problem string // such as "must not be blank"
+}
+
+func (e *FieldError) Error() string { return e.Field + " " + e.Problem }
+
+// Unwrap makes errors.Is(err, ErrSelector) true.
+func (e *FieldError) Unwrap() error { return ErrSelector }
+
+// A Selector is a predicate that a store can evaluate exactly: explicit IDs,
+// or one or more of the other fields, all of which must be equal. There are no
+// wildcards, no case folding and no Unicode normalization, and the zero
+// Selector is invalid: everything cannot be said by omission.
+type Selector struct {
+	IDs []string // memory IDs as the asker knows them, at most MaxBatch for a Store
+
+	UserID, AgentID, AppID, RunID string
+	Metadata                      map[string]Value
+}
+
+// LogValue keeps a Selector out of logs.
+func (s Selector) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// Format keeps a Selector out of formatted text, %v and %+v included.
+func (s Selector) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
+
+// ByID reports whether s selects by explicit IDs.
+func (s Selector) ByID() bool { return len(s.IDs) > 0 }
+
+// Field is one identity key of a Selector with its value.
+type Field struct{ Name, Value string }
+
+// Identity returns the non-empty ones of user_id, agent_id, app_id and run_id,
+// in the order of their names.
+func (s Selector) Identity() []Field {
+	all := []Field{{"agent_id", s.AgentID}, {"app_id", s.AppID}, {"run_id", s.RunID}, {"user_id", s.UserID}}
+	return slices.DeleteFunc(all, func(f Field) bool { return f.Value == "" })
+}
+
+// MetadataKeys returns the keys of Metadata, sorted.
+func (s Selector) MetadataKeys() []string { return slices.Sorted(maps.Keys(s.Metadata)) }
+
+// Validate returns a *FieldError for a Selector that must not reach a store.
+// It does not limit the number of IDs.
+func (s Selector) Validate() error {
+	identity := s.Identity()
+	switch {
+	case s.ByID() && (len(identity) > 0 || len(s.Metadata) > 0):
+		return &FieldError{"selector", "must have either ids or other keys, not both"}
+	case !s.ByID() && len(identity) == 0 && len(s.Metadata) == 0:
+		return &FieldError{"selector", "must not be empty: give ids, or one of user_id, agent_id, app_id, run_id, metadata"}
+	case len(s.Metadata) > MaxMetadataKeys:
+		return &FieldError{"selector.metadata", fmt.Sprintf("must have at most %d keys", MaxMetadataKeys)}
+	}
+	for _, id := range s.IDs {
+		if err := CheckValue("selector.ids", id); err != nil {
+			return err
+		}
+	}
+	for _, f := range identity {
+		if err := CheckValue("selector."+f.Name, f.Value); err != nil {
+			return err
+		}
+	}
+	for k, v := range s.Metadata {
+		if err := CheckValue("selector.metadata key", k); err != nil {
+			return err
+		}
+		if err := v.validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckValue returns a *FieldError naming field if v cannot identify anyone:
+// empty, blank, a wildcard, too long, not UTF-8, or with control characters.
+func CheckValue(field, v string) error {
+	switch {
+	case !utf8.ValidString(v):
+		return &FieldError{field, "must be valid UTF-8"}
+	case strings.IndexFunc(v, unicode.IsControl) >= 0:
+		return &FieldError{field, "must not have control characters"}
+	case strings.TrimFunc(v, invisible) == "":
+		return &FieldError{field, "must not be empty or blank"}
+	case strings.Trim(v, "*%? ") == "":
+		return &FieldError{field, "must not be a wildcard: only exact values are matched"}
+	case len(v) > MaxValueBytes:
+		return &FieldError{field, fmt.Sprintf("must be at most %d bytes", MaxValueBytes)}
+	}
+	return nil
+}
+
+func invisible(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }

@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"strings"
+)
+
+// MaxBatch is the largest number of IDs that Erase and Remaining take at once,
+// and the largest number of explicit IDs in a Selector given to a Store.
+const MaxBatch = 1000
+
+var (
+	// ErrRefused is wrapped by an error that no retry will mend. Every other
+	// error of a Store is temporary.
+	ErrRefused = errors.New("store refused")
+
+	// ErrBusy is wrapped by Purge when another process holds the store's files.
+	// The store is unharmed; ask again later.
+	ErrBusy = errors.New("store busy")
+
+	// ErrSchema is wrapped when a store does not look as its data map says. The
+	// text names what was expected and what was found.
+	ErrSchema = errors.New("unknown schema")
+)
+
+// A Store keeps memories that are not ours.
+//
+// All methods may be called concurrently and by several processes, stop when
+// ctx is done, and never put an identity or a memory's text into an error.
+type Store interface {
+	// Find yields the ID of every row that sel selects, in every place, each
+	// once, without limit. It holds no lock while the caller works, so IDs may
+	// be gone when their turn comes. For explicit IDs (at most MaxBatch) it
+	// yields those of which anything is left, in any place. An invalid
+	// Selector is an error wrapping ErrSelector, never an empty answer.
+	Find(ctx context.Context, sel Selector) iter.Seq2[ID, error]
+
+	// Count says how many rows sel selects in each place, including the rows
+	// that hang on others. It changes nothing.
+	Count(ctx context.Context, sel Selector) (Census, error)
+
+	// Erase removes ids, at most MaxBatch of them, and all that hangs on them,
+	// in one transaction for each database the store has. It is durable once it
+	// returns nil. It is idempotent: an ID that is not there is Absent, which
+	// is no error. On an error anything may or may not have been erased, and
+	// the same call may be repeated.
+	Erase(ctx context.Context, ids []ID) (Receipt, error)
+
+	// Remaining returns those of ids, at most MaxBatch, of which anything can
+	// still be read in any place. It reads the store anew, by a path that Erase
+	// does not use.
+	Remaining(ctx context.Context, ids []ID) ([]ID, error)
+
+	// Close releases what Open acquired. The store's data is unchanged.
+	Close() error
+}
+
+// A Purger is a Store that can also remove what erased rows leave behind in
+// its files. Purge returns nil only if nothing erased before it was called is
+// left in the files, and an error wrapping ErrBusy if another process keeps it
+// from knowing. It never waits long for another process, and never makes one
+// wait longer than rewriting the store's files takes.
+type Purger interface {
+	Purge(ctx context.Context) error
+}
+
+// A Checker is a Store that can compare its data map with the live schema.
+// Check changes nothing.
+type Checker interface {
+	Check(ctx context.Context) ([]Finding, error)
+}
+
+// A Finding is what Check has to say about one table or column. Problem is
+// empty for one that is mapped or waived.
+type Finding struct {
+	Place   string `json:"place"`             // the place it is mapped to, or ""
+	Table   string `json:"table"`             // as the database names it
+	Column  string `json:"column,omitempty"`  // empty for the table as a whole
+	Waived  string `json:"waived,omitempty"`  // why it needs no mapping
+	Problem string `json:"problem,omitempty"` // what is wrong
+}
+
+// An ID names one thing to erase inside a Store: a row of a place, with all
+// that hangs on it.
+type ID struct {
+	Place string // the place's name in the store's data map
+	Key   string // the row's own identifier there
+}
+
+// String returns the ID as "place/key", which ParseID reverses. It is personal
+// data: do not log it.
+func (id ID) String() string { return id.Place + "/" + id.Key }
+
+// LogValue keeps an ID out of logs.
+func (id ID) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// ParseID reverses [ID.String].
+func ParseID(s string) (ID, error) {
+	place, key, ok := strings.Cut(s, "/")
+	if !ok || place == "" || key == "" {
+		return ID{}, errors.New("parse id: want place/key")
+	}
+	return ID{Place: place, Key: key}, nil
+}
+
+// An Outcome is what became of one ID.
+type Outcome byte
+
+// The outcomes. Their values stand in receipts: do not renumber.
+const (
+	Erased  Outcome = 'e' // something was there and is gone
+	Absent  Outcome = 'a' // nothing was there
+	Held    Outcome = 'h' // a legal hold forbids it; untouched
+	Refused Outcome = 'r' // the store will not erase it; untouched
+)
+
+// A Receipt is a store's answer to one Erase: one Outcome for each ID, in the
+// order in which the IDs were given.
+type Receipt []Outcome
+
+// Count returns how many IDs had the outcome o.
+func (r Receipt) Count(o Outcome) int {
+	n := 0
+	for _, x := range r {
+		if x == o {
+			n++
+		}
+	}
+	return n
+}
+
+// Evidence is how much a store has shown about an erasure.
+type Evidence string
+
+// The evidence levels, weakest first.
+const (
+	EvidenceNone     Evidence = "none"
+	EvidenceErased   Evidence = "erased"   // the store says so
+	EvidenceVerified Evidence = "verified" // read again by another path, nothing left
+	EvidencePurged   Evidence = "purged"   // no bytes left in the store's files
+)
+
+// A Census is what Count found.
+type Census struct {
+	Places []PlaceCount
+
+	// Unattributable counts rows of the whole store that hold personal data but
+	// that nothing ties to anyone, such as the history of a memory that is
+	// gone. They are left alone.
+	Unattributable int
+}
+
+// IDs returns the number of IDs that Find would yield: the rows of the places
+// that stand on their own.
+func (c Census) IDs() int {
+	n := 0
+	for _, p := range c.Places {
+		if p.With == "" {
+			n += p.Found
+		}
+	}
+	return n
+}
+
+// A PlaceCount is the number of selected rows in one place.
+type PlaceCount struct {
+	Place string
+	Found int
+	With  string // for rows that hang on others: the place of those; else ""
+}
