@@ -36,12 +36,14 @@ const (
 	Rejected         Status = "rejected"
 )
 
-// Statuses lists every Status.
-var statuses = []Status{Received, Planning, AwaitingApproval, Waiting, Erasing, Verifying, Held, Completed, Cancelled, Rejected}
+// Statuses returns every Status.
+func Statuses() []Status {
+	return []Status{Received, Planning, AwaitingApproval, Waiting, Erasing, Verifying, Held, Completed, Cancelled, Rejected}
+}
 
 // ParseStatus returns the Status that s names, and whether there is one.
 func ParseStatus(s string) (Status, bool) {
-	for _, st := range statuses {
+	for _, st := range Statuses() {
 		if string(st) == s {
 			return st, true
 		}
@@ -163,3 +165,32 @@ const (
 	BatchTask  TaskKind = "batch"  // erase one batch
 	SettleTask TaskKind = "settle" // verify, purge and certify a job
 )
+
+// A Task is a claimed row of the outbox: leave to do one thing, until the lease
+// ends or the epoch changes.
+type Task struct {
+	Ring
+	Kind     TaskKind
+	Request  string
+	Job      string
+	Batch    string // for a BatchTask
+	Store    string
+	Attempts int // claims of this row so far, this one included
+}
+
+// A Planned is what planning one round of a job came to.
+type Planned struct {
+	Round          int
+	Places         []PlaceCount // of the first round
+	Unattributable int
+	Missing        int    // IDs asked for of which nothing was found
+	Digest         string // of the frozen batches; see PlanDigest
+}
+
+// A Receipt is what is kept of a finished batch: counts of IDs, and a keyed
+// digest for each ID, which names nobody.
+type Receipt struct {
+	Erased, Absent, Held, Refused int
+	Leaves                        [][32]byte // in the order of the IDs
+	Root                          [32]byte   // RFC 6962 root over them
+}

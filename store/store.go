@@ -77,7 +77,7 @@ type Checker interface {
 // empty for one that is mapped or waived.
 type Finding struct {
 	Place   string `json:"place"`             // the place it is mapped to, or ""
-	Table   string `json:"table"`             // as the database names it
+	Table   string `json:"table"`             // as the database names it, after its file if there are several
 	Column  string `json:"column,omitempty"`  // empty for the table as a whole
 	Waived  string `json:"waived,omitempty"`  // why it needs no mapping
 	Problem string `json:"problem,omitempty"` // what is wrong

@@ -1,0 +1,48 @@
+# Everything a newcomer needs is printed by `make help`.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+SOURCE  := audit cmd jobs store worker
+TOOL    := go tool -modfile=.tools/go.mod
+GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
+
+# The version is what Go stamps from git, where there is a repository to ask.
+VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
+BUILD := go build -trimpath -buildvcs=$(VCS)
+
+.PHONY: help build demo test lint lint-fast bench clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## write bin/lethe and bin/lethe-verify
+	CGO_ENABLED=1 $(BUILD) -o bin/lethe ./cmd/lethe
+	CGO_ENABLED=0 $(BUILD) -o bin/lethe-verify ./cmd/lethe-verify
+
+demo: build ## erase an invented person from an invented store, and check the proof
+	bin/lethe demo
+
+# One set of build flags for vet and test, so that SQLite is compiled once.
+test: ## run all tests with the race detector (needs redis-server; installs it if it may)
+	.ci/need redis-server
+	go vet -race ./...
+	go test -race -timeout 14m ./...
+
+lint: lint-fast ## run every linter (the first run builds them: some minutes)
+	$(GOLANGCI) config verify
+	$(GOLANGCI) run ./...
+
+lint-fast: ## vet, formatting, the floors of the house, staticcheck
+	go vet -race ./...
+	@unformatted=$$($(TOOL) gofumpt -l $(SOURCE)); \
+	  [ -z "$$unformatted" ] || { echo "not formatted, run: $(TOOL) gofumpt -w $(SOURCE)"; echo "$$unformatted"; exit 1; }
+	go test -race -run 'Floors' ./cmd/lethe
+	GOFLAGS="$$(go env GOFLAGS) -race" $(TOOL) staticcheck ./...
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what the build wrote
+	rm -rf bin

@@ -1,0 +1,171 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"lethe/audit/proof"
+)
+
+// maxRows is how many rows are inserted by one statement. SQLite allows 32766
+// placeholders, and more than this is no faster.
+const maxRows = 200
+
+// A line is an entry ready to be stored.
+type line struct {
+	id   string
+	body []byte
+}
+
+// Append puts entries at the end of the log and signs a new head, in the
+// caller's transaction: they are in the log once, and only if, it commits. It
+// sets their Origin. It returns the index of the first of them.
+//
+// An entry whose ID is there already with the same body is not logged again,
+// so a retry is harmless; with another body the error wraps [ErrConflict].
+// Invalid entries wrap proof.ErrEntry. If the stored head is not what the
+// stored hashes say, nothing is signed and the error wraps [ErrBroken]. After
+// any error the transaction must be rolled back.
+//
+// Transactions that append must exclude each other from their beginning: on
+// SQLite, begin them immediate. If they do not, the slower one fails, for
+// there is at most one head of a size.
+func (l *Log) Append(ctx context.Context, tx *sqlx.Tx, entries ...proof.Entry) (first int64, err error) {
+	first, err = l.append(ctx, tx, entries)
+	if err != nil {
+		return 0, fmt.Errorf("append to log: %w", err)
+	}
+	return first, nil
+}
+
+func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (int64, error) {
+	if len(entries) == 0 {
+		return 0, errors.New("no entries")
+	}
+	lines, err := l.encode(entries)
+	if err != nil {
+		return 0, err
+	}
+	if err := l.durable(ctx, tx); err != nil {
+		return 0, err
+	}
+	hashes := newReader(ctx, tx)
+	head, err := l.trusted(ctx, tx, hashes)
+	if err != nil {
+		return 0, err
+	}
+	fresh, first, err := l.unlogged(ctx, tx, lines, head.Size)
+	if err != nil || len(fresh) == 0 {
+		return first, err
+	}
+	if err := l.insert(ctx, tx, head.Size, fresh, hashes); err != nil {
+		return 0, err
+	}
+	return first, l.advance(ctx, tx, head.Size+int64(len(fresh)), hashes)
+}
+
+func (l *Log) encode(entries []proof.Entry) ([]line, error) {
+	lines := make([]line, len(entries))
+	for i, e := range entries {
+		e.Head().Origin = l.origin
+		body, err := proof.Encode(e)
+		if err != nil {
+			return nil, err
+		}
+		lines[i] = line{id: e.ID(), body: body}
+	}
+	return lines, nil
+}
+
+// unlogged returns those of lines that are not in the log, and the index that
+// the first line has or will have in a log of this size.
+func (l *Log) unlogged(ctx context.Context, tx *sqlx.Tx, lines []line, size int64) (fresh []line, first int64, err error) {
+	for i, x := range lines {
+		var idx int64
+		var body []byte
+		row := tx.QueryRowxContext(ctx, tx.Rebind(`SELECT idx, body FROM audit_entry WHERE entry_id = ?`), x.id)
+		switch err := row.Scan(&idx, &body); {
+		case errors.Is(err, sql.ErrNoRows):
+			idx = size + int64(len(fresh))
+			fresh = append(fresh, x)
+		case err != nil:
+			return nil, 0, fmt.Errorf("look up %s: %w", x.id, err)
+		case !bytes.Equal(body, x.body):
+			return nil, 0, fmt.Errorf("%w: %s", ErrConflict, x.id)
+		}
+		if i == 0 {
+			first = idx
+		}
+	}
+	return fresh, first, nil
+}
+
+// insert stores lines from index at on, with their hashes.
+func (l *Log) insert(ctx context.Context, tx *sqlx.Tx, at int64, lines []line, hashes *reader) error {
+	var entryRows, hashRows []any
+	id := tlog.StoredHashCount(at)
+	for i, x := range lines {
+		idx := at + int64(i)
+		entryRows = append(entryRows, idx, x.id, x.body)
+		made, err := tlog.StoredHashes(idx, x.body, hashes)
+		if err != nil {
+			return fmt.Errorf("hash entry %d: %w", idx, err)
+		}
+		for _, h := range made {
+			hashes.seen[id] = h
+			hashRows = append(hashRows, id, h[:])
+			id++
+		}
+	}
+	if err := insertRows(ctx, tx, `INSERT INTO audit_entry (idx, entry_id, body) VALUES `, 3, entryRows); err != nil {
+		return fmt.Errorf("insert entries: %w", err)
+	}
+	if err := insertRows(ctx, tx, `INSERT INTO audit_hash (id, h) VALUES `, 2, hashRows); err != nil {
+		return fmt.Errorf("insert hashes: %w", err)
+	}
+	return nil
+}
+
+func insertRows(ctx context.Context, tx *sqlx.Tx, insert string, columns int, values []any) error {
+	row := "(" + strings.Repeat("?,", columns-1) + "?),"
+	for len(values) > 0 {
+		n := min(len(values), maxRows*columns)
+		query := insert + strings.TrimSuffix(strings.Repeat(row, n/columns), ",")
+		if _, err := tx.ExecContext(ctx, tx.Rebind(query), values[:n]...); err != nil {
+			return err
+		}
+		values = values[n:]
+	}
+	return nil
+}
+
+// advance signs the head of a new size and stores it. The primary key is what
+// makes two heads of one size impossible.
+func (l *Log) advance(ctx context.Context, tx *sqlx.Tx, size int64, hashes *reader) error {
+	root, err := tlog.TreeHash(size, hashes)
+	if err != nil {
+		return fmt.Errorf("root of size %d: %w", size, err)
+	}
+	signed, err := l.sign(size, root)
+	if err != nil {
+		return err
+	}
+	// A signer that signs something else, or with another key, must not be
+	// noticed by those who hold the certificates.
+	if err := l.checkSigned(Head{Size: size, Root: root, Note: signed}); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, tx.Rebind(`INSERT INTO audit_checkpoint (size, root, note, at) VALUES (?, ?, ?, ?)`),
+		size, root[:], signed, l.now().Unix())
+	if err != nil {
+		return fmt.Errorf("store head of size %d: %w", size, err)
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"lethe/audit/proof"
+)
+
+// Certificate returns the certificate of an entry, by the ID that
+// proof.EntryID gives. It has the same bytes whenever it is asked for. An ID
+// that is not in the log wraps [ErrNotFound]; a certificate that does not
+// verify is not handed out and wraps [ErrBroken].
+func (l *Log) Certificate(ctx context.Context, entryID string) ([]byte, error) {
+	c, err := l.certificate(ctx, entryID)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	text := c.Text()
+	if _, err := proof.Verify(text, l.keys); err != nil {
+		return nil, fmt.Errorf("certificate: %w: %w", ErrBroken, err)
+	}
+	return text, nil
+}
+
+func (l *Log) certificate(ctx context.Context, entryID string) (proof.Certificate, error) {
+	var c proof.Certificate
+	row := l.db.QueryRowxContext(ctx, l.db.Rebind(`SELECT idx, body FROM audit_entry WHERE entry_id = ?`), entryID)
+	if err := row.Scan(&c.Index, &c.Entry); errors.Is(err, sql.ErrNoRows) {
+		return c, fmt.Errorf("%w: %s", ErrNotFound, entryID)
+	} else if err != nil {
+		return c, fmt.Errorf("read entry: %w", err)
+	}
+	// The rows read here never change, so no transaction is needed.
+	row = l.db.QueryRowxContext(ctx, l.db.Rebind(`SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? ORDER BY size LIMIT 1`), c.Index)
+	h, err := scanHead(row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, fmt.Errorf("%w: no head covers entry %d", ErrBroken, c.Index)
+	} else if err != nil {
+		return c, fmt.Errorf("read head: %w", err)
+	}
+	c.Checkpoint = h.Note
+	c.Path, err = tlog.ProveRecord(h.Size, c.Index, newReader(ctx, l.db))
+	return c, err
+}
+
+// Entry returns the entry at an index, or an error wrapping [ErrNotFound].
+func (l *Log) Entry(ctx context.Context, idx int64) (proof.Entry, error) {
+	bodies, err := l.bodies(ctx, idx, 1)
+	if err != nil {
+		return nil, fmt.Errorf("read entry %d: %w", idx, err)
+	}
+	if len(bodies) == 0 {
+		return nil, fmt.Errorf("read entry %d: %w", idx, ErrNotFound)
+	}
+	e, err := proof.Decode(bodies[0])
+	if err != nil {
+		return nil, fmt.Errorf("read entry %d: %w: %w", idx, ErrBroken, err)
+	}
+	return e, nil
+}
+
+// A Line is an entry with its place in the log.
+type Line struct {
+	Index int64
+	Entry proof.Entry
+}
+
+// Tail returns the newest n entries, oldest first.
+func (l *Log) Tail(ctx context.Context, n int) ([]Line, error) {
+	size, err := l.Size(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read tail: %w", err)
+	}
+	from := max(0, size-int64(n))
+	bodies, err := l.bodies(ctx, from, size-from)
+	if err != nil {
+		return nil, fmt.Errorf("read tail: %w", err)
+	}
+	var lines []Line
+	for i, body := range bodies {
+		idx := from + int64(i)
+		e, err := proof.Decode(body)
+		if err != nil {
+			return nil, fmt.Errorf("read entry %d: %w: %w", idx, ErrBroken, err)
+		}
+		lines = append(lines, Line{Index: idx, Entry: e})
+	}
+	return lines, nil
+}
+
+// bodies returns up to n bodies from index from on. A gap among them wraps
+// ErrBroken.
+func (l *Log) bodies(ctx context.Context, from, n int64) ([][]byte, error) {
+	rows, err := l.db.QueryxContext(ctx, l.db.Rebind(`SELECT idx, body FROM audit_entry WHERE idx >= ? AND idx < ? ORDER BY idx`), from, from+n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all [][]byte
+	for rows.Next() {
+		var idx int64
+		var body []byte
+		if err := rows.Scan(&idx, &body); err != nil {
+			return nil, err
+		}
+		if idx != from+int64(len(all)) {
+			return nil, fmt.Errorf("%w: entry %d is missing", ErrBroken, from+int64(len(all)))
+		}
+		all = append(all, body)
+	}
+	return all, rows.Err()
+}

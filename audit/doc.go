@@ -1,0 +1,34 @@
+// Package audit keeps the tamper-evident log in the ledger's database.
+//
+// A [Log] is an RFC 6962 Merkle tree over entries (audit/proof), stored as one
+// row an entry, one row a hash and one row a signed head. [Log.Append] works in
+// the caller's transaction, so a change in the ledger and its entry are
+// committed together or not at all.
+//
+// # What guards it
+//
+// Triggers let rows be inserted only, each at the end. Before it signs, Append
+// makes sure that the last signed head is what the stored hashes say and that
+// the commit will be on disk before it is answered; on doubt it does not sign.
+// [Open] checks the right edge of the tree against the bodies, [Log.Check] all
+// of it. None of these sees a database put back to an older state: for that a
+// head must be kept elsewhere ([Log.CheckPin]), and each certificate handed
+// out is one.
+//
+// # Decisions
+//
+// 2026-11-22. Two packages of golang.org/x/mod over tables of our own, not
+// Tessera: its storage is a folder of its own, so an entry could never commit
+// together with the ledger. The tree is the same, so its clients can read what
+// [Log.Export] and [Log.Handler] give.
+//
+// 2026-11-22. A certificate is cut for the earliest head that covers its
+// entry, so it has the same bytes whenever it is asked for.
+//
+// 2026-11-22. A Log remembers nothing between calls of Append. A transaction
+// that is rolled back must leave nothing behind, and a remembered head would
+// be left behind.
+//
+// 2026-11-22. The head of an empty log is signed when it is asked for and not
+// stored: it has one root and so one text.
+package audit

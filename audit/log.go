@@ -1,0 +1,227 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"lethe/audit/proof"
+)
+
+// edge is how many of the newest bodies Open hashes again.
+const edge = 256
+
+// The questions that callers ask of an error of the log.
+var (
+	// ErrBroken is wrapped when what is stored contradicts itself. Nothing is
+	// signed any more; the stored rows are to be looked at by a human.
+	ErrBroken = errors.New("log is broken")
+
+	// ErrBehind is wrapped when a signed head is larger than the log: the
+	// database was put back to an older state, or the head is another's.
+	ErrBehind = errors.New("log is behind a head it has signed")
+
+	// ErrConflict is wrapped when an entry's ID stands in the log already with
+	// another body.
+	ErrConflict = errors.New("entry already logged with another body")
+
+	// ErrNotFound is wrapped when there is no such entry.
+	ErrNotFound = errors.New("no such entry")
+)
+
+// Options says whose log it is.
+type Options struct {
+	Signer   note.Signer // nil for a log that is only read
+	Verifier string      // verifier key, one line
+	Origin   string      // the log's name; must be the key's
+	Now      func() time.Time
+}
+
+// A Log is an append-only tree of entries. It may be used concurrently.
+type Log struct {
+	db       *sqlx.DB
+	signer   note.Signer
+	keys     note.Verifiers
+	verifier string
+	origin   string
+	now      func() time.Time
+}
+
+// A Head is a signed head as it is stored.
+type Head struct {
+	Size int64
+	Root tlog.Hash
+	Note []byte    // the checkpoint
+	At   time.Time // when it was signed, by the log's own clock
+}
+
+// Open returns the log that is kept in db, after checking that its newest head
+// is signed and is the root of the stored hashes, that these cover every
+// entry, and that the newest 256 bodies hash to them; if not, the error wraps
+// [ErrBroken]. On SQLite it also refuses a connection that does not commit
+// with synchronous=FULL: a head that was handed out and lost to a power cut
+// would fork the log. The Log reads from db, which may be a pool for reading;
+// it writes only through transactions that are given to it.
+func Open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
+	keys, err := proof.ParseKeys([]byte(o.Verifier))
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	l := &Log{db: db, signer: o.Signer, keys: keys, verifier: o.Verifier, origin: o.Origin, now: o.Now}
+	if l.now == nil {
+		l.now = time.Now
+	}
+	if l.signer != nil && l.signer.Name() != o.Origin {
+		return nil, errors.New("open log: the key is not named for the log's origin")
+	}
+	if err := l.durable(ctx, db); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	h, err := l.trusted(ctx, db, newReader(ctx, db))
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if err := l.checkEdge(ctx, h); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	return l, nil
+}
+
+// Origin returns the log's name.
+func (l *Log) Origin() string { return l.origin }
+
+// Verifier returns the log's verifier key, one line without a line break.
+func (l *Log) Verifier() string { return l.verifier }
+
+// Head returns the newest signed head. That of an empty log is signed on
+// demand, with the time at which it was asked for.
+func (l *Log) Head(ctx context.Context) (Head, error) {
+	h, err := newestHead(ctx, l.db)
+	if err != nil {
+		return Head{}, fmt.Errorf("read head: %w", err)
+	}
+	if h.Size > 0 {
+		return h, nil
+	}
+	if h.Note, err = l.sign(0, h.Root); err != nil {
+		return Head{}, fmt.Errorf("read head: %w", err)
+	}
+	h.At = l.now()
+	return h, nil
+}
+
+// Size returns the number of entries.
+func (l *Log) Size(ctx context.Context) (int64, error) {
+	h, err := newestHead(ctx, l.db)
+	if err != nil {
+		return 0, fmt.Errorf("read size: %w", err)
+	}
+	return h.Size, nil
+}
+
+// Checkpoint returns the newest signed head as text (C2SP tlog-checkpoint).
+func (l *Log) Checkpoint(ctx context.Context) ([]byte, error) {
+	h, err := l.Head(ctx)
+	return h.Note, err
+}
+
+// durable refuses a connection on which a commit may be lost by a power cut.
+// 2 is FULL and 3, EXTRA, is more.
+func (l *Log) durable(ctx context.Context, q sqlx.QueryerContext) error {
+	if !isSQLite(l.db) {
+		return nil
+	}
+	var level int
+	if err := sqlx.GetContext(ctx, q, &level, `PRAGMA synchronous`); err != nil {
+		return fmt.Errorf("ask for synchronous: %w", err)
+	}
+	if level < 2 {
+		return fmt.Errorf("synchronous is %d: a commit could be lost; open the database with _synchronous=FULL", level)
+	}
+	return nil
+}
+
+// newestHead reads the newest head and believes it. For an empty log it is the
+// head of size 0, unsigned.
+func newestHead(ctx context.Context, q sqlx.QueryerContext) (Head, error) {
+	row := q.QueryRowxContext(ctx, `SELECT size, root, note, at FROM audit_checkpoint ORDER BY size DESC LIMIT 1`)
+	h, err := scanHead(row)
+	if errors.Is(err, sql.ErrNoRows) {
+		h.Root, err = tlog.TreeHash(0, nil)
+	}
+	return h, err
+}
+
+func scanHead(row interface{ Scan(...any) error }) (Head, error) {
+	var h Head
+	var root []byte
+	var at int64
+	if err := row.Scan(&h.Size, &root, &h.Note, &at); err != nil {
+		return Head{}, err
+	}
+	if copy(h.Root[:], root) != len(root) || len(root) != tlog.HashSize {
+		return Head{}, fmt.Errorf("%w: head of size %d has no root", ErrBroken, h.Size)
+	}
+	h.At = time.Unix(at, 0).UTC()
+	return h, nil
+}
+
+// trusted reads the newest head and makes sure of it: that it is signed, that
+// it covers all that is stored, and that it is the root of the stored hashes.
+func (l *Log) trusted(ctx context.Context, q sqlx.QueryerContext, hashes tlog.HashReader) (Head, error) {
+	h, err := newestHead(ctx, q)
+	if err != nil {
+		return Head{}, err
+	}
+	if h.Size > 0 {
+		if err := l.checkSigned(h); err != nil {
+			return Head{}, err
+		}
+	}
+	var entries, stored int64
+	row := q.QueryRowxContext(ctx, `SELECT (SELECT coalesce(max(idx) + 1, 0) FROM audit_entry), (SELECT coalesce(max(id) + 1, 0) FROM audit_hash)`)
+	if err := row.Scan(&entries, &stored); err != nil {
+		return Head{}, fmt.Errorf("count entries: %w", err)
+	}
+	if entries != h.Size || stored != tlog.StoredHashCount(h.Size) {
+		return Head{}, fmt.Errorf("%w: the newest head covers %d entries, but %d entries and %d hashes are stored", ErrBroken, h.Size, entries, stored)
+	}
+	root, err := tlog.TreeHash(h.Size, hashes)
+	if err != nil {
+		return Head{}, err
+	}
+	if root != h.Root {
+		return Head{}, fmt.Errorf("%w: the stored hashes do not give the root of the newest head, size %d", ErrBroken, h.Size)
+	}
+	return h, nil
+}
+
+// checkSigned makes sure that a stored head's note is ours and says what its
+// row says.
+func (l *Log) checkSigned(h Head) error {
+	signed, err := proof.OpenHead(h.Note, l.keys)
+	if err != nil {
+		return fmt.Errorf("%w: head of size %d: %w", ErrBroken, h.Size, err)
+	}
+	if signed.Origin != l.origin || signed.Size != h.Size || signed.Root != h.Root {
+		return fmt.Errorf("%w: head of size %d: its note says something else", ErrBroken, h.Size)
+	}
+	return nil
+}
+
+func (l *Log) sign(size int64, root tlog.Hash) ([]byte, error) {
+	if l.signer == nil {
+		return nil, errors.New("sign head: opened without a key to sign with")
+	}
+	text, err := note.Sign(&note.Note{Text: proof.FormatHead(l.origin, size, root)}, l.signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign head: %w", err)
+	}
+	return text, nil
+}

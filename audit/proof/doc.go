@@ -1,0 +1,40 @@
+// Package proof holds entries and certificates, and checks them without a
+// database, a network or cgo.
+//
+// An [Entry] is one line of the log: canonical JSON that has no field which
+// could hold a name, an address or a memory. A [Certificate] carries one entry
+// with the proof that a signed head of the log covers it, in one text file
+// (C2SP tlog-proof@v1). [Verify] needs that file and the log's public key.
+//
+// # What a certificate proves
+//
+// That whoever holds the log's key committed to this statement, unchanged, at
+// this place in the log. It does not prove that the statement is true, that no
+// copy exists elsewhere, or when it was made: the times are the operator's
+// word. [Result.Write] says no more than that.
+//
+// # Two things that look alike
+//
+// [ErrNotVerified] means that something presented as proof is none.
+// [ErrDiverged] means more: two heads, both well signed, that no single
+// append-only log can have. It is evidence against the operator.
+//
+// # Decisions
+//
+// 2026-11-22. Entries are JSON in a restricted profile, and the exact bytes
+// are hashed, stored and shipped. Decode encodes again and compares, so there
+// is one spelling of an entry and no parser to disagree with ours. The road
+// not taken was CBOR, a seventh smaller, which no customer can read.
+//
+// 2026-11-22. Our own parser for tlog-proof, which formats what it has read
+// and compares. Parsers built on lenient base64 and line scanners take CRLF,
+// leading zeros and stray padding bits, and then one proof has many texts.
+//
+// 2026-11-22. One signature line for each key. The note package looks at the
+// first line of a key and ignores the others, so a second one could say
+// anything; here it is refused.
+//
+// 2026-11-22. Times of an entry are not compared with each other. They come
+// from several machines, and a clock set back must not make a finished erasure
+// impossible to certify. What the operator's clocks said stands there.
+package proof

@@ -1,0 +1,146 @@
+package proof
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// A report is text in two columns: a word and what is to be said of it.
+type report struct{ b strings.Builder }
+
+func (r *report) line(word, format string, args ...any) {
+	fmt.Fprintf(&r.b, "  %-10s %s\n", word, fmt.Sprintf(format, args...))
+}
+
+// String returns what Write writes.
+func (r *Result) String() string {
+	var p report
+	r.Entry.report(&p)
+	p.line("log", "%s, entry %d of %d, key %08x", r.Head.Origin, r.Index, r.Head.Size, r.Head.KeyID)
+	if len(r.Head.Others) > 0 {
+		p.line("unchecked", "signatures of %s: no key given for them", strings.Join(r.Head.Others, ", "))
+	}
+	p.line("witnesses", "none checked; the operator could show others a different history")
+	p.line("proves", "the operator committed to this statement; not that no copy exists elsewhere")
+	return p.b.String()
+}
+
+// Write writes the certificate for people: what was erased where and how that
+// was seen, what was left, and what this proves. It says nothing that the
+// entry does not, and names of the file's making are limited to characters
+// that cannot upset a terminal.
+func (r *Result) Write(w io.Writer) error {
+	_, err := io.WriteString(w, r.String())
+	return err
+}
+
+func (t *Terms) report(p *report) {
+	law := t.Regime
+	if t.Ground != "" {
+		law += ", ground " + t.Ground
+	}
+	p.line("request", "%s under %s", t.RequestID, law)
+	p.line("asked", "%s, accepted %s, due %s", t.ReceivedAt, t.AcceptedAt, t.DueAt)
+	p.line("subject", "%s", t.Subject)
+	if t.Ticket != "" {
+		p.line("ticket", "%s", t.Ticket)
+	}
+}
+
+func when(p *report, t Time) { p.line("when", "operator says %s; no independent time", t) }
+
+func (a *Accepted) report(p *report) {
+	p.line("accepted", "a request to erase; this is NOT an erasure")
+	if a.Selector == SelectsIDs {
+		p.line("selects", "%d explicit IDs", a.IDs)
+	} else {
+		p.line("selects", "everything the subject's keys match")
+	}
+	p.line("stores", "%s", strings.Join(a.Stores, ", "))
+	a.Terms.report(p)
+	when(p, a.AcceptedAt)
+}
+
+func (e *Completed) report(p *report) {
+	var requested, erased, absent, held int
+	for _, s := range e.Stores {
+		requested, erased = requested+s.Requested, erased+s.Erased
+		absent, held = absent+s.Absent, held+s.Held
+	}
+	p.line("erased", "%d of %d memories (%d were already absent, %d held), %s", erased, requested, absent, held, counted(e.Batches, "batch", "batches"))
+	if held > 0 {
+		p.line("NOT erased", "%d memories that a legal hold forbids to erase", held)
+	}
+	for _, s := range e.Stores {
+		s.report(p)
+	}
+	for _, x := range e.Exclusions {
+		p.line("excluded", "%s", x)
+	}
+	e.Terms.report(p)
+	p.line("plan", "%s, made %s", e.PlanHash, e.PlannedAt)
+	if e.ApprovedBy != "" {
+		p.line("approved", "by %s", e.ApprovedBy)
+	}
+	p.line("receipts", "%s", e.BatchesRoot)
+	when(p, e.CompletedAt)
+}
+
+func (s *StoreProof) report(p *report) {
+	p.line("store", "%s (%s): %d erased, %d absent, %d held, %d remaining, in %s",
+		s.Name, s.StoreKind, s.Erased, s.Absent, s.Held, s.Remaining, counted(s.Rounds, "round", "rounds"))
+	left := "nothing left"
+	if s.Held > 0 {
+		left = "nothing left but what is held"
+	}
+	p.line("", "verified: read again (%s, %s), %s", s.Method, s.VerifiedAt, left)
+	if s.Evidence == EvidencePurged {
+		p.line("", "purged: no bytes of the erased left in the store's files (%s)", s.PurgedAt)
+	} else {
+		p.line("", "not purged: bytes may be left in the store's files")
+	}
+	if s.Unattributable > 0 {
+		p.line("", "left alone: %d rows that nothing ties to anyone", s.Unattributable)
+	}
+}
+
+// String says what was not reached, where and until when.
+func (x Exclusion) String() string {
+	s := x.Code
+	if x.Store != "" {
+		s += " of " + x.Store
+	}
+	if x.Until != 0 {
+		s += " until " + x.Until.String()
+	}
+	return s
+}
+
+func (e *Cancelled) report(p *report) {
+	p.line("cancelled", "this is NOT a completed erasure")
+	for _, s := range e.Stores {
+		p.line("store", "%s (%s): %d of %d erased when it stopped, %d absent, %d held, %d refused; %d of %s done",
+			s.Name, s.StoreKind, s.Erased, s.Requested, s.Absent, s.Held, s.Refused, s.BatchesDone, counted(s.Batches, "batch", "batches"))
+		if s.Remaining != nil {
+			p.line("", "remaining: %d", *s.Remaining)
+		} else {
+			p.line("", "remaining: not looked at")
+		}
+	}
+	e.Terms.report(p)
+	p.line("receipts", "%s", e.BatchesRoot)
+	when(p, e.CancelledAt)
+}
+
+func (e *SubjectKeyDestroyed) report(p *report) {
+	p.line("destroyed", "the operator's copy of the subject key of request %s", e.RequestID)
+	when(p, e.DestroyedAt)
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,13 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands lists what lethe can do, in the order of its help.
+func commands(c *console) []*cobra.Command {
+	return []*cobra.Command{
+		serveCommand(c),
+		submitCommand(c), planCommand(c), statusCommand(c), listCommand(c), cancelCommand(c),
+		certificateCommand(c), verifyCommand(c), keysCommand(c), logCommand(c),
+		versionCommand(c),
+	}
+}

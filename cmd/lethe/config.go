@@ -1,0 +1,127 @@
+package main
+
+import "path/filepath"
+
+// A Config is what lethe is told about its surroundings, in a YAML file given
+// by --config. A flag of the same name wins over the file, the file over the
+// default. Relative paths in the file are meant from the file's own folder;
+// those in flags from the working directory. Durations are written as in Go
+// ("36h", "90m") or in days ("30d").
+//
+// An unknown key, a key given twice and a key that this version does not act
+// on are errors: what is written here and not done would be a lie.
+type Config struct {
+	// listen: the address of the HTTP server. Only loopback addresses are
+	// accepted so far, because requests carry no tokens yet.
+	// Default 127.0.0.1:8080.
+	Listen string `yaml:"listen"`
+
+	// data: the folder for all that lethe keeps: the ledger with the log, the
+	// log's key, the keys of requests. Default lethe-data in the working
+	// directory.
+	Data string `yaml:"data"`
+
+	// ledger: where the book of requests is kept. "sqlite" keeps it in the data
+	// folder and is all there is so far. Default sqlite.
+	Ledger string `yaml:"ledger"`
+
+	// queue: what wakes the workers. "embedded" needs no other software;
+	// redis://… and rediss://… name a Redis server. Nothing personal is ever
+	// put there. Default embedded.
+	Queue Secret `yaml:"queue"`
+
+	// queue_file: the path of a file that holds the URL, instead of queue, so
+	// that its password stands neither here nor in a process list.
+	QueueFile string `yaml:"queue_file"`
+
+	// stores: the places that keep memories. Without any, lethe uses a memory
+	// store of its own in the data folder, so that a newcomer sees it work.
+	Stores []StoreConfig `yaml:"stores"`
+
+	// log_origin: the name of the log, as it stands in every signed head and in
+	// the public key: a schema-less URL such as erasure.example.com/log. It
+	// cannot change once the log has been made. Without one, lethe makes one
+	// up when it makes the log.
+	LogOrigin string `yaml:"log_origin"`
+
+	// subject_key_retention: how long after its end a request's subject key is
+	// kept. The key opens the subject commitment in the log, and is destroyed
+	// then. Default 720h.
+	SubjectKeyRetention Duration `yaml:"subject_key_retention"`
+}
+
+// A StoreConfig says how to reach one Store.
+type StoreConfig struct {
+	// name: how requests, certificates and metrics call the store. Lower-case
+	// letters, digits, dots, dashes and underscores, at most 63; unique.
+	Name string `yaml:"name"`
+
+	// kind: what the store is. "mem0-sqlite" is Mem0 on SQLite files and all
+	// there is so far.
+	Kind string `yaml:"kind"`
+
+	// vectors: the SQLite file of the memories (Mem0's vector_store.db).
+	Vectors string `yaml:"vectors"`
+
+	// entities: the SQLite file of the entities, or "none" if this installation
+	// has no such file. It may not be left out: what is forgotten here would be
+	// forgotten in every erasure.
+	Entities string `yaml:"entities"`
+
+	// history: the SQLite file of the history and the raw messages, or "none".
+	History string `yaml:"history"`
+
+	// purge: when the files may be rewritten so that no bytes of erased rows
+	// are left in them. "always", "off" (certificates then say "verified",
+	// never "purged"), or a daily window in local time such as "02:00-05:00".
+	// Default always.
+	Purge PurgeRule `yaml:"purge"`
+
+	// backups_until: how long backups of this store may still hold what was
+	// erased, such as 30d. It stands in every certificate as an exclusion.
+	// Default none.
+	BackupsUntil Duration `yaml:"backups_until"`
+
+	// Own marks the memory store that lethe made for itself because none was
+	// configured: its files are created if they are missing.
+	Own bool `yaml:"-"`
+}
+
+// KindMem0SQLite is the kind of a store that is Mem0 on SQLite files.
+const KindMem0SQLite = "mem0-sqlite"
+
+// Load reads the file at path, or no file if path is empty, puts the flags on
+// top and fills in the defaults. The Config returned has been checked and its
+// paths resolved. An error names every field at fault, with line and column in
+// the file, and what to do about it; it never repeats a value that may be
+// secret.
+func Load(path string, flags Overrides) (Config, error) {
+	var (
+		c   Config
+		doc document
+		dir string
+	)
+	if path != "" {
+		var err error
+		if doc, err = readDocument(path); err != nil {
+			return Config{}, err
+		}
+		if err := doc.decode(&c); err != nil {
+			return Config{}, err
+		}
+		dir = filepath.Dir(path)
+	}
+	c.resolve(dir)
+	c.override(flags)
+	c.fillIn()
+	if err := c.readQueueFile(); err != nil {
+		return Config{}, err
+	}
+	if err := c.check(doc, flags); err != nil {
+		return Config{}, err
+	}
+	for i := range c.Stores {
+		c.Stores[i].dropNone()
+	}
+	return c, nil
+}

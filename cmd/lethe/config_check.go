@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// check returns all that is wrong with c, each with its place in the file, or
+// with its flag.
+func (c *Config) check(doc document, flags Overrides) error {
+	var faults []error
+	add := func(field, problem string) {
+		switch {
+		case problem == "":
+		case flags.given(field):
+			faults = append(faults, &fault{text: "--" + field + " " + problem})
+		default:
+			faults = append(faults, doc.at(field, problem))
+		}
+	}
+	add("listen", listenProblem(c.Listen))
+	add("ledger", ledgerProblem(c.Ledger))
+	if c.QueueFile != "" && doc.has("queue") {
+		add("queue_file", "give either queue or queue_file, not both")
+	} else {
+		field := "queue"
+		if c.QueueFile != "" {
+			field = "queue_file"
+		}
+		add(field, queueProblem(c.Queue.Reveal()))
+	}
+	add("log_origin", originProblem(c.LogOrigin))
+	names := make(map[string]bool)
+	for i := range c.Stores {
+		s := &c.Stores[i]
+		at := fmt.Sprintf("stores[%d].", i)
+		s.check(func(field, problem string) { add(at+field, problem) })
+		if s.Name != "" && names[s.Name] {
+			add(at+"name", "is taken by another store; give each its own")
+		}
+		names[s.Name] = true
+	}
+	return errors.Join(faults...)
+}
+
+func (s *StoreConfig) check(add func(field, problem string)) {
+	name := regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+	if !name.MatchString(s.Name) {
+		add("name", "must be 1 to 63 of a-z, 0-9, dot, dash and underscore, and start with a letter or digit")
+	}
+	switch {
+	case s.Kind == KindMem0SQLite:
+	case slices.Contains([]string{"mem0-postgres", "mem0-platform", "mem0-server", "tables"}, s.Kind):
+		add("kind", s.Kind+" is not supported yet by this version; "+KindMem0SQLite+" is")
+		return
+	default:
+		add("kind", "must be "+KindMem0SQLite)
+		return
+	}
+	if s.Vectors == "" || s.Vectors == fileNone {
+		add("vectors", "must be the path of Mem0's vector store file")
+	}
+	if s.Entities == "" {
+		add("entities", "must be the path of the entity store file, or none if there is none")
+	}
+	if s.History == "" {
+		add("history", "must be the path of the history file, or none if there is none")
+	}
+}
+
+// dropNone turns the word none into an empty path, once all are checked.
+func (s *StoreConfig) dropNone() {
+	for _, p := range []*string{&s.Entities, &s.History} {
+		if *p == fileNone {
+			*p = ""
+		}
+	}
+}
+
+func listenProblem(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n > 65535 {
+		return "must be an address with a port, such as 127.0.0.1:8080"
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return ""
+	}
+	return "must be a loopback address such as 127.0.0.1:8080: requests carry no tokens yet, so whoever reaches the port may erase"
+}
+
+func ledgerProblem(s string) string {
+	switch {
+	case s == ledgerSQLite:
+		return ""
+	case strings.HasPrefix(s, "postgres://"), strings.HasPrefix(s, "postgresql://"):
+		return "postgres is not supported yet by this version; use sqlite"
+	}
+	return "must be sqlite"
+}
+
+func queueProblem(s string) string {
+	if s == queueEmbedded {
+		return ""
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Host == "" {
+		return "must be embedded, or the URL of a Redis server such as redis://127.0.0.1:6379/0"
+	}
+	return ""
+}
+
+// originProblem follows C2SP tlog-checkpoint and signed-note: no scheme, no
+// spaces, no plus.
+func originProblem(s string) string {
+	if len(s) > 200 || strings.Contains(s, "://") || strings.IndexFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || r == '+'
+	}) >= 0 {
+		return "must be a URL without its scheme, such as erasure.example.com/log"
+	}
+	return ""
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "lethe.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestConfigWithoutAFileIsANewcomers(t *testing.T) {
+	c, err := Load("", Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Stores) != 1 || !c.Stores[0].Own || c.Stores[0].Vectors != filepath.Join("lethe-data", "memories", "vector_store.db") {
+		t.Errorf("stores = %+v, want the one that lethe keeps itself", c.Stores)
+	}
+	if c.Listen != "127.0.0.1:8080" || c.Queue.Reveal() != queueEmbedded || time.Duration(c.SubjectKeyRetention) != 720*time.Hour {
+		t.Errorf("defaults = %q, %q, %v", c.Listen, c.Queue.Reveal(), time.Duration(c.SubjectKeyRetention))
+	}
+}
+
+const goodConfig = `# what a privacy team would write
+listen: 127.0.0.1:9000
+data: state
+queue_file: queue-url
+subject_key_retention: 10d
+log_origin: erasure.example.com/log
+stores:
+  - {name: assistant, kind: mem0-sqlite, vectors: v.db, entities: none, history: /h/memory.db, purge: "22:30-04:00", backups_until: 30d}
+  - {name: second, kind: mem0-sqlite, vectors: w.db, entities: e.db, history: none, purge: off}
+`
+
+func TestConfigPathsAreMeantFromItsFolder(t *testing.T) {
+	path := writeConfig(t, goodConfig)
+	dir := filepath.Dir(path)
+	if err := os.WriteFile(filepath.Join(dir, "queue-url"), []byte("redis://:hunter2@127.0.0.1/0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path, Overrides{Listen: "localhost:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "localhost:1" || c.Data != filepath.Join(dir, "state") || c.Queue.Reveal() != "redis://:hunter2@127.0.0.1/0" {
+		t.Errorf("listen, data, queue = %q, %q, %q", c.Listen, c.Data, c.Queue.Reveal())
+	}
+	s := c.Stores[0]
+	if s.Vectors != filepath.Join(dir, "v.db") || s.Entities != "" || s.History != "/h/memory.db" || s.Own {
+		t.Errorf("store = %+v", s)
+	}
+	if time.Duration(s.BackupsUntil) != 720*time.Hour || time.Duration(c.SubjectKeyRetention) != 240*time.Hour {
+		t.Errorf("durations = %v, %v", time.Duration(s.BackupsUntil), time.Duration(c.SubjectKeyRetention))
+	}
+	if !c.Stores[1].Purge.Off() {
+		t.Error("purge: off is not off")
+	}
+}
+
+func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
+	const store = "stores:\n  - {name: a, kind: mem0-sqlite, vectors: v.db, entities: e.db, history: h.db"
+	for _, tt := range []struct{ name, text, want string }{
+		{"unknown key", "listen: 127.0.0.1:1\nlisten_on: x\n", "lethe.yaml:2:1: listen_on: is not a key"},
+		{"key twice", "data: a\ndata: b\n", "lethe.yaml:2:1: syntax: mapping key \"data\" already defined at [1:1]"},
+		{"other case", "Data: a\n", "lethe.yaml:1:1: Data: is not a key"},
+		{"not enforced", "limits: {max_rows: 5}\n", "lethe.yaml:1:1: limits: is not supported yet"},
+		{"policies", "data: x\npolicies: []\n", "lethe.yaml:2:1: policies: is not supported yet"},
+		{"kind to come", "stores:\n  - name: a\n    kind: mem0-platform\n", "lethe.yaml:3:11: stores[0].kind: mem0-platform is not supported yet"},
+		{"key to come", "stores:\n  - name: a\n    kind: tables\n    driver: sqlite3\n", "lethe.yaml:4:5: stores[0].driver: is not supported yet"},
+		{"unknown kind", "stores: [{name: a, kind: pinecone}]\n", "stores[0].kind: must be mem0-sqlite"},
+		{"bad name", "stores: [{name: A b, kind: mem0-sqlite, vectors: v, entities: e, history: h}]\n", "lethe.yaml:1:17: stores[0].name: must be 1 to 63"},
+		{"name twice", store + "}\n  - {name: a, kind: mem0-sqlite, vectors: w, entities: e, history: h}\n", "lethe.yaml:3:12: stores[1].name: is taken"},
+		{"forgotten file", "stores:\n  - name: a\n    kind: mem0-sqlite\n    vectors: v.db\n    history: h.db\n", "stores[0].entities: must be the path"},
+		{"purge", store + ", purge: \"25:00-26:00\"}\n", "lethe.yaml:2:87: stores[0].purge: must be always, off, or a window"},
+		{"retention", "subject_key_retention: 30 days\n", "lethe.yaml:1:24: subject_key_retention: must be a duration such as 36h"},
+		{"negative", "subject_key_retention: -3h\n", "must be a duration"},
+		{"public", "listen: 0.0.0.0:80\n", "lethe.yaml:1:9: listen: must be a loopback address"},
+		{"every address", "listen: :80\n", "listen: must be a loopback address"},
+		{"no port", "listen: 127.0.0.1\n", "listen: must be an address with a port"},
+		{"postgres", "ledger: postgres://u:hunter2@h/db\n", "ledger: postgres is not supported yet"},
+		{"queue", "queue: hunter2\n", "lethe.yaml:1:8: queue: must be embedded, or the URL"},
+		{"both queues", "queue: embedded\nqueue_file: q\n", "queue_file: give either queue or queue_file"},
+		{"origin", "log_origin: https://x.example\n", "log_origin: must be a URL without its scheme"},
+		{"alias", "data: &a x\nlisten: *a\n", "lethe.yaml:1:7: data: anchors and aliases are not accepted"},
+		{"two documents", "data: a\n---\ndata: b\n", "one YAML document"},
+		{"wrong type", "stores: hunter2\n", "lethe.yaml:1:9: stores: value is of the wrong type"},
+		{"list of text", "listen: [hunter2]\n", "value is of the wrong type"},
+		{"not a mapping", "hunter2\n", "lethe.yaml:1:1: "},
+		{"syntax", "data: [a\n", "lethe.yaml:1:"},
+		{"too large", "data: " + strings.Repeat("a", maxConfigBytes), "larger than"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Load(writeConfig(t, tt.text), Overrides{})
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %q\nwant it to have %q", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error repeats a value: %q", err)
+			}
+		})
+	}
+}
+
+func TestConfigNamesEveryFaultAtOnce(t *testing.T) {
+	_, err := Load(writeConfig(t, "listen: 0.0.0.0:80\nledger: oracle\n"), Overrides{Queue: "x"})
+	for _, want := range []string{"listen:", "ledger:", "--queue must be"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v, want it to name %s too", err, want)
+		}
+	}
+}
+
+func TestPurgeWindowGoesOverMidnight(t *testing.T) {
+	p, err := parsePurgeRule("22:30-04:00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(h, m int) time.Time { return time.Date(2026, 11, 22, h, m, 0, 0, time.Local) }
+	for _, tt := range []struct {
+		t    time.Time
+		want bool
+	}{{at(22, 29), false}, {at(22, 30), true}, {at(0, 0), true}, {at(3, 59), true}, {at(4, 0), false}, {at(12, 0), false}} {
+		if got := p.Allows(tt.t); got != tt.want {
+			t.Errorf("Allows(%s) = %v, want %v", tt.t.Format("15:04"), got, tt.want)
+		}
+	}
+	if !(PurgeRule{}).Allows(at(12, 0)) {
+		t.Error("the zero rule forbids, want always")
+	}
+}
+
+func TestEmptyConfigIsTheDefault(t *testing.T) {
+	for _, text := range []string{"", "# nothing yet\n", "stores:\n"} {
+		if _, err := Load(writeConfig(t, text), Overrides{}); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

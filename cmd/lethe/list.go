@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"lethe/jobs"
+	"lethe/jobs/api"
+)
+
+func listCommand(c *console) *cobra.Command {
+	var (
+		r        remote
+		statuses []string
+		asJSON   bool
+	)
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List requests, newest first",
+		Example: `  lethe list --status erasing --status verifying
+  lethe list --json | jq -r .id`,
+		Args:        wants(),
+		Annotations: map[string]string{exitNote: exitSection()},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			only, err := readStatuses(cmd, statuses)
+			if err != nil {
+				return err
+			}
+			client, err := r.client()
+			if err != nil {
+				return err
+			}
+			return c.list(cmd, client, only, asJSON)
+		},
+	}
+	r.add(cmd)
+	cmd.Flags().StringArrayVar(&statuses, "status", nil, "only requests with this `STATUS` (repeatable)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON a request")
+	return cmd
+}
+
+func readStatuses(cmd *cobra.Command, names []string) ([]jobs.Status, error) {
+	var only []jobs.Status
+	for _, name := range names {
+		for one := range strings.SplitSeq(name, ",") {
+			status, ok := jobs.ParseStatus(one)
+			if !ok {
+				return nil, usagef(cmd, "--status must be a status of a request, such as erasing or completed")
+			}
+			only = append(only, status)
+		}
+	}
+	return only, nil
+}
+
+func (c *console) list(cmd *cobra.Command, client *api.Client, only []jobs.Status, asJSON bool) error {
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	if !asJSON {
+		fmt.Fprintln(w, "REQUEST\tSTATUS\tTICKET\tRECEIVED\tDUE\tERASED\tFOUND")
+	}
+	for r, err := range client.List(cmd.Context(), only...) {
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			if err := c.answerJSON(r); err != nil {
+				return err
+			}
+			continue
+		}
+		done, total := counts(r)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", r.ID, r.Status, r.Ticket, stamp(r.ReceivedAt), stamp(r.DueAt), done, total)
+	}
+	return w.Flush()
+}

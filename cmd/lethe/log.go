@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"lethe/audit"
+	"lethe/audit/proof"
+)
+
+func logCommand(c *console) *cobra.Command {
+	return group("log", "Check, read and copy the tamper-evident log",
+		logCheckCommand(c), logTailCommand(c), logConsistentCommand(c), logExportCommand(c))
+}
+
+// logSub returns a command that is run with the log open. Statuses are those
+// that verifying can end with.
+func logSub(cmd *cobra.Command, run func(*cobra.Command, logReader, []string) error) *cobra.Command {
+	var s source
+	s.add(cmd)
+	cmd.Flags().StringVar(&s.key, "key", "", "the log's verifier `KEY`, or a file with it; else the server's word is taken")
+	cmd.Annotations = map[string]string{exitNote: exitSection(exitUnverified, exitForked)}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		l, done, err := s.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer done()
+		return run(cmd, l, args)
+	}
+	return cmd
+}
+
+func logCheckCommand(c *console) *cobra.Command {
+	var pin string
+	cmd := logSub(&cobra.Command{
+		Use:   "check",
+		Short: "Read the whole log and compute its root anew",
+		Long: `Reads every entry, computes the root anew and compares it with the signed head.
+
+With --pin the head is also compared with the one in FILE, which an earlier
+check left there, and then takes its place: so a log that was put back to an
+older state, or rewritten, is found out. Keep FILE where whoever can write the
+ledger cannot.`,
+		Example: `  lethe log check --config lethe.yaml --pin /mnt/elsewhere/lethe.head
+  lethe log check --server http://127.0.0.1:8080 --key lethe.pub`,
+		Args: wants(),
+	}, func(cmd *cobra.Command, l logReader, _ []string) error {
+		head, err := l.Checkpoint(cmd.Context()) // before the check, which then covers it
+		if err != nil {
+			return err
+		}
+		if err := checkPin(cmd, l, pin); err != nil {
+			return err
+		}
+		report, err := l.Check(cmd.Context())
+		for _, p := range report.Problems {
+			c.talk("%s\n", p)
+		}
+		if err != nil {
+			return err
+		}
+		c.answer("%d entries, root %s, all sound\n", report.Size, report.Root)
+		for _, kind := range slices.Sorted(maps.Keys(report.Kinds)) {
+			c.answer("%8d %s\n", report.Kinds[kind], kind)
+		}
+		if pin != "" {
+			return writeFile(pin, head, 0o644)
+		}
+		return nil
+	})
+	cmd.Flags().StringVar(&pin, "pin", "", "compare with the head kept in `FILE`, and keep the new one there")
+	return cmd
+}
+
+// checkPin compares the log with the head in a file; there is none yet at the
+// first check.
+func checkPin(cmd *cobra.Command, l logReader, file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := readSmallFile(file, maxLogFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read --pin: %w", err)
+	}
+	return l.CheckPin(cmd.Context(), text)
+}
+
+func logTailCommand(c *console) *cobra.Command {
+	n := 10
+	cmd := logSub(&cobra.Command{
+		Use:     "tail",
+		Short:   "Print the newest entries, one line of JSON each",
+		Example: `  lethe log tail -n 100 --data ./lethe-data`,
+		Args:    wants(),
+	}, func(cmd *cobra.Command, l logReader, _ []string) error {
+		if n < 1 {
+			return usagef(cmd, "-n must be 1 or more")
+		}
+		lines, err := l.Tail(cmd.Context(), n)
+		if err != nil {
+			return err
+		}
+		return c.printEntries(lines)
+	})
+	cmd.Flags().IntVarP(&n, "lines", "n", n, "how many entries, `N`")
+	return cmd
+}
+
+func (c *console) printEntries(lines []audit.Line) error {
+	for _, line := range lines {
+		text, err := proof.Encode(line.Entry)
+		if err != nil {
+			return err
+		}
+		c.answer("%s\n", text)
+	}
+	return nil
+}
+
+func logConsistentCommand(c *console) *cobra.Command {
+	cmd := logSub(&cobra.Command{
+		Use:   "consistent OLD NEW",
+		Short: "Compare two signed heads, or certificates, with one another and with the log",
+		Long: `Compares two signed heads: files that hold a checkpoint or a certificate. The log
+must be a continuation of both. Two heads that no single log can have are
+evidence against the operator: keep both files.`,
+		Example: `  lethe log consistent january.tlog-proof june.tlog-proof --key lethe.pub`,
+		Args:    wants("OLD", "NEW"),
+	}, func(cmd *cobra.Command, l logReader, args []string) error {
+		var heads [2][]byte
+		for i, name := range args {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return fmt.Errorf("read head: %w", err)
+			}
+			heads[i] = text
+		}
+		if err := l.Consistent(cmd.Context(), heads[0], heads[1]); err != nil {
+			return err
+		}
+		c.answer("consistent\n")
+		return nil
+	})
+	return cmd
+}
+
+func logExportCommand(c *console) *cobra.Command {
+	cmd := logSub(&cobra.Command{
+		Use:   "export DIR",
+		Short: "Copy the log to files that any web server can publish",
+		Long: `Writes the signed head, the tiles and the entries (C2SP tlog-tiles) below DIR.
+An earlier export there is continued. lethe verify --log DIR reads it.`,
+		Example: `  lethe log export --config lethe.yaml /srv/www/log`,
+		Args:    wants("DIR"),
+	}, func(cmd *cobra.Command, l logReader, args []string) error {
+		if err := l.Export(cmd.Context(), args[0]); err != nil {
+			return err
+		}
+		c.talk("exported to %s\n", args[0])
+		return nil
+	})
+	return cmd
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	_ "github.com/mattn/go-sqlite3" // the ledger's database driver
+	"github.com/spf13/cobra"
+
+	"lethe/audit"
+	"lethe/audit/proof"
+)
+
+// Files of the data folder that commands read without the service.
+const (
+	ledgerFile   = "ledger.db" // as jobs/ledger names it
+	publicSuffix = ".pub"      // of the key's half that everybody may read, as audit names it
+)
+
+// A logReader is the log, read from the ledger or as the server publishes it.
+type logReader interface {
+	Check(context.Context) (audit.Report, error)
+	CheckPin(ctx context.Context, head []byte) error
+	Consistent(ctx context.Context, a, b []byte) error
+	Tail(ctx context.Context, n int) ([]audit.Line, error)
+	Export(ctx context.Context, dir string) error
+	Checkpoint(context.Context) ([]byte, error)
+}
+
+// A source says where a command reads the log: given --config or --data in the
+// data folder itself, also while the service runs; else from the server.
+type source struct {
+	remote
+	config, data, key string
+}
+
+func (s *source) add(cmd *cobra.Command) {
+	s.remote.add(cmd)
+	cmd.Flags().StringVar(&s.config, "config", "", "read the data folder that `FILE` names, not the server")
+	cmd.Flags().StringVar(&s.data, "data", "", "read the data folder `DIR`, not the server")
+}
+
+func (s *source) direct() bool { return s.config != "" || s.data != "" }
+
+func (s *source) dataDir() (string, error) {
+	c, err := Load(s.config, Overrides{Data: s.data})
+	return c.Data, err
+}
+
+// verifierKey returns the log's public key: as given, as it stands in the data
+// folder, or as the server says.
+func (s *source) verifierKey(ctx context.Context) (string, error) {
+	if s.key != "" {
+		text, err := readSmallFile(s.key, 64<<10)
+		if err != nil && strings.Count(s.key, "+") >= 2 {
+			return s.key, nil
+		}
+		return strings.TrimSpace(string(text)), err
+	}
+	if s.direct() {
+		dir, err := s.dataDir()
+		if err != nil {
+			return "", err
+		}
+		text, err := readSmallFile(filepath.Join(dir, logKeyFile+publicSuffix), 4096)
+		if errors.Is(err, os.ErrNotExist) {
+			err = fmt.Errorf("%w (the key is made when lethe serve first starts)", err)
+		}
+		return strings.TrimSpace(string(text)), err
+	}
+	client, err := s.client()
+	if err != nil {
+		return "", err
+	}
+	return client.Key(ctx)
+}
+
+// open returns the log and a function that closes it.
+func (s *source) open(ctx context.Context) (logReader, func(), error) {
+	key, err := s.verifierKey(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the log's key: %w", err)
+	}
+	if s.direct() {
+		return s.openLedger(ctx, key)
+	}
+	keys, err := proof.ParseKeys([]byte(key))
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := s.client(); err != nil { // for what it says about a bad URL
+		return nil, nil, err
+	}
+	return &publishedLog{fetch: publishedAt(ctx)(strings.TrimRight(s.server, "/") + "/log"), keys: keys}, func() {}, nil
+}
+
+// openLedger opens the ledger's database for reading alone, beside the service
+// if it runs.
+func (s *source) openLedger(ctx context.Context, key string) (logReader, func(), error) {
+	dir, err := s.dataDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	path := filepath.Join(dir, ledgerFile)
+	if _, err := os.Stat(path); err != nil {
+		return nil, nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	query := url.Values{"mode": {"ro"}, "_synchronous": {"FULL"}, "_busy_timeout": {"10000"}, "_query_only": {"on"}}
+	db, err := sqlx.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	// A verifier key is name+hash+base64, and its name is the origin.
+	origin, _, _ := strings.Cut(key, "+")
+	l, err := audit.Open(ctx, db, audit.Options{Verifier: key, Origin: origin})
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return l, func() { _ = db.Close() }, nil
+}

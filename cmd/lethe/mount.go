@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"lethe/jobs"
+	"lethe/jobs/api"
+	"lethe/jobs/ledger"
+	"lethe/worker"
+)
+
+// handler mounts the doors on one mux.
+func (s *service) handler(closing <-chan struct{}) http.Handler {
+	o := api.Options{
+		Book: s.intake, Planner: &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret()}, Stores: s.storeNames(),
+		LogHandler: s.ledger.Log().Handler(), PublicKey: s.publicKey(), Ready: s.ready, Logger: s.logger,
+		Version: version(), Listen: s.listener.Addr().String(), Closing: closing,
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", api.New(o))
+	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, Timeout: 10 * time.Second})
+	mux.Handle("GET /metrics", api.Protect(metrics, o))
+	return mux
+}
+
+// measure registers what the ledger, the queue and the process say.
+func (s *service) measure() {
+	s.registry.MustRegister(ledger.NewCollector(s.ledger), collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	f := promauto.With(s.registry)
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "lethe_queue_up", Help: "1 if the queue answers."}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if s.queue.Ping(ctx) != nil {
+			return 0
+		}
+		return 1
+	})
+	s.requeued = f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_reconciler_requeued_total", Help: "Tasks that were rung again because they should have been answered."}, []string{"reason"})
+	for _, reason := range []string{jobs.ReasonLease, jobs.ReasonFlush, jobs.ReasonForgot} {
+		s.requeued.WithLabelValues(reason)
+	}
+}

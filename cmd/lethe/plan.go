@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"lethe/jobs/api"
+)
+
+func planCommand(c *console) *cobra.Command {
+	var (
+		r      remote
+		sel    selectorFlags
+		stores []string
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "plan SELECTOR",
+		Short: "Show what a request would erase; changes nothing",
+		Long: `Counts, in every place of every store, what a request would erase now. It
+changes nothing and files no request.
+
+` + selectorHelp,
+		Example: `  lethe plan --user-id alice
+  lethe plan --selector-file person.json --store assistant --json`,
+		Args:        wants(),
+		Annotations: map[string]string{exitNote: exitSection()},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			who, err := sel.read(cmd, c.stdin)
+			if err != nil {
+				return err
+			}
+			client, err := r.client()
+			if err != nil {
+				return err
+			}
+			plan, err := client.Plan(cmd.Context(), who.submission(api.Submission{Stores: stores}))
+			if err := who.blame(err); err != nil {
+				return err
+			}
+			if asJSON {
+				return c.answerJSON(plan)
+			}
+			return c.showPlan(plan)
+		},
+	}
+	r.add(cmd)
+	sel.add(cmd)
+	cmd.Flags().StringArrayVar(&stores, "store", nil, "only in the store of this `NAME` (repeatable)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// showPlan prints the counts per store and place. Rows that hang on others go
+// with those and are not counted as IDs.
+func (c *console) showPlan(p api.Plan) error {
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "STORE\tPLACE\tFOUND\tNOTE")
+	for _, s := range p.Stores {
+		for _, place := range s.Places {
+			note := ""
+			if place.With != "" {
+				note = "goes with " + place.With
+			}
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", s.Store, place.Place, place.Found, note)
+		}
+		fmt.Fprintf(w, "%s\tin all\t%d\tto erase, %d of them held\n", s.Store, s.Found, s.Held)
+		if s.Unattributable > 0 {
+			fmt.Fprintf(w, "%s\tunattributable\t%d\trows that nothing ties to anyone; left alone\n", s.Store, s.Unattributable)
+		}
+	}
+	fmt.Fprintf(w, "\nplan %s\n", p.PlanHash)
+	return w.Flush()
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"lethe/audit"
+	"lethe/jobs"
+	"lethe/jobs/api"
+	"lethe/jobs/keyring"
+	"lethe/jobs/ledger"
+	"lethe/jobs/queue"
+	"lethe/store/mem0"
+	"lethe/worker"
+)
+
+const (
+	workers      = 8               // tasks at once in this process
+	windowFactor = 8               // tasks queued or running for each one that a store takes at once
+	drainTimeout = 7 * time.Second // for tasks; the whole stop stays under 10 s
+	sqliteWriter = 1               // SQLite has one writer
+	httpDrain    = 3 * time.Second // for open HTTP requests
+	backupsCode  = "backups"       // the exclusion that backups_until stands for
+	logKeyFile   = "log.key"       // in the data folder
+	keysFolder   = "keys"          // in the data folder
+)
+
+// A service is everything that lethe serve runs, opened but not yet running.
+type service struct {
+	config   Config
+	logger   *slog.Logger
+	registry *prometheus.Registry
+
+	keys     *keyring.Keyring
+	signer   *audit.Key
+	ledger   *ledger.Ledger
+	queue    *queue.Queue
+	stores   []*worker.Store
+	intake   *jobs.Intake
+	eraser   *worker.Eraser
+	listener net.Listener
+
+	requeued *prometheus.CounterVec
+	closers  []func() error
+}
+
+// openService opens all parts from the ground up. What it opened before an
+// error is closed again.
+func openService(ctx context.Context, c Config, logger *slog.Logger) (_ *service, err error) {
+	s := &service{config: c, logger: logger, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	for _, open := range []func(context.Context) error{s.openStores, s.openBook, s.openQueue, s.openDoors} {
+		if err := open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// openStores comes first: a store that does not look as expected is refused
+// before anything is taken in for it.
+func (s *service) openStores(ctx context.Context) error {
+	for _, c := range s.config.Stores {
+		st, err := openStore(ctx, c)
+		if err != nil {
+			return fmt.Errorf("store %s: %w", c.Name, err)
+		}
+		s.stores = append(s.stores, st)
+		s.closers = append(s.closers, st.Close)
+	}
+	return nil
+}
+
+func openStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
+	if c.Own {
+		if err := makeOwnStore(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	st, err := mem0.OpenSQLite(ctx, mem0.SQLiteConfig{Vectors: c.Vectors, Entities: c.Entities, History: c.History})
+	if err != nil {
+		return nil, err
+	}
+	ws := &worker.Store{Store: st, Name: c.Name, Kind: c.Kind, Concurrency: sqliteWriter, Purge: c.Purge.policy()}
+	if c.BackupsUntil > 0 {
+		ws.Exclusions = append(ws.Exclusions, jobs.Exclusion{Code: backupsCode, For: time.Duration(c.BackupsUntil)})
+	}
+	return ws, nil
+}
+
+// makeOwnStore makes the newcomer's memory store at the first start.
+func makeOwnStore(ctx context.Context, c StoreConfig) error {
+	if _, err := os.Stat(c.Vectors); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	dir := filepath.Dir(c.Vectors)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	_, err := mem0.CreateSQLite(ctx, dir)
+	return err
+}
+
+func (p PurgeRule) policy() worker.PurgePolicy {
+	return worker.PurgePolicy{Off: p.off, From: int(p.from.Minutes()), To: int(p.to.Minutes())}
+}
+
+func (s *service) openBook(ctx context.Context) (err error) {
+	if err := os.MkdirAll(s.config.Data, 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	if s.keys, err = keyring.Open(filepath.Join(s.config.Data, keysFolder)); err != nil {
+		return err
+	}
+	if s.signer, err = audit.OpenKey(filepath.Join(s.config.Data, logKeyFile), s.config.LogOrigin); err != nil {
+		return err
+	}
+	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: s.config.Data, Keys: s.keys, Signer: s.signer})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.ledger.Close)
+	// This process has the ledger to itself, so whatever still runs in it is
+	// the work of one that died.
+	n, err := s.ledger.Abandoned(ctx)
+	if n > 0 {
+		s.logger.InfoContext(ctx, "going on with what an earlier process left", slog.Int("tasks", n))
+	}
+	return err
+}
+
+func (s *service) openQueue(ctx context.Context) (err error) {
+	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), Concurrency: workers, ShutdownTimeout: drainTimeout, Logger: s.logger})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.queue.Close)
+	return nil
+}
+
+func (s *service) openDoors(ctx context.Context) (err error) {
+	byName := map[string]*worker.Store{}
+	var names []string
+	var known []jobs.StoreName
+	for _, st := range s.stores {
+		byName[st.Name] = st
+		names = append(names, st.Name)
+		known = append(known, jobs.StoreName{Name: st.Name, Kind: st.Kind})
+	}
+	keep := time.Duration(s.config.SubjectKeyRetention)
+	s.measure()
+	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: time.Now}
+	s.eraser = &worker.Eraser{
+		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
+		Now: time.Now, Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
+	}
+	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return nil
+}
+
+// Close closes what openService opened, in reverse.
+func (s *service) Close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// URL is where the service listens.
+func (s *service) URL() string { return "http://" + s.listener.Addr().String() }
+
+// Run serves until ctx is done, then stops in good order within 10 s.
+func (s *service) Run(ctx context.Context) error {
+	windows := map[string]int{}
+	for _, st := range s.stores {
+		windows[st.Name] = windowFactor * max(1, st.Concurrency)
+	}
+	relay := &jobs.Relay{Outbox: s.ledger, Bell: bell{s.queue}, Windows: windows, Logger: s.logger}
+	reconciler := &jobs.Reconciler{
+		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
+		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
+		Now:      time.Now, Logger: s.logger,
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return relay.Run(ctx) })
+	group.Go(func() error { return reconciler.Run(ctx) })
+	group.Go(func() error { return s.queue.Run(ctx, s.eraser.Handle) })
+	group.Go(func() error { return s.serveHTTP(ctx) })
+	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
+	err := group.Wait()
+	s.logger.InfoContext(context.WithoutCancel(ctx), "stopped")
+	return err
+}
+
+func (s *service) serveHTTP(ctx context.Context) error {
+	closing := make(chan struct{})
+	server := api.Server(s.config.Listen, s.handler(closing))
+	server.RegisterOnShutdown(func() { close(closing) })
+	server.ErrorLog = slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn)
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpDrain)
+		defer cancel()
+		err := server.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close() // a client that does not let go must not hold up the stop
+		}
+		stopped <- err
+	}()
+	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return <-stopped
+}
+
+// ready returns why the service should get no requests now.
+func (s *service) ready(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	var reasons []string
+	if err := s.queue.Ping(ctx); err != nil {
+		reasons = append(reasons, "the queue does not answer")
+	}
+	if _, err := s.ledger.List(ctx, nil, 1, ""); err != nil {
+		reasons = append(reasons, "the ledger does not answer")
+	}
+	return reasons
+}
+
+// bell rings at the ordinary priority.
+type bell struct{ queue *queue.Queue }
+
+func (b bell) Ring(ctx context.Context, r jobs.Ring) error { return b.queue.Ring(ctx, r, false) }
+
+// storeNames lists what a request may name.
+func (s *service) storeNames() []string {
+	var names []string
+	for _, st := range s.stores {
+		names = append(names, st.Name)
+	}
+	return names
+}
+
+// publicKey is the log's verifier key, one line.
+func (s *service) publicKey() string { return strings.TrimSpace(s.signer.Verifier) }

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"lethe/jobs"
+	"lethe/jobs/api"
+)
+
+// submitFlags are what submit knows besides who is meant.
+type submitFlags struct {
+	stores                 []string
+	ticket, regime, ground string
+	receivedAt, grace, key string
+	wait, asJSON           bool
+}
+
+func submitCommand(c *console) *cobra.Command {
+	var (
+		r   remote
+		sel selectorFlags
+		f   submitFlags
+	)
+	cmd := &cobra.Command{
+		Use:   "submit SELECTOR",
+		Short: "File an erasure request",
+		Long: `Files an erasure request and prints its ID. Once it is printed the request is
+committed: the server carries it out, whatever happens to this command.
+
+With --wait it goes on until the request has ended, or until people have to act.
+It then also asks again when the network fails, under an idempotency key, so
+that nothing is filed twice.
+
+` + selectorHelp,
+		Example: `  echo '{"user_id":"alice"}' | lethe submit --selector-file - --ticket PRIV-123 --wait
+  lethe submit --user-id alice --metadata tier=3 --store assistant --grace 72h
+  lethe submit --ids-file ids.txt --idempotency-key PRIV-123 --json`,
+		Args:        wants(),
+		Annotations: map[string]string{exitNote: exitSection(exitHeld)},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			who, err := sel.read(cmd, c.stdin)
+			if err != nil {
+				return err
+			}
+			s, err := f.submission(cmd)
+			if err != nil {
+				return err
+			}
+			client, err := r.client()
+			if err != nil {
+				return err
+			}
+			req, err := c.file(cmd.Context(), client, who, s)
+			if err != nil {
+				return err
+			}
+			return c.conclude(cmd.Context(), client, req, f)
+		},
+	}
+	r.add(cmd)
+	sel.add(cmd)
+	f.add(cmd)
+	return cmd
+}
+
+func (f *submitFlags) add(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringArrayVar(&f.stores, "store", nil, "only in the store of this `NAME` (repeatable; default every store)")
+	fs.StringVar(&f.ticket, "ticket", "", "your own `REFERENCE` for the case; keep names out of it")
+	fs.StringVar(&f.regime, "regime", "", "whose clock runs: gdpr (default), ccpa, …")
+	fs.StringVar(&f.ground, "ground", "", "why the person may ask, as a `CODE` such as art17-1-b")
+	fs.StringVar(&f.receivedAt, "received-at", "", "when the person asked, such as 2026-11-20T09:00:00Z (default now)")
+	fs.StringVar(&f.grace, "grace", "", "how long to wait before anything is erased, such as 72h or 3d")
+	fs.StringVar(&f.key, "idempotency-key", "", "file nothing if this `KEY` was used for the same request before")
+	fs.BoolVar(&f.wait, "wait", false, "wait until the request has ended")
+	fs.BoolVar(&f.asJSON, "json", false, "print the request as JSON instead of its ID")
+}
+
+func (f *submitFlags) submission(cmd *cobra.Command) (api.Submission, error) {
+	s := api.Submission{Stores: f.stores, Ticket: f.ticket, Regime: f.regime, Ground: f.ground, IdempotencyKey: f.key}
+	var err error
+	if f.receivedAt != "" {
+		if s.ReceivedAt, err = time.Parse(time.RFC3339, f.receivedAt); err != nil {
+			return s, usagef(cmd, "--received-at must be a time such as 2026-11-20T09:00:00Z")
+		}
+	}
+	if f.grace != "" {
+		if s.Grace, err = parseDuration(f.grace); err != nil {
+			return s, usagef(cmd, "--grace %v", err)
+		}
+	}
+	if f.wait && f.key == "" {
+		s.IdempotencyKey = uuid.NewString()
+	}
+	return s, nil
+}
+
+// submission adds who is meant to s.
+func (s selection) submission(to api.Submission) api.Submission {
+	to.Selector = s.selector
+	if s.ids != nil {
+		to.IDs = s.ids.all
+	}
+	return to
+}
+
+// blame returns what was wrong with the IDs, if that is why err happened.
+func (s selection) blame(err error) error {
+	if err != nil && s.ids != nil && s.ids.err != nil {
+		return s.ids.err
+	}
+	return err
+}
+
+// retryFor is how long submit asks again before it gives up.
+const retryFor = 2 * time.Minute
+
+// file files the request. With an idempotency key it asks again when the
+// network or the server fails, as long as the IDs can be read again.
+func (c *console) file(ctx context.Context, client *api.Client, who selection, s api.Submission) (api.Request, error) {
+	s = who.submission(s)
+	giveUp := time.Now().Add(retryFor)
+	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 15*time.Second) {
+		req, replayed, err := client.Submit(ctx, s)
+		if err == nil {
+			if replayed {
+				c.talk("the request had been filed before\n")
+			}
+			return req, nil
+		}
+		repeatable := s.IdempotencyKey != "" && (who.ids == nil || who.ids.again())
+		switch err = who.blame(err); {
+		case !transient(err) || s.IdempotencyKey == "":
+			return req, err
+		case !repeatable || time.Now().After(giveUp) || ctx.Err() != nil:
+			return req, fmt.Errorf("%w\nwhether the request was filed is not known: repeat it with --idempotency-key %s", err, s.IdempotencyKey)
+		}
+		c.talk("no answer yet, asking again in %s\n", pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// transient reports whether the same call may succeed later: the server was not
+// reached, or could not answer.
+func transient(err error) bool {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		return p.Status >= 500 || p.Status == http.StatusRequestTimeout || p.Status == http.StatusTooManyRequests
+	}
+	return exitStatus(err) == exitError
+}
+
+// conclude prints the answer and, if asked, waits for the end.
+func (c *console) conclude(ctx context.Context, client *api.Client, req api.Request, f submitFlags) error {
+	if !f.asJSON {
+		c.answer("%s\n", req.ID)
+	}
+	if f.wait {
+		show := newProgress(c.stderr)
+		last, err := follow(ctx, client, req.ID, show.show)
+		show.stop()
+		if err != nil {
+			return fmt.Errorf("follow request %s: %w", req.ID, err)
+		}
+		req = last
+		c.summarize(req)
+	}
+	if f.asJSON {
+		if err := c.answerJSON(req); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !f.wait:
+		return nil
+	case req.Status == jobs.Cancelled, req.Status == jobs.Rejected:
+		return fmt.Errorf("the request was %s", req.Status)
+	}
+	return orHeld(req, nil)
+}
+
+// summarize tells what became of a request.
+func (c *console) summarize(req api.Request) {
+	for _, s := range req.Stores {
+		c.talk("%s: %d erased, %d absent, %d held, %d refused; %s\n", s.Store, s.Erased, s.Absent, s.Held, s.Refused, s.Evidence)
+	}
+	if req.Certificate != nil {
+		c.talk("fetch the proof with: lethe certificate %s -o FILE\n", req.ID)
+	}
+}

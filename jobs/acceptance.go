@@ -1,0 +1,69 @@
+package jobs
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"lethe/audit/proof"
+)
+
+// An Acceptance is all that one transaction commits when a request is taken
+// in: the request, its jobs, the first rows of the outbox, and the log's entry.
+type Acceptance struct {
+	Request     Request
+	Selector    []byte // canonical JSON; nil if the IDs are staged
+	Requested   int    // number of staged IDs, 0 for any other selector
+	Subject     string // commitment under the subject key
+	TicketHMAC  string // "" without a ticket
+	Idempotency []byte // keyed digest, nil without a key
+	Body        []byte // keyed digest of the body
+	Entry       proof.Entry
+}
+
+// A Ledger is what Intake needs of the book's keeper. All its writes are
+// durable once they return nil; after any other answer than a sentinel, the
+// write may or may not have happened.
+type Ledger interface {
+	// Accept commits a. If a request with the same idempotency digest stands
+	// already, it writes nothing and returns that request with its body digest.
+	Accept(ctx context.Context, a Acceptance) (existing *Request, body []byte, err error)
+	ByIdempotency(ctx context.Context, digest []byte) (*Request, []byte, error)
+
+	Request(ctx context.Context, id string) (Request, error)
+	List(ctx context.Context, statuses []Status, limit int, before string) ([]Request, error)
+	Record(ctx context.Context, id string) (Record, error)
+
+	// Seen opens a set of IDs on disk, for one request, that goes with Close.
+	Seen(ctx context.Context, request string) (Seen, error)
+	AddStaged(ctx context.Context, request string, seq int, ids []string) error
+	Staged(ctx context.Context, request string) iter.Seq2[[]string, error]
+	DropStaged(ctx context.Context, request string) error
+
+	// Stop marks a request as being cancelled and takes its waiting rows out of
+	// the outbox. It returns ErrTooLate if the request has ended.
+	Stop(ctx context.Context, request string) error
+	// EndCancelled commits the end of a stopped request with its entry, unless
+	// a task of it still runs, which is no error.
+	EndCancelled(ctx context.Context, request string, e proof.Entry, keyUntil time.Time) (ended bool, err error)
+
+	// Certificate returns the certificate of the log's entry with that ID.
+	Certificate(ctx context.Context, entryID string) ([]byte, error)
+}
+
+// A Seen is a set of IDs. Add returns those of ids that were not in it yet,
+// each once and in order. Not for concurrent use.
+type Seen interface {
+	Add(ctx context.Context, ids []string) (fresh []string, err error)
+	Close() error
+}
+
+// A Record is all that the ledger knows of a request, for its terminal entry.
+type Record struct {
+	Request
+	Subject, TicketHMAC string
+	Cancelling          bool
+	Entry               string     // ID of the terminal entry, "" before
+	KeyGone             bool       // the subject key has been destroyed
+	Roots               [][32]byte // of the receipts of finished batches, in order
+}

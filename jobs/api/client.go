@@ -1,0 +1,262 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"lethe/jobs"
+)
+
+// maxAnswerBytes bounds what is read of an answer.
+const maxAnswerBytes = 16 << 20
+
+// A Client asks a Lethe server. Its methods may be called concurrently, have no
+// time limit but their context's, and return a *Problem if the server refused,
+// or the transport's error if it could not be asked. Selectors go into bodies
+// only.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// NewClient returns a Client for the server at baseURL (http or https, with a
+// path if it is mounted under one). The token may be ""; it goes with every
+// call as a bearer token, RFC 6750. A nil transport means
+// http.DefaultTransport.
+func NewClient(baseURL, token string, transport http.RoundTripper) (*Client, error) {
+	u, err := url.Parse(baseURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
+		// The URL may have a password in it: do not repeat it.
+		return nil, fmt.Errorf("server must be an http or https URL without user and query")
+	}
+	return &Client{
+		base:  strings.TrimSuffix(u.String(), "/"),
+		token: token,
+		http: &http.Client{
+			Transport: transport,
+			// A redirect would take the token, and a selector, elsewhere.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// Submit files a request. replayed says that the key was used before, for the
+// same body, and r is that request. With s.IDs memory stays flat, and Submit
+// returns only when s.IDs has.
+func (c *Client) Submit(ctx context.Context, s Submission) (r Request, replayed bool, err error) {
+	header := http.Header{}
+	if s.IdempotencyKey != "" {
+		header.Set("Idempotency-Key", s.IdempotencyKey)
+	}
+	answer, err := c.send(ctx, "/v1/requests", s, header)
+	if err != nil {
+		return Request{}, false, err
+	}
+	r, err = decodeAnswer[Request](answer)
+	return r, answer.Header.Get("Idempotent-Replayed") == "true", err
+}
+
+// Plan asks what s would erase, and changes nothing.
+func (c *Client) Plan(ctx context.Context, s Submission) (Plan, error) {
+	answer, err := c.send(ctx, "/v1/plans", s, http.Header{})
+	if err != nil {
+		return Plan{}, err
+	}
+	return decodeAnswer[Plan](answer)
+}
+
+// Request returns one request.
+func (c *Client) Request(ctx context.Context, id string) (Request, error) {
+	return getJSON[Request](ctx, c, idPath(id))
+}
+
+// List yields the requests that have one of the statuses, or all, newest first,
+// a page at a time. After an error it yields nothing more.
+func (c *Client) List(ctx context.Context, statuses ...jobs.Status) iter.Seq2[Request, error] {
+	query := url.Values{"limit": {strconv.Itoa(maxPage)}}
+	for _, s := range statuses {
+		query.Add("status", string(s))
+	}
+	return func(yield func(Request, error) bool) {
+		for {
+			answer, err := getJSON[page](ctx, c, "/v1/requests?"+query.Encode())
+			if err != nil {
+				yield(Request{}, err)
+				return
+			}
+			for _, r := range answer.Requests {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if answer.NextCursor == nil {
+				return
+			}
+			query.Set("cursor", *answer.NextCursor)
+		}
+	}
+}
+
+// Cancel stops a request; 409 if it has ended.
+func (c *Client) Cancel(ctx context.Context, id string) (Request, error) {
+	answer, err := c.do(ctx, http.MethodPost, idPath(id)+"/cancel", nil, nil)
+	if err != nil {
+		return Request{}, err
+	}
+	return decodeAnswer[Request](answer)
+}
+
+// Certificate returns the certificate file; 409 while there is none.
+func (c *Client) Certificate(ctx context.Context, id string) ([]byte, error) {
+	return c.getText(ctx, idPath(id)+"/certificate")
+}
+
+// Receipt returns the proof that the request was accepted, a file like the
+// certificate.
+func (c *Client) Receipt(ctx context.Context, id string) ([]byte, error) {
+	return c.getText(ctx, idPath(id)+"/receipt")
+}
+
+// SubjectKey returns the 32-byte key that opens the subject commitment; 410
+// once it has been destroyed.
+func (c *Client) SubjectKey(ctx context.Context, id string) ([]byte, error) {
+	text, err := c.getText(ctx, idPath(id)+"/subject-key")
+	if err != nil {
+		return nil, err
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("subject key: not hex") // and not repeated either
+	}
+	return key, nil
+}
+
+// Key returns the log's public verifier key, without a line end.
+func (c *Client) Key(ctx context.Context) (string, error) {
+	text, err := c.getText(ctx, "/log/key")
+	return strings.TrimSpace(string(text)), err
+}
+
+// Checkpoint returns the log's signed head.
+func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
+	return c.getText(ctx, "/log/checkpoint")
+}
+
+// Ready returns why the server is not ready, or nothing if it is.
+func (c *Client) Ready(ctx context.Context) ([]string, error) {
+	answer, err := c.ask(ctx, http.MethodGet, "/readyz", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK && answer.Header.Get("Content-Type") != "application/json" {
+		return nil, refusal(answer)
+	}
+	state, err := decodeAnswer[readiness](answer)
+	return state.Reasons, err
+}
+
+// idPath keeps an id that a person typed from becoming another path.
+func idPath(id string) string { return "/v1/requests/" + url.PathEscape(id) }
+
+func getJSON[T any](ctx context.Context, c *Client, path string) (T, error) {
+	answer, err := c.do(ctx, http.MethodGet, path, nil, nil)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return decodeAnswer[T](answer)
+}
+
+func (c *Client) getText(ctx context.Context, path string) ([]byte, error) {
+	answer, err := c.do(ctx, http.MethodGet, path, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	return io.ReadAll(io.LimitReader(answer.Body, maxAnswerBytes))
+}
+
+// send posts a submission. With streamed IDs the body is written while it is
+// sent; otherwise it is small and gets a Content-Length.
+func (c *Client) send(ctx context.Context, path string, s Submission, header http.Header) (*http.Response, error) {
+	header.Set("Content-Type", "application/json")
+	if s.IDs == nil {
+		var body bytes.Buffer
+		if err := s.encode(&body); err != nil {
+			return nil, err
+		}
+		return c.do(ctx, http.MethodPost, path, &body, header)
+	}
+	r, w := io.Pipe()
+	done := make(chan struct{})
+	go func() { // ends when all is written, or when the transport closes r
+		defer close(done)
+		_ = w.CloseWithError(s.encode(w))
+	}()
+	answer, err := c.do(ctx, http.MethodPost, path, r, header)
+	_ = r.Close()
+	<-done // IDs is the caller's again
+	return answer, err
+}
+
+// do asks, and makes an error of whatever is not a good answer.
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader, header http.Header) (*http.Response, error) {
+	answer, err := c.ask(ctx, method, path, body, header)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode >= 300 {
+		return nil, refusal(answer)
+	}
+	return answer, nil
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, body io.Reader, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	req.Header.Set(originHeader, jobs.OriginCLI)
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	return c.http.Do(req)
+}
+
+// refusal returns the Problem in an answer, or one made of its status if a
+// proxy has answered.
+func refusal(answer *http.Response) *Problem {
+	defer answer.Body.Close()
+	p := problem(answer.StatusCode, "", "the server answered "+answer.Status)
+	if strings.HasPrefix(answer.Header.Get("Content-Type"), "application/problem+json") {
+		// What cannot be read of it, the status says.
+		_ = json.UnmarshalRead(io.LimitReader(answer.Body, 64<<10), p)
+	}
+	p.Status = answer.StatusCode
+	seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
+	p.RetryAfter = time.Duration(max(seconds, 0)) * time.Second
+	return p
+}
+
+func decodeAnswer[T any](answer *http.Response) (v T, err error) {
+	defer answer.Body.Close()
+	if err = json.UnmarshalRead(io.LimitReader(answer.Body, maxAnswerBytes), &v); err != nil {
+		err = fmt.Errorf("read answer: %w", err)
+	}
+	return v, err
+}

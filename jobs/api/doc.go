@@ -1,0 +1,43 @@
+// Package api is the HTTP API and its client: both ends of the wire in one
+// package, so that they cannot drift.
+//
+// [New] returns the handler that cmd mounts, [Server] an http.Server with the
+// limits that go with it, and [NewClient] the other end. [Request], [Plan] and
+// [Problem] are the shapes that travel between them. The routes, their limits
+// and their answers stand in one table (routes.go), from which both the mux and
+// the OpenAPI document are made.
+//
+// # Reading
+//
+// A body is read once, token by token, by a decoder that refuses whatever two
+// readers could understand differently: duplicate keys, keys in other cases,
+// unknown keys, null, other JSON types, text that is not UTF-8, a second value
+// after the first. Explicit IDs are handed on a batch at a time while they are
+// read, so a million of them never stand in memory.
+//
+// # Refusing
+//
+// An error names the field and what to do, and never repeats the value. That
+// holds for keys as well: an unknown key may be somebody's address, so the
+// answer names the object it stands in and the keys that are known there.
+//
+// # Decisions
+//
+// 2026-11-22. huma makes the OpenAPI 3.1 document from our wire types, and
+// net/http serves. The road not taken was huma.Register: it reads a body whole,
+// validates with errors that carry the value, and is taught otherwise only by
+// assigning its package variable NewError, for every user in the process.
+//
+// 2026-11-22. A value of the wrong shape is 400 and one that cannot be meant is
+// 422: a number as user_id is 400, a blank one is 422. regime, ground,
+// received_at, grace and cursor are codes and times, so the book's refusal of
+// them is 400 as well. A missing selector is 422, as it is an empty one.
+//
+// 2026-11-22. The selector travels in bodies only. Queries and paths end up in
+// the logs of proxies, so nothing personal is ever put into one, and the
+// handler logs the route and not the URL.
+//
+// 2026-11-22. Progress is read from the book on a ticker, one reader a stream,
+// instead of being announced by whoever makes it: workers may run in other
+// processes, and the ledger is the one thing all of them share.
+package api

@@ -1,0 +1,55 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// readyTimeout is less than what probes wait.
+const readyTimeout = 3 * time.Second
+
+// healthz is GET /healthz: 200 for as long as the process serves.
+func (s *server) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return writeText(w, []byte("ok\n"))
+}
+
+// readyz is GET /readyz.
+func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
+	answer := readiness{Ready: true}
+	if s.Ready != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+		defer cancel()
+		answer.Reasons = s.Ready(ctx)
+		answer.Ready = len(answer.Reasons) == 0
+	}
+	status := http.StatusOK
+	if !answer.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	return writeJSON(w, status, answer)
+}
+
+// logKey is GET /log/key.
+func (s *server) logKey(w http.ResponseWriter, _ *http.Request) error {
+	if s.PublicKey == "" {
+		return problem(http.StatusNotFound, "not_found", "there is no log here")
+	}
+	return writeText(w, []byte(s.PublicKey+"\n"))
+}
+
+// log is GET /log/checkpoint and /log/tile/….
+func (s *server) log(w http.ResponseWriter, r *http.Request) error {
+	if s.LogHandler == nil {
+		return problem(http.StatusNotFound, "not_found", "there is no log here")
+	}
+	s.LogHandler.ServeHTTP(w, r)
+	return nil
+}
+
+// document is GET /v1/openapi.yaml.
+func (s *server) document(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/openapi+yaml")
+	_, _ = w.Write(s.openapi) // a client that has gone needs no answer
+	return nil
+}

@@ -1,0 +1,130 @@
+package api
+
+import "net/http"
+
+// A route is one operation: what the mux serves and what the OpenAPI document
+// says about it.
+type route struct {
+	method, path string // as http.ServeMux takes them
+	handle       func(http.ResponseWriter, *http.Request) error
+
+	id, summary string
+	description string
+	params      []param
+	takes       bool // a submission as its body
+	status      int  // of the good answer
+	answer      any  // its JSON, or nil
+	media       string
+	also        map[int]any // other answers that are no problems
+	problems    []int
+}
+
+// A param is a parameter of a route besides the id of its path.
+type param struct{ in, name, description string }
+
+const text = "text/plain"
+
+func (s *server) routes() []route {
+	return append(s.requestRoutes(), s.otherRoutes()...)
+}
+
+func (s *server) requestRoutes() []route {
+	const byID = "/v1/requests/{id}"
+	return []route{
+		{
+			method: "POST", path: "/v1/requests", handle: s.submit, id: "file-request",
+			summary: "File an erasure request",
+			description: "It is durable once answered. The same Idempotency-Key with the same body gives the same request again, " +
+				"with Idempotent-Replayed: true; with another body, 409. Malformed bodies, and refused values of regime, ground, " +
+				"received_at and grace, are 400; selectors and stores that can be read but not accepted are 422. " +
+				"Besides the ids (64 MiB) a body may have 64 KiB.",
+			params: []param{
+				{"header", "Idempotency-Key", "1 to 255 printable ASCII characters"},
+				{"header", originHeader, "cli, from the command line"},
+			},
+			takes: true, status: 202, answer: Request{}, problems: []int{400, 403, 408, 409, 413, 415, 422, 503},
+		},
+		{
+			method: "GET", path: "/v1/requests", handle: s.list, id: "list-requests",
+			summary: "List requests, newest first",
+			params: []param{
+				{"query", "status", "One or more, repeated or separated by commas; none for all"},
+				{"query", "limit", "1 to 1000; 100 if not given"},
+				{"query", "cursor", "The next_cursor of the page before"},
+			},
+			status: 200, answer: page{}, problems: []int{400, 403, 503},
+		},
+		{
+			method: "GET", path: byID, handle: s.one, id: "get-request",
+			summary: "Tell how far a request is", status: 200, answer: Request{}, problems: []int{403, 404, 503},
+		},
+		{
+			method: "GET", path: byID + "/events", handle: s.events, id: "watch-request",
+			summary: "Follow a request",
+			description: "Server-sent events of type request, each with the whole request as its data: at once, whenever it changes, " +
+				"and a last one when its status is completed, cancelled or rejected, after which the stream ends: close it then. " +
+				"IDs are integers. A comment comes every 15 s.",
+			params: []param{{"header", "Last-Event-ID", "The last ID received"}},
+			status: 200, media: eventType, problems: []int{403, 404, 503},
+		},
+		{
+			method: "POST", path: byID + "/cancel", handle: s.cancel, id: "cancel-request",
+			summary:     "Cancel a request",
+			description: "Before the first destructive batch it ends at once; afterwards it stops between batches. 409 if it has ended.",
+			status:      200, answer: Request{}, problems: []int{403, 404, 409, 503},
+		},
+		{
+			method: "GET", path: byID + "/certificate", handle: s.certificate, id: "get-certificate",
+			summary:     "Get the certificate (C2SP tlog-proof)",
+			description: "409 while there is none.",
+			status:      200, media: text, problems: []int{403, 404, 409, 503},
+		},
+		{
+			method: "GET", path: byID + "/receipt", handle: s.receipt, id: "get-receipt",
+			summary: "Get the proof that the request was accepted (C2SP tlog-proof)",
+			status:  200, media: text, problems: []int{403, 404, 409, 503},
+		},
+		{
+			method: "GET", path: byID + "/subject-key", handle: s.subjectKey, id: "get-subject-key",
+			summary:     "Get the key that opens the subject commitment, in hex",
+			description: "410 once it has been destroyed on schedule.",
+			status:      200, media: text, problems: []int{403, 404, 410, 503},
+		},
+	}
+}
+
+func (s *server) otherRoutes() []route {
+	return []route{
+		{
+			method: "POST", path: "/v1/plans", handle: s.plan, id: "plan",
+			summary:     "Say what a request would erase now",
+			description: "Takes the body of a request. Changes nothing.",
+			takes:       true, status: 200, answer: Plan{}, problems: []int{400, 403, 408, 413, 415, 422, 503},
+		},
+		{
+			method: "GET", path: "/v1/openapi.yaml", handle: s.document, id: "openapi",
+			summary: "Get this document", status: 200, media: "application/openapi+yaml", problems: []int{403},
+		},
+		{
+			method: "GET", path: "/log/checkpoint", handle: s.log, id: "log-checkpoint",
+			summary: "Get the log's signed head (C2SP tlog-checkpoint)", status: 200, media: text, problems: []int{403, 404, 503},
+		},
+		{
+			method: "GET", path: "/log/tile/{path...}", handle: s.log, id: "log-tile",
+			summary: "Get a tile of the log (C2SP tlog-tiles)", status: 200, media: "application/octet-stream", problems: []int{403, 404, 503},
+		},
+		{
+			method: "GET", path: "/log/key", handle: s.logKey, id: "log-key",
+			summary: "Get the log's public verifier key, one line", status: 200, media: text, problems: []int{403, 404},
+		},
+		{
+			method: "GET", path: "/healthz", handle: s.healthz, id: "healthz",
+			summary: "Say that the process serves", status: 200, media: text, problems: []int{403},
+		},
+		{
+			method: "GET", path: "/readyz", handle: s.readyz, id: "readyz",
+			summary: "Say whether to send requests here, and why not", status: 200, answer: readiness{},
+			also: map[int]any{503: readiness{}}, problems: []int{403},
+		},
+	}
+}

@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"lethe/jobs"
+)
+
+// Options are what the handler works with. Book and Planner must be set.
+type Options struct {
+	Book    jobs.Book
+	Planner jobs.Planner
+	Stores  []string // names that a request may give; empty leaves it to the book
+
+	LogHandler http.Handler // serves GET /log/checkpoint and /log/tile/…; nil for 404
+	PublicKey  string       // the log's verifier key, one line, for /log/key
+
+	// Ready returns why the service should get no requests now, without values
+	// of theirs; none if it should. Nil means always.
+	Ready func(context.Context) []string
+
+	Logger  *slog.Logger // nil for none
+	Version string       // for the OpenAPI document; "" for "dev"
+
+	// Listen is the address that is listened on. If it is a loopback address,
+	// or Hosts are given, a request's Host must be a loopback name or address,
+	// the host of Listen or one of Hosts (without ports), against DNS
+	// rebinding.
+	Listen string
+	Hosts  []string
+
+	// Closing ends the event streams when it is closed; they would hold up
+	// http.Server.Shutdown for as long as a request takes. Close it from
+	// http.Server.RegisterOnShutdown.
+	Closing <-chan struct{}
+
+	Poll       time.Duration // how often a stream asks the book; 0 for 1 s
+	MaxStreams int           // open streams at once, others get 503; 0 for 256
+}
+
+type server struct {
+	Options
+	mux     *http.ServeMux
+	streams chan struct{} // holds one element for each open stream
+	openapi []byte
+}
+
+// New returns the handler of /v1/, /log/, /healthz and /readyz, with the guard
+// of [Protect] around it. Whatever else it is asked is a 404 or 405 problem.
+func New(o Options) http.Handler {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Poll == 0 {
+		o.Poll = time.Second
+	}
+	if o.MaxStreams == 0 {
+		o.MaxStreams = 256
+	}
+	if o.Version == "" {
+		o.Version = "dev"
+	}
+	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.MaxStreams)}
+	routes := s.routes()
+	for _, r := range routes {
+		s.mux.HandleFunc(r.method+" "+r.path, s.answer(r.handle))
+	}
+	s.openapi = document(o.Version, routes)
+	return Protect(http.HandlerFunc(s.serve), o)
+}
+
+// Server returns a server for h with the limits that a service open to strangers
+// needs: 5 s for the header, 16 KiB of it, 60 s for an idle connection. It has
+// no time limit for answers, which event streams have none for; bodies are
+// timed by the handlers that read them.
+func Server(addr string, h http.Handler) *http.Server {
+	return &http.Server{
+		Addr:              addr,
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+}
+
+// serve answers what the mux would answer in plain text, or by a redirect that
+// repeats the path.
+func (s *server) serve(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := s.mux.Handler(r); pattern != "" && path.Clean(r.URL.Path) == r.URL.Path {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	allowed := s.allowed(r)
+	if len(allowed) == 0 {
+		problem(http.StatusNotFound, "not_found", "there is nothing at this path").write(w)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", ")) // RFC 9110, section 15.5.6
+	problem(http.StatusMethodNotAllowed, "method", "this path does not take this method").write(w)
+}
+
+func (s *server) allowed(r *http.Request) []string {
+	var methods []string
+	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPost} {
+		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
+		if _, pattern := s.mux.Handler(probe); pattern != "" {
+			methods = append(methods, m)
+		}
+	}
+	if path.Clean(r.URL.Path) != r.URL.Path || slices.Contains(methods, r.Method) {
+		return nil
+	}
+	return methods
+}
+
+// answer turns a handler that can fail into one that says so.
+func (s *server) answer(handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := handle(w, r)
+		if err == nil {
+			return
+		}
+		p := problemOf(err)
+		if p.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
+			s.Logger.LogAttrs(r.Context(), slog.LevelError, "request not answered",
+				slog.String("route", r.Pattern), slog.Int("status", p.Status), slog.Any("error", err))
+		}
+		p.write(w)
+	}
+}

@@ -1,0 +1,126 @@
+package api
+
+import (
+	"time"
+
+	"lethe/jobs"
+	"lethe/store"
+)
+
+// A Request is an erasure request as it goes over the wire. Times are UTC in
+// RFC 3339. It holds no identity.
+type Request struct {
+	ID          string          `json:"id" format:"uuid" doc:"UUID version 7"`
+	Status      jobs.Status     `json:"status" enum:"received,planning,awaiting_approval,waiting,erasing,verifying,held,completed,cancelled,rejected" doc:"How far it is. Only completed, cancelled and rejected are ends."`
+	Origin      string          `json:"origin" doc:"Through which door it came"`
+	Ticket      string          `json:"ticket" doc:"The asker's own reference, as given"`
+	Regime      string          `json:"regime" doc:"Whose clock runs" example:"gdpr"`
+	Ground      string          `json:"ground" doc:"A code, or empty" example:"art17-1-b"`
+	ReceivedAt  time.Time       `json:"received_at"`
+	DueAt       time.Time       `json:"due_at"`
+	CreatedAt   time.Time       `json:"created_at"`
+	GraceUntil  *time.Time      `json:"grace_until" doc:"Nothing is erased before; null without a grace period"`
+	CompletedAt *time.Time      `json:"completed_at" doc:"When it ended, however it ended; null until then"`
+	PlanHash    string          `json:"plan_hash" doc:"Empty until planned"`
+	Stores      []StoreProgress `json:"stores" nullable:"false" doc:"In the order asked"`
+	Certificate *string         `json:"certificate" doc:"Path of the certificate; null until there is one"`
+	Receipt     string          `json:"receipt" doc:"Path of the proof that the request was accepted"`
+}
+
+// StoreProgress is what became of a Request in one Store. All numbers count
+// IDs, but for the batches and the round.
+type StoreProgress struct {
+	Store          string            `json:"store"`
+	Kind           string            `json:"kind" example:"mem0-sqlite"`
+	Stage          jobs.Stage        `json:"stage" enum:"planning,erasing,verifying,purging,done"`
+	Evidence       store.Evidence    `json:"evidence" enum:"none,erased,verified,purged" doc:"What has been shown so far"`
+	Requested      int               `json:"requested" doc:"Explicit IDs asked for; found, for any other selector"`
+	Found          int               `json:"found" doc:"Planned, over all rounds"`
+	Erased         int               `json:"erased"`
+	Absent         int               `json:"absent" doc:"Not there when their turn came"`
+	Held           int               `json:"held" doc:"Forbidden by a legal hold"`
+	Refused        int               `json:"refused" doc:"The store will not erase them"`
+	Remaining      int               `json:"remaining" doc:"Could still be read when last verified"`
+	Unattributable int               `json:"unattributable" doc:"Rows of the store that nothing ties to anyone"`
+	BatchesTotal   int               `json:"batches_total"`
+	BatchesDone    int               `json:"batches_done"`
+	Round          int               `json:"round" doc:"More than 1 when matches turned up after planning"`
+	Places         []jobs.PlaceCount `json:"places" nullable:"false" doc:"What planning found, per place"`
+	Note           string            `json:"note" doc:"Why it waits, as a code, or empty" example:"purge-window"`
+}
+
+// A Plan is the answer to a dry run.
+type Plan struct {
+	PlanHash string      `json:"plan_hash"`
+	Stores   []StorePlan `json:"stores" nullable:"false"`
+}
+
+// A StorePlan is one Store's part of a Plan. Found and Held count IDs.
+type StorePlan struct {
+	Store          string            `json:"store"`
+	Kind           string            `json:"kind"`
+	Found          int               `json:"found"`
+	Held           int               `json:"held"`
+	Unattributable int               `json:"unattributable"`
+	Places         []jobs.PlaceCount `json:"places" nullable:"false"`
+}
+
+// A page is one answer of the list of requests.
+type page struct {
+	Requests   []Request `json:"requests" nullable:"false" doc:"Newest first"`
+	NextCursor *string   `json:"next_cursor" doc:"Give it as cursor for the next page; null on the last"`
+}
+
+// readiness is the answer of /readyz.
+type readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons" nullable:"false" doc:"Why it is not"`
+}
+
+func requestPath(id string) string { return "/v1/requests/" + id }
+
+func wireRequest(r jobs.Request) Request {
+	w := Request{
+		ID: r.ID, Status: r.Status, Origin: r.Origin, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
+		ReceivedAt: r.ReceivedAt.UTC(), DueAt: r.DueAt.UTC(), CreatedAt: r.CreatedAt.UTC(), PlanHash: r.PlanHash,
+		Receipt: requestPath(r.ID) + "/receipt",
+	}
+	if r.NotBefore.After(r.CreatedAt) {
+		w.GraceUntil = new(r.NotBefore.UTC())
+	}
+	if r.CompletedAt != nil {
+		w.CompletedAt = new(r.CompletedAt.UTC())
+	}
+	if r.Certificate {
+		w.Certificate = new(requestPath(r.ID) + "/certificate")
+	}
+	for _, j := range r.Jobs {
+		w.Stores = append(w.Stores, wireProgress(j))
+	}
+	return w
+}
+
+func wireProgress(j jobs.Job) StoreProgress {
+	p := StoreProgress{
+		Store: j.Store, Kind: j.Kind, Stage: j.Stage, Evidence: j.Evidence, Requested: j.Requested,
+		Found: j.Found, Erased: j.Erased, Absent: j.Absent, Held: j.Held, Refused: j.Refused,
+		Remaining: j.Remaining, Unattributable: j.Unattributable,
+		BatchesTotal: j.BatchesTotal, BatchesDone: j.BatchesDone,
+		Round: j.Round, Places: j.Places, Note: j.Note,
+	}
+	if p.Evidence == "" {
+		p.Evidence = store.EvidenceNone
+	}
+	return p
+}
+
+func wirePlan(p jobs.Plan) Plan {
+	w := Plan{PlanHash: p.Hash}
+	for _, s := range p.Stores {
+		w.Stores = append(w.Stores, StorePlan{
+			Store: s.Store, Kind: s.Kind, Found: s.Found, Held: s.Held,
+			Unattributable: s.Unattributable, Places: s.Places,
+		})
+	}
+	return w
+}

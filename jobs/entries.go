@@ -1,0 +1,96 @@
+package jobs
+
+import (
+	"time"
+
+	"lethe/audit/proof"
+)
+
+// verifyMethod is the code of how every store was read again: each frozen ID
+// by another path than the one that erased it, and the selector once more.
+const verifyMethod = "remaining+find"
+
+// An Exclusion is something that erasing in a store does not reach.
+type Exclusion struct {
+	Code string        // such as "backups"
+	For  time.Duration // how long after completion; 0 for as long as it lasts
+}
+
+func acceptedEntry(a Acceptance) *proof.Accepted {
+	e := &proof.Accepted{Terms: terms(a.Request, a.Subject, a.TicketHMAC), Selector: proof.SelectsScope, IDs: a.Requested}
+	if a.Requested > 0 {
+		e.Selector = proof.SelectsIDs
+	}
+	for _, j := range a.Request.Jobs {
+		e.Stores = append(e.Stores, j.Store)
+	}
+	return e
+}
+
+func terms(r Request, subject, ticket string) proof.Terms {
+	return proof.Terms{
+		RequestID: r.ID, ReceivedAt: proof.At(r.ReceivedAt), AcceptedAt: proof.At(r.CreatedAt), DueAt: proof.At(r.DueAt),
+		Regime: r.Regime, Ground: r.Ground, Subject: subject, Ticket: ticket,
+	}
+}
+
+// CompletedEntry states what became of a request all of whose jobs are done.
+// The exclusions are by the store's name.
+func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) *proof.Completed {
+	e := &proof.Completed{
+		Terms: terms(r.Request, r.Subject, r.TicketHMAC), PlanHash: r.PlanHash, CompletedAt: proof.At(now),
+		BatchesRoot: proof.Digest(proof.BatchesRoot(r.Roots)),
+	}
+	for _, j := range r.Jobs {
+		s := proof.StoreProof{
+			Name: j.Store, StoreKind: j.Kind, Requested: j.Requested, Found: j.Found, Erased: j.Erased, Absent: j.Absent,
+			Held: j.Held, Refused: j.Refused, Remaining: j.Remaining, Unattributable: j.Unattributable,
+			Batches: j.BatchesTotal, Rounds: j.Round, Evidence: string(j.Evidence), Method: verifyMethod,
+			FirstErasedAt: proof.AtPointer(j.FirstErasedAt), VerifiedAt: proof.AtPointer(j.VerifiedAt), PurgedAt: proof.AtPointer(j.PurgedAt),
+		}
+		e.Stores = append(e.Stores, s)
+		e.Batches += s.Batches
+		e.PlannedAt = max(e.PlannedAt, proof.AtPointer(j.PlannedAt))
+		e.FirstErasedAt = earliest(e.FirstErasedAt, s.FirstErasedAt)
+		e.ErasedAt = max(e.ErasedAt, proof.AtPointer(j.ErasedAt))
+		e.VerifiedAt = max(e.VerifiedAt, s.VerifiedAt)
+		e.PurgedAt = max(e.PurgedAt, s.PurgedAt)
+		for _, x := range exclusions[j.Store] {
+			e.Exclusions = append(e.Exclusions, exclusion(j.Store, x, now))
+		}
+		if j.Unattributable > 0 {
+			e.Exclusions = append(e.Exclusions, proof.Exclusion{Code: "unattributable-rows", Store: j.Store})
+		}
+	}
+	return e
+}
+
+func exclusion(storeName string, x Exclusion, now time.Time) proof.Exclusion {
+	e := proof.Exclusion{Code: x.Code, Store: storeName}
+	if x.For > 0 {
+		e.Until = proof.At(now.Add(x.For))
+	}
+	return e
+}
+
+// cancelledEntry states how far a request got that was stopped.
+func cancelledEntry(r Record, now time.Time) *proof.Cancelled {
+	e := &proof.Cancelled{
+		Terms: terms(r.Request, r.Subject, r.TicketHMAC), CancelledAt: proof.At(now),
+		BatchesRoot: proof.Digest(proof.BatchesRoot(r.Roots)),
+	}
+	for _, j := range r.Jobs {
+		e.Stores = append(e.Stores, proof.CancelledStore{
+			Name: j.Store, StoreKind: j.Kind, Requested: j.Requested, Found: j.Found, Erased: j.Erased, Absent: j.Absent,
+			Held: j.Held, Refused: j.Refused, Batches: j.BatchesTotal, BatchesDone: j.BatchesDone,
+		})
+	}
+	return e
+}
+
+func earliest(a, b proof.Time) proof.Time {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

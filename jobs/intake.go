@@ -1,0 +1,217 @@
+package jobs
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"lethe/audit/proof"
+	"lethe/store"
+)
+
+// Limits of a Submission.
+const (
+	MaxTicketBytes = 200
+	MaxGrace       = 90 * 24 * time.Hour
+	clockSkew      = 5 * time.Minute // how far in the future received_at may be
+)
+
+// A Keyring keeps the keys of requests. Create is durable once it returns; the
+// others return an error wrapping ErrGone for a key that is not there.
+type Keyring interface {
+	Create(request string) error
+	Subject(request string) ([]byte, error)
+	DestroySeal(request string) error
+	DestroySubject(request string) error
+	Secret() []byte // of the installation; blinds idempotency keys
+}
+
+// A StoreName is a configured Store as Intake knows it.
+type StoreName struct{ Name, Kind string }
+
+// An Intake files requests: it is the Book that doors ask. Every field is
+// required. It may be used concurrently.
+type Intake struct {
+	Ledger  Ledger
+	Keys    Keyring
+	Stores  []StoreName   // in the order of the configuration
+	KeepKey time.Duration // how long a subject key is kept after the end
+	Now     func() time.Time
+}
+
+var _ Book = (*Intake)(nil)
+
+// Stage implements Book.
+func (in *Intake) Stage(ctx context.Context) (Staging, error) { return in.stage(ctx) }
+
+// Submit implements Book.
+func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, error) {
+	r, err := in.request(s)
+	if err != nil {
+		return Request{}, false, err
+	}
+	a := Acceptance{Request: r}
+	if s.IdempotencyKey != "" {
+		a.Idempotency = in.blind("idempotency", []byte(s.IdempotencyKey))
+		a.Body = in.blind("body", s.BodyDigest)
+		if found, body, err := in.Ledger.ByIdempotency(ctx, a.Idempotency); err != nil || found != nil {
+			return replay(found, body, a.Body, err)
+		}
+	}
+	if err := in.seal(&a, s); err != nil {
+		return Request{}, false, err
+	}
+	existing, body, err := in.Ledger.Accept(ctx, a)
+	if err != nil {
+		return Request{}, false, err // ambiguous: the keys stay until the reconciler knows better
+	}
+	if existing != nil {
+		return replay(existing, body, a.Body, in.forget(a.Request.ID, s))
+	}
+	if st, ok := s.Staged.(*staging); ok {
+		st.used = true
+	}
+	r, err = in.Ledger.Request(ctx, a.Request.ID)
+	return r, false, err
+}
+
+// seal makes the request's keys, or takes those its IDs were staged under, and
+// the commitments of its entry.
+func (in *Intake) seal(a *Acceptance, s Submission) error {
+	if st, ok := s.Staged.(*staging); ok {
+		a.Request.ID = st.request
+		a.Requested = st.n
+		a.Subject = st.subject()
+	} else {
+		if err := in.Keys.Create(a.Request.ID); err != nil {
+			return err
+		}
+		var err error
+		if a.Selector, err = EncodeSelector(s.Selector); err != nil {
+			return err
+		}
+	}
+	key, err := in.Keys.Subject(a.Request.ID)
+	if err != nil {
+		return err
+	}
+	if a.Selector != nil {
+		a.Subject = proof.SubjectCommitment(key, a.Selector)
+	}
+	if a.Request.Ticket != "" {
+		a.TicketHMAC = proof.TicketDigest(key, a.Request.Ticket)
+	}
+	a.Entry = acceptedEntry(*a)
+	return nil
+}
+
+// forget destroys keys made for a request that another submission won.
+func (in *Intake) forget(id string, s Submission) error {
+	if s.Staged != nil {
+		return nil // its Discard does
+	}
+	return errors.Join(in.Keys.DestroySeal(id), in.Keys.DestroySubject(id))
+}
+
+func replay(r *Request, body, want []byte, err error) (Request, bool, error) {
+	switch {
+	case err != nil:
+		return Request{}, false, err
+	case !hmac.Equal(body, want):
+		return Request{}, false, fmt.Errorf("%w: this idempotency key was used with another body", ErrConflict)
+	}
+	return *r, true, nil
+}
+
+// blind digests what must be comparable but not readable.
+func (in *Intake) blind(what string, b []byte) []byte {
+	mac := hmac.New(sha256.New, in.Keys.Secret())
+	mac.Write([]byte("lethe " + what + " v1\n"))
+	mac.Write(b)
+	return mac.Sum(nil)
+}
+
+// request checks a Submission and makes a Request of it.
+func (in *Intake) request(s Submission) (Request, error) {
+	if err := checkSelector(s); err != nil {
+		return Request{}, err
+	}
+	now := in.Now().UTC().Truncate(time.Millisecond)
+	r := Request{
+		ID: newID(), Status: Received, Origin: s.Origin, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
+		ReceivedAt: s.ReceivedAt.UTC(), CreatedAt: now, NotBefore: now.Add(s.Grace),
+	}
+	if s.ReceivedAt.IsZero() {
+		r.ReceivedAt = now
+	}
+	if r.Regime == "" {
+		r.Regime = GDPR
+	}
+	if s.Grace > 0 {
+		r.Status = Waiting
+	}
+	due, known := DueAt(r.Regime, r.ReceivedAt)
+	r.DueAt = due
+	switch {
+	case !known:
+		return r, &Invalid{"regime", "must be gdpr or ccpa"}
+	case r.ReceivedAt.After(now.Add(clockSkew)):
+		return r, &Invalid{"received_at", "must not be in the future"}
+	case r.ReceivedAt.Before(now.AddDate(-10, 0, 0)):
+		return r, &Invalid{"received_at", "must not be more than ten years ago"}
+	case s.Grace < 0 || s.Grace > MaxGrace:
+		return r, &Invalid{"grace", fmt.Sprintf("must be from 0s to %s", MaxGrace)}
+	case len(s.Ticket) > MaxTicketBytes || strings.ContainsFunc(s.Ticket, unicode.IsControl):
+		return r, &Invalid{"ticket", fmt.Sprintf("must be at most %d bytes without control characters", MaxTicketBytes)}
+	}
+	if err := CheckGround(s.Ground); err != nil {
+		return r, err
+	}
+	var err error
+	r.Jobs, err = in.jobsFor(s.Stores)
+	return r, err
+}
+
+func checkSelector(s Submission) error {
+	if s.Staged == nil {
+		return s.Selector.Validate()
+	}
+	if len(s.Selector.Identity()) > 0 || len(s.Selector.Metadata) > 0 {
+		return &store.FieldError{Field: "selector", Problem: "must have either ids or other keys, not both"}
+	}
+	if s.Staged.Len() == 0 {
+		return &store.FieldError{Field: "selector.ids", Problem: "must not be empty"}
+	}
+	return nil
+}
+
+// jobsFor makes one job for each named store, or for every store.
+func (in *Intake) jobsFor(names []string) ([]Job, error) {
+	var list []Job
+	for _, s := range in.Stores {
+		if len(names) == 0 || slices.Contains(names, s.Name) {
+			list = append(list, Job{ID: uuid.NewString(), Store: s.Name, Kind: s.Kind, Stage: StagePlanning, Evidence: store.EvidenceNone})
+		}
+	}
+	for i, n := range names {
+		if !slices.ContainsFunc(in.Stores, func(s StoreName) bool { return s.Name == n }) {
+			return nil, &Invalid{"stores", "must name configured stores; see lethe stores check"}
+		}
+		if slices.Contains(names[:i], n) {
+			return nil, &Invalid{"stores", "must name each store once"}
+		}
+	}
+	return list, nil
+}
+
+// newID returns a UUID version 7, which sorts by time. It panics only if the
+// system has no randomness.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -1,0 +1,150 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"lethe/jobs"
+	"lethe/jobs/keyring"
+)
+
+// Accept implements jobs.Ledger.
+func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.Request, body []byte, err error) {
+	err = l.write(ctx, func(tx *sqlx.Tx) error {
+		if a.Idempotency != nil {
+			// Looked up inside the transaction: of two equal submissions at
+			// once, one files and the other finds.
+			if existing, body, err = byIdempotency(ctx, tx, a.Idempotency); err != nil || existing != nil {
+				return err
+			}
+		}
+		if err := l.insertRequest(ctx, tx, a); err != nil {
+			return err
+		}
+		for i, j := range a.Request.Jobs {
+			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO jobs (id, request, seq, store, kind, stage) VALUES (?, ?, ?, ?, ?, ?)`),
+				j.ID, a.Request.ID, i, j.Store, j.Kind, jobs.StagePlanning); err != nil {
+				return err
+			}
+			if err := ring(ctx, tx, row{Kind: jobs.PlanTask, Request: a.Request.ID, Job: j.ID, Store: j.Store, NextAt: millis(a.Request.NotBefore)}); err != nil {
+				return err
+			}
+		}
+		_, err := l.log.Append(ctx, tx, a.Entry)
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("accept request: %w", err)
+	}
+	l.wake()
+	return existing, body, nil
+}
+
+func (l *Ledger) insertRequest(ctx context.Context, tx *sqlx.Tx, a jobs.Acceptance) error {
+	r := a.Request
+	var selector []byte
+	if a.Selector != nil {
+		key, err := l.keys.Seal(r.ID)
+		if err != nil {
+			return err
+		}
+		if selector, err = keyring.Seal(key, a.Selector, "selector "+r.ID); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, tx.Rebind(`
+		INSERT INTO requests (id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
+			by_id, requested, selector, subject, ticket_hmac, idempotency, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+		r.ID, r.Status, r.Origin, r.Ticket, r.Regime, r.Ground, millis(r.ReceivedAt), millis(r.DueAt), millis(r.CreatedAt), millis(r.NotBefore),
+		a.Selector == nil, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body)
+	return err
+}
+
+// ByIdempotency implements jobs.Ledger.
+func (l *Ledger) ByIdempotency(ctx context.Context, digest []byte) (*jobs.Request, []byte, error) {
+	r, body, err := byIdempotency(ctx, l.read, digest)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look up idempotency key: %w", err)
+	}
+	return r, body, nil
+}
+
+func byIdempotency(ctx context.Context, q sqlx.QueryerContext, digest []byte) (*jobs.Request, []byte, error) {
+	var found struct {
+		ID   string
+		Body []byte
+	}
+	err := sqlx.GetContext(ctx, q, &found, sqlx.Rebind(bindType, `SELECT id, body FROM requests WHERE idempotency = ?`), digest)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := request(ctx, q, found.ID)
+	return &r, found.Body, err
+}
+
+// row is what an outbox row says when it is made.
+type row struct {
+	Kind                       jobs.TaskKind
+	Request, Job, Batch, Store string
+	NextAt                     int64
+}
+
+// ring puts a row into the outbox: whatever has to be done is such a row,
+// committed together with the reason for it.
+func ring(ctx context.Context, tx *sqlx.Tx, r row) error {
+	_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO outbox (id, kind, request, job, batch, store, next_at) VALUES (?, ?, ?, ?, ?, ?, ?)`),
+		uuid.NewString(), r.Kind, r.Request, r.Job, r.Batch, r.Store, r.NextAt)
+	return err
+}
+
+// write runs f in a transaction on the only writer.
+func (l *Ledger) write(ctx context.Context, f func(*sqlx.Tx) error) error {
+	tx, err := l.db.BeginTxx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		return errors.Join(err, rollback(tx))
+	}
+	return tx.Commit()
+}
+
+// rollback ignores that a cancelled context has rolled back already.
+func rollback(tx *sqlx.Tx) error {
+	if err := tx.Rollback(); !errors.Is(err, sql.ErrTxDone) {
+		return err
+	}
+	return nil
+}
+
+func (l *Ledger) wake() {
+	select {
+	case l.bell <- struct{}{}:
+	default: // one ring is pending already
+	}
+}
+
+// bindType is the placeholder style of SQLite.
+const bindType = sqlx.QUESTION
+
+func millis(t time.Time) int64 { return t.UnixMilli() }
+
+func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+func atOrNil(ms sql.NullInt64) *time.Time {
+	if !ms.Valid {
+		return nil
+	}
+	t := at(ms.Int64)
+	return &t
+}

@@ -1,0 +1,125 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"lethe/jobs"
+	"lethe/store"
+)
+
+// batchRow is a row of batches as a worker needs it.
+type batchRow struct {
+	ID, Job              string
+	Seq, Round, Attempts int
+	IDs                  []byte
+	Done                 bool
+}
+
+const batchColumns = `SELECT id, job, seq, round, attempts, ids, done_at IS NOT NULL AS done FROM batches `
+
+func (l *Ledger) batch(request string, row batchRow) (jobs.Batch, error) {
+	b := jobs.Batch{ID: row.ID, Job: row.Job, Seq: row.Seq, Round: row.Round, Attempts: row.Attempts}
+	keys, err := l.unsealIDs(request, "batch "+row.ID, row.IDs)
+	if err != nil {
+		return b, fmt.Errorf("read batch: %w", err)
+	}
+	b.IDs = make([]store.ID, len(keys))
+	for i, k := range keys {
+		if b.IDs[i], err = store.ParseID(k); err != nil {
+			return b, fmt.Errorf("read batch: %w", err)
+		}
+	}
+	return b, nil
+}
+
+// Begin counts one more attempt at the batch of a claimed task and returns it.
+// It is written before the work, so that an attempt that crashes counts; the
+// first one also says when erasing began.
+func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
+	var rowOf batchRow
+	err := l.owned(ctx, "begin batch", t.Ring, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET attempts = attempts + 1, started_at = COALESCE(started_at, ?) WHERE id = ?`), millis(l.now()), t.Batch); err != nil {
+			return err
+		}
+		return tx.GetContext(ctx, &rowOf, tx.Rebind(batchColumns+`WHERE id = ?`), t.Batch)
+	})
+	if err != nil {
+		return jobs.Batch{}, err
+	}
+	return l.batch(t.Request, rowOf)
+}
+
+// Finish commits the receipt of a claimed batch and answers the task; the
+// job's last batch puts its settling into the outbox. It is written even if
+// the request is being cancelled: what was erased was erased.
+func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error {
+	leaves := make([]byte, 0, 32*len(r.Leaves))
+	for _, leaf := range r.Leaves {
+		leaves = append(leaves, leaf[:]...)
+	}
+	now := millis(l.now())
+	err := l.owned(ctx, "finish batch", t.Ring, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET done_at = ?, erased = ?, absent = ?, held = ?, refused = ?, leaves = ?, root = ?
+			WHERE id = ? AND done_at IS NULL`), now, r.Erased, r.Absent, r.Held, r.Refused, leaves, r.Root[:], t.Batch)
+		if err != nil {
+			return err
+		}
+		if err := answered(ctx, tx, t.Ring); err != nil {
+			return err
+		}
+		var left int
+		err = tx.GetContext(ctx, &left, tx.Rebind(`SELECT COUNT(*) FROM batches WHERE job = ? AND done_at IS NULL`), t.Job)
+		if err != nil || left > 0 {
+			return err
+		}
+		return settle(ctx, tx, t.Job, now)
+	})
+	if err == nil {
+		l.wake()
+	}
+	return err
+}
+
+// Split replaces the batch of a claimed task by its two halves, to find out
+// which of its IDs keeps it from finishing.
+func (l *Ledger) Split(ctx context.Context, t jobs.Task, b jobs.Batch, after time.Duration) error {
+	half := len(b.IDs) / 2
+	ids := [2]string{uuid.NewString(), uuid.NewString()}
+	var sealed [2][]byte
+	for i, part := range [2][]store.ID{b.IDs[:half], b.IDs[half:]} {
+		var err error
+		if sealed[i], err = l.sealIDs(t.Request, "batch "+ids[i], texts(part)); err != nil {
+			return fmt.Errorf("split batch: %w", err)
+		}
+	}
+	next := millis(l.now().Add(after))
+	err := l.owned(ctx, "split batch", t.Ring, func(tx *sqlx.Tx) error {
+		var seq int
+		if err := tx.GetContext(ctx, &seq, tx.Rebind(`SELECT MAX(seq) FROM batches WHERE job = ?`), t.Job); err != nil {
+			return err
+		}
+		for i, size := range [2]int{half, len(b.IDs) - half} {
+			// The halves inherit all attempts but one: the next failure splits again.
+			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids, attempts, started_at)
+				SELECT ?, job, ?, round, ?, ?, attempts - 1, started_at FROM batches WHERE id = ?`), ids[i], seq+1+i, size, sealed[i], b.ID); err != nil {
+				return err
+			}
+			if err := ring(ctx, tx, row{Kind: jobs.BatchTask, Request: t.Request, Job: t.Job, Batch: ids[i], Store: t.Store, NextAt: next}); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM batches WHERE id = ?`), b.ID); err != nil {
+			return err
+		}
+		return answered(ctx, tx, t.Ring)
+	})
+	if err == nil {
+		l.wake()
+	}
+	return err
+}

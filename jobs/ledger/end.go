@@ -1,0 +1,135 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"lethe/audit/proof"
+	"lethe/jobs"
+)
+
+// errRunning makes a transaction end without effect.
+var errRunning = errors.New("a task still runs")
+
+// Complete commits the end of a claimed task's request with its entry in the
+// log, and wipes the request: the selector and the IDs leave the ledger and
+// their key is destroyed. It returns jobs.ErrStopped if the request is being
+// cancelled, and jobs.ErrStale if it has ended or one of its jobs is not done.
+func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error {
+	err := l.owned(ctx, "complete request", t.Ring, func(tx *sqlx.Tx) error {
+		var r struct {
+			Cancelling, Ended bool
+			Open              int
+		}
+		err := tx.GetContext(ctx, &r, tx.Rebind(`SELECT cancelling, completed_at IS NOT NULL AS ended,
+			(SELECT COUNT(*) FROM jobs WHERE request = r.id AND stage <> ?) AS open FROM requests r WHERE id = ?`), jobs.StageDone, t.Request)
+		switch {
+		case err != nil:
+			return err
+		case r.Cancelling:
+			return jobs.ErrStopped
+		case r.Ended || r.Open > 0:
+			return jobs.ErrStale
+		}
+		return l.end(ctx, tx, t.Request, jobs.Completed, e, keyUntil)
+	})
+	if err != nil {
+		return err
+	}
+	return l.destroySeal(t.Request)
+}
+
+// Stop implements jobs.Ledger.
+func (l *Ledger) Stop(ctx context.Context, request string) error {
+	err := l.write(ctx, func(tx *sqlx.Tx) error {
+		row, err := requestByID(ctx, tx, request)
+		if err != nil {
+			return err
+		}
+		if row.CompletedAt.Valid {
+			return jobs.ErrTooLate
+		}
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET cancelling = 1 WHERE id = ?`), request); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request = ? AND state IN ('ready', 'queued')`), request)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("stop request: %w", err)
+	}
+	return nil
+}
+
+// EndCancelled implements jobs.Ledger.
+func (l *Ledger) EndCancelled(ctx context.Context, request string, e proof.Entry, keyUntil time.Time) (bool, error) {
+	err := l.write(ctx, func(tx *sqlx.Tx) error {
+		var stopped int
+		err := tx.GetContext(ctx, &stopped, tx.Rebind(`SELECT COUNT(*) FROM requests r WHERE id = ? AND cancelling = 1 AND completed_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request = r.id AND o.state = 'running')`), request)
+		if err != nil {
+			return err
+		}
+		if stopped == 0 {
+			return errRunning
+		}
+		return l.end(ctx, tx, request, jobs.Cancelled, e, keyUntil)
+	})
+	switch {
+	case errors.Is(err, errRunning):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("end cancelled request: %w", err)
+	}
+	return true, l.destroySeal(request)
+}
+
+// end writes what every end has in common.
+func (l *Ledger) end(ctx context.Context, tx *sqlx.Tx, request string, status jobs.Status, e proof.Entry, keyUntil time.Time) error {
+	if _, err := l.log.Append(ctx, tx, e); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ?, completed_at = ?, selector = NULL, entry = ?, key_until = ? WHERE id = ?`),
+		status, millis(l.now()), e.ID(), millis(keyUntil), request)
+	if err != nil {
+		return err
+	}
+	for _, wipe := range []string{
+		`DELETE FROM staged WHERE request = ?`,
+		`UPDATE batches SET ids = NULL WHERE job IN (SELECT id FROM jobs WHERE request = ?)`,
+		`DELETE FROM outbox WHERE request = ?`,
+	} {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(wipe), request); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// destroySeal runs after the commit: before it, the request could still need
+// its key. A crash in between is mended by the reconciler.
+func (l *Ledger) destroySeal(request string) error {
+	if err := l.keys.DestroySeal(request); err != nil {
+		return fmt.Errorf("wipe request: %w", err)
+	}
+	return nil
+}
+
+// SubjectKeyGone commits, after the key itself was destroyed, that it was.
+func (l *Ledger) SubjectKeyGone(ctx context.Context, request string, e proof.Entry) error {
+	err := l.write(ctx, func(tx *sqlx.Tx) error {
+		if _, err := l.log.Append(ctx, tx, e); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET key_gone = 1 WHERE id = ?`), request)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("commit key destruction: %w", err)
+	}
+	return nil
+}

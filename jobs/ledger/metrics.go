@@ -1,0 +1,137 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lethe/jobs"
+)
+
+// A Collector reports what the ledger says when it is asked, so that the
+// numbers survive a restart and agree between processes. No label has a value
+// that came from a request.
+type Collector struct {
+	l       *Ledger
+	timeout time.Duration
+
+	requests, open, oldest, due, outbox, holds, logSize, logAge *prometheus.Desc
+}
+
+var _ prometheus.Collector = (*Collector)(nil)
+
+// NewCollector returns a collector for l, to be registered once.
+func NewCollector(l *Ledger) *Collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("lethe_"+name, help, labels, nil)
+	}
+	return &Collector{
+		l: l, timeout: 5 * time.Second,
+		requests: desc("requests_total", "Requests by origin and outcome; accepted counts all of them.", "origin", "outcome"),
+		open:     desc("requests_open", "Requests that have not ended, by status.", "status"),
+		oldest:   desc("oldest_open_request_age_seconds", "Age of the oldest request that has not ended; 0 if there is none."),
+		due:      desc("requests_due", "Requests that have not ended, by the time left until they are due.", "due_in"),
+		outbox:   desc("outbox_pending", "Tasks that have not been answered."),
+		holds:    desc("holds_active", "Legal holds that stand."),
+		logSize:  desc("log_size", "Entries in the log."),
+		logAge:   desc("log_checkpoint_age_seconds", "Age of the newest signed head of the log."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector. What cannot be read is reported as
+// an invalid metric, which fails the scrape: silence would look like health.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	defer cancel()
+	if err := c.collect(ctx, ch); err != nil {
+		ch <- prometheus.NewInvalidMetric(c.open, err)
+	}
+}
+
+func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) error {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	if err := c.totals(ctx, ch, gauge); err != nil {
+		return err
+	}
+	now := millis(c.l.now())
+	if err := c.deadlines(ctx, now, gauge); err != nil {
+		return err
+	}
+	var pending struct{ Outbox, Oldest int64 }
+	err := c.l.read.GetContext(ctx, &pending, c.l.read.Rebind(`SELECT (SELECT COUNT(*) FROM outbox) AS outbox,
+		(SELECT COALESCE(MIN(created_at), ?) FROM requests WHERE completed_at IS NULL) AS oldest`), now)
+	if err != nil {
+		return err
+	}
+	gauge(c.outbox, float64(pending.Outbox))
+	gauge(c.oldest, float64(now-pending.Oldest)/1000)
+	gauge(c.holds, 0)
+	head, err := c.l.log.Head(ctx)
+	if err != nil {
+		return err
+	}
+	gauge(c.logSize, float64(head.Size))
+	if head.Size > 0 {
+		gauge(c.logAge, c.l.now().Sub(head.At).Seconds())
+	}
+	return nil
+}
+
+func (c *Collector) totals(ctx context.Context, ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) error {
+	var rows []struct {
+		Origin, Status string
+		N              float64
+	}
+	if err := c.l.read.SelectContext(ctx, &rows, `SELECT origin, status, COUNT(*) AS n FROM requests GROUP BY origin, status`); err != nil {
+		return err
+	}
+	open := map[string]float64{}
+	total := map[[2]string]float64{}
+	for _, origin := range []string{jobs.OriginAPI, jobs.OriginCLI} {
+		for _, outcome := range []string{"accepted", "completed", "cancelled", "rejected"} {
+			total[[2]string{origin, outcome}] = 0
+		}
+	}
+	for _, r := range rows {
+		total[[2]string{r.Origin, "accepted"}] += r.N
+		if jobs.Status(r.Status).Ended() {
+			total[[2]string{r.Origin, r.Status}] += r.N
+		} else {
+			open[r.Status] += r.N
+		}
+	}
+	for k, n := range total {
+		ch <- prometheus.MustNewConstMetric(c.requests, prometheus.CounterValue, n, k[0], k[1])
+	}
+	for _, s := range jobs.Statuses() {
+		if !s.Ended() {
+			gauge(c.open, open[string(s)], string(s))
+		}
+	}
+	return nil
+}
+
+func (c *Collector) deadlines(ctx context.Context, now int64, gauge func(*prometheus.Desc, float64, ...string)) error {
+	const day = 24 * 60 * 60 * 1000
+	from := int64(0)
+	for _, b := range []struct {
+		name  string
+		until int64
+	}{{"overdue", now}, {"1d", now + day}, {"3d", now + 3*day}, {"7d", now + 7*day}, {"later", 1 << 62}} {
+		var n float64
+		err := sqlx.GetContext(ctx, c.l.read, &n, c.l.read.Rebind(`SELECT COUNT(*) FROM requests WHERE completed_at IS NULL AND due_at >= ? AND due_at < ?`), from, b.until)
+		if err != nil {
+			return err
+		}
+		gauge(c.due, n, b.name)
+		from = b.until
+	}
+	return nil
+}

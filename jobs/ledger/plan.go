@@ -1,0 +1,181 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"lethe/jobs"
+	"lethe/jobs/keyring"
+	"lethe/store"
+)
+
+func isNotFound(err error) bool { return errors.Is(err, jobs.ErrNotFound) }
+
+// stagedBefore reads the time out of a UUID version 7.
+func stagedBefore(id string, t time.Time) bool {
+	u, err := uuid.Parse(id)
+	if err != nil {
+		return false
+	}
+	sec, nsec := u.Time().UnixTime()
+	return time.Unix(sec, nsec).Before(t)
+}
+
+// Selector returns the canonical JSON of a request's selector, or nil if the
+// request lists its IDs.
+func (l *Ledger) Selector(ctx context.Context, request string) ([]byte, error) {
+	var row struct {
+		ByID     bool `db:"by_id"`
+		Selector []byte
+	}
+	if err := l.read.GetContext(ctx, &row, l.read.Rebind(`SELECT by_id, selector FROM requests WHERE id = ?`), request); err != nil {
+		return nil, fmt.Errorf("read selector: %w", err)
+	}
+	if row.ByID {
+		return nil, nil
+	}
+	key, err := l.keys.Seal(request)
+	if err != nil {
+		return nil, fmt.Errorf("read selector: %w", err)
+	}
+	plain, err := keyring.Unseal(key, row.Selector, "selector "+request)
+	if err != nil {
+		return nil, fmt.Errorf("read selector: %w", err)
+	}
+	return plain, nil
+}
+
+// Replan makes the job of a claimed task ready to be planned for one more
+// round: it removes batches that an interrupted try left of it, and marks the
+// request as being planned. It returns the round's number and the sequence
+// number of its first batch.
+func (l *Ledger) Replan(ctx context.Context, t jobs.Task) (round, seq int, err error) {
+	err = l.owned(ctx, "begin plan", t.Ring, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM batches WHERE job = ? AND round > (SELECT round FROM jobs WHERE id = ?)`), t.Job, t.Job); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ? WHERE id = ? AND status IN (?, ?)`),
+			jobs.Planning, t.Request, jobs.Received, jobs.Waiting); err != nil {
+			return err
+		}
+		return tx.QueryRowxContext(ctx, tx.Rebind(`SELECT j.round + 1, COALESCE(MAX(b.seq), 0) + 1 FROM jobs j LEFT JOIN batches b ON b.job = j.id
+			WHERE j.id = ? GROUP BY j.id`), t.Job).Scan(&round, &seq)
+	})
+	return round, seq, err
+}
+
+// Freeze keeps one batch of the round being planned. Nothing comes of it
+// before Planned.
+func (l *Ledger) Freeze(ctx context.Context, t jobs.Task, round, seq int, ids []store.ID) error {
+	id := uuid.NewString()
+	sealed, err := l.sealIDs(t.Request, "batch "+id, texts(ids))
+	if err != nil {
+		return fmt.Errorf("freeze batch: %w", err)
+	}
+	return l.owned(ctx, "freeze batch", t.Ring, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids) VALUES (?, ?, ?, ?, ?, ?)`),
+			id, t.Job, seq, round, len(ids), sealed)
+		return err
+	})
+}
+
+// Planned commits the plan of one round and answers the task. After the first
+// round of a request's last job the plan's hash is frozen and erasing begins;
+// a later round goes on at once, after a while.
+func (l *Ledger) Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after time.Duration) error {
+	places, err := json.Marshal(p.Places)
+	if err != nil {
+		return fmt.Errorf("commit plan: %w", err)
+	}
+	now := millis(l.now())
+	err = l.owned(ctx, "commit plan", t.Ring, func(tx *sqlx.Tx) error {
+		if err := answered(ctx, tx, t.Ring); err != nil {
+			return err
+		}
+		if p.Round > 1 {
+			if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET round = ? WHERE id = ?`), p.Round, t.Job); err != nil {
+				return err
+			}
+			return begin(ctx, tx, t.Job, now+after.Milliseconds())
+		}
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET round = ?, places = ?, unattributable = ?, missing = ?, plan = ?, planned_at = ?, note = '' WHERE id = ?`),
+			p.Round, string(places), p.Unattributable, p.Missing, p.Digest, now, t.Job)
+		if err != nil {
+			return err
+		}
+		return l.beginErasing(ctx, tx, t.Request, now)
+	})
+	if err == nil {
+		l.wake()
+	}
+	return err
+}
+
+// beginErasing freezes the plan and fills the outbox once every job of the
+// request has been planned: nothing is erased on half a plan.
+func (l *Ledger) beginErasing(ctx context.Context, tx *sqlx.Tx, request string, now int64) error {
+	var list []struct {
+		ID, Plan string
+		Planned  bool
+	}
+	if err := tx.SelectContext(ctx, &list, tx.Rebind(`SELECT id, plan, planned_at IS NOT NULL AS planned FROM jobs WHERE request = ? ORDER BY seq`), request); err != nil {
+		return err
+	}
+	plans := make([]string, len(list))
+	for i, j := range list {
+		if !j.Planned {
+			return nil
+		}
+		plans[i] = j.Plan
+	}
+	var subject string
+	if err := tx.GetContext(ctx, &subject, tx.Rebind(`SELECT subject FROM requests WHERE id = ?`), request); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ?, plan_hash = ? WHERE id = ?`), jobs.Erasing, jobs.PlanHash(subject, plans), request); err != nil {
+		return err
+	}
+	for _, j := range list {
+		if err := begin(ctx, tx, j.ID, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin puts a job's unfinished batches into the outbox or, if it has none,
+// its settling.
+func begin(ctx context.Context, tx *sqlx.Tx, job string, nextAt int64) error {
+	var pending []struct{ ID, Request, Store string }
+	err := tx.SelectContext(ctx, &pending, tx.Rebind(`SELECT b.id, j.request, j.store FROM batches b JOIN jobs j ON j.id = b.job
+		WHERE b.job = ? AND b.done_at IS NULL ORDER BY b.seq`), job)
+	if err != nil {
+		return err
+	}
+	if len(pending) == 0 {
+		return settle(ctx, tx, job, nextAt)
+	}
+	if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET stage = ? WHERE id = ?`), jobs.StageErasing, job); err != nil {
+		return err
+	}
+	for _, b := range pending {
+		if err := ring(ctx, tx, row{Kind: jobs.BatchTask, Request: b.Request, Job: job, Batch: b.ID, Store: b.Store, NextAt: nextAt}); err != nil {
+			return err
+		}
+	}
+	return statusOf(ctx, tx, pending[0].Request)
+}
+
+func texts(ids []store.ID) []string {
+	s := make([]string, len(ids))
+	for i, id := range ids {
+		s[i] = id.String()
+	}
+	return s
+}

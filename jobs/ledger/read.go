@@ -1,0 +1,174 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jmoiron/sqlx"
+
+	"lethe/jobs"
+	"lethe/store"
+)
+
+// requestRow is a row of requests without what is sealed.
+type requestRow struct {
+	ID, Status, Origin, Ticket, Regime, Ground string
+	ReceivedAt                                 int64         `db:"received_at"`
+	DueAt                                      int64         `db:"due_at"`
+	CreatedAt                                  int64         `db:"created_at"`
+	NotBefore                                  int64         `db:"not_before"`
+	CompletedAt                                sql.NullInt64 `db:"completed_at"`
+	PlanHash                                   string        `db:"plan_hash"`
+	Entry                                      string
+	Subject                                    string
+	TicketHMAC                                 string `db:"ticket_hmac"`
+	Cancelling                                 bool
+	KeyGone                                    bool `db:"key_gone"`
+}
+
+const requestColumns = `id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
+	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone`
+
+func (r requestRow) request() jobs.Request {
+	return jobs.Request{
+		ID: r.ID, Status: jobs.Status(r.Status), Origin: r.Origin, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
+		ReceivedAt: at(r.ReceivedAt), DueAt: at(r.DueAt), CreatedAt: at(r.CreatedAt), NotBefore: at(r.NotBefore),
+		CompletedAt: atOrNil(r.CompletedAt), PlanHash: r.PlanHash, Certificate: r.Entry != "",
+	}
+}
+
+// jobRow is a row of jobs with its progress, counted from its batches.
+type jobRow struct {
+	ID, Request, Store, Kind, Stage, Evidence string
+	Places, Note                              string
+	Round, Missing, Remaining, Unattributable int
+	Found, Erased, Absent, Held, Refused      int
+	BatchesTotal                              int           `db:"batches_total"`
+	BatchesDone                               int           `db:"batches_done"`
+	PlannedAt                                 sql.NullInt64 `db:"planned_at"`
+	VerifiedAt                                sql.NullInt64 `db:"verified_at"`
+	PurgedAt                                  sql.NullInt64 `db:"purged_at"`
+	FirstErasedAt                             sql.NullInt64 `db:"first_erased_at"`
+	ErasedAt                                  sql.NullInt64 `db:"erased_at"`
+}
+
+const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.round, j.missing,
+		j.remaining, j.unattributable, j.planned_at, j.verified_at, j.purged_at,
+		COALESCE(SUM(b.size), 0) AS found, COALESCE(SUM(b.erased), 0) AS erased, COALESCE(SUM(b.absent), 0) AS absent,
+		COALESCE(SUM(b.held), 0) AS held, COALESCE(SUM(b.refused), 0) AS refused,
+		COUNT(b.id) AS batches_total, COUNT(b.done_at) AS batches_done,
+		MIN(b.started_at) AS first_erased_at, MAX(b.done_at) AS erased_at
+	FROM jobs j LEFT JOIN batches b ON b.job = j.id `
+
+func (r jobRow) job() (jobs.Job, error) {
+	j := jobs.Job{
+		ID: r.ID, Request: r.Request, Store: r.Store, Kind: r.Kind, Stage: jobs.Stage(r.Stage), Evidence: store.Evidence(r.Evidence),
+		Requested: r.Missing + r.Found, Found: r.Found, Erased: r.Erased, Absent: r.Missing + r.Absent, Held: r.Held, Refused: r.Refused,
+		Remaining: r.Remaining, Unattributable: r.Unattributable, BatchesTotal: r.BatchesTotal, BatchesDone: r.BatchesDone,
+		Round: r.Round, Note: r.Note, PlannedAt: atOrNil(r.PlannedAt), VerifiedAt: atOrNil(r.VerifiedAt),
+		PurgedAt: atOrNil(r.PurgedAt), FirstErasedAt: atOrNil(r.FirstErasedAt), ErasedAt: atOrNil(r.ErasedAt),
+	}
+	if j.BatchesDone < j.BatchesTotal {
+		j.ErasedAt = nil // not all of it
+	}
+	return j, json.Unmarshal([]byte(r.Places), &j.Places)
+}
+
+// Request implements jobs.Ledger.
+func (l *Ledger) Request(ctx context.Context, id string) (jobs.Request, error) {
+	r, err := request(ctx, l.read, id)
+	if err != nil {
+		return jobs.Request{}, fmt.Errorf("read request: %w", err)
+	}
+	return r, nil
+}
+
+func request(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Request, error) {
+	row, err := requestByID(ctx, q, id)
+	if err != nil {
+		return jobs.Request{}, err
+	}
+	r := row.request()
+	r.Jobs, err = jobsOf(ctx, q, id)
+	return r, err
+}
+
+func requestByID(ctx context.Context, q sqlx.QueryerContext, id string) (row requestRow, err error) {
+	err = sqlx.GetContext(ctx, q, &row, sqlx.Rebind(bindType, `SELECT `+requestColumns+` FROM requests WHERE id = ?`), id)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = jobs.ErrNotFound
+	}
+	return row, err
+}
+
+func jobsOf(ctx context.Context, q sqlx.QueryerContext, request string) ([]jobs.Job, error) {
+	var rows []jobRow
+	if err := sqlx.SelectContext(ctx, q, &rows, sqlx.Rebind(bindType, jobColumns+`WHERE j.request = ? GROUP BY j.id ORDER BY j.seq`), request); err != nil {
+		return nil, err
+	}
+	list := make([]jobs.Job, len(rows))
+	for i, row := range rows {
+		var err error
+		if list[i], err = row.job(); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// List implements jobs.Ledger.
+func (l *Ledger) List(ctx context.Context, statuses []jobs.Status, limit int, before string) ([]jobs.Request, error) {
+	if len(statuses) == 0 {
+		statuses = jobs.Statuses()
+	}
+	query, args, err := sqlx.In(`SELECT `+requestColumns+` FROM requests
+		WHERE status IN (?) AND (? = '' OR id < ?) ORDER BY id DESC LIMIT ?`, statuses, before, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list requests: %w", err)
+	}
+	var rows []requestRow
+	if err := l.read.SelectContext(ctx, &rows, l.read.Rebind(query), args...); err != nil {
+		return nil, fmt.Errorf("list requests: %w", err)
+	}
+	list := make([]jobs.Request, len(rows))
+	for i, row := range rows {
+		list[i] = row.request()
+		if list[i].Jobs, err = jobsOf(ctx, l.read, row.ID); err != nil {
+			return nil, fmt.Errorf("list requests: %w", err)
+		}
+	}
+	return list, nil
+}
+
+// Record implements jobs.Ledger.
+func (l *Ledger) Record(ctx context.Context, id string) (jobs.Record, error) {
+	row, err := requestByID(ctx, l.read, id)
+	if err != nil {
+		return jobs.Record{}, fmt.Errorf("read request: %w", err)
+	}
+	rec := jobs.Record{
+		Request: row.request(), Subject: row.Subject, TicketHMAC: row.TicketHMAC, Cancelling: row.Cancelling,
+		Entry: row.Entry, KeyGone: row.KeyGone,
+	}
+	if rec.Jobs, err = jobsOf(ctx, l.read, id); err != nil {
+		return jobs.Record{}, fmt.Errorf("read request: %w", err)
+	}
+	var roots [][]byte
+	err = l.read.SelectContext(ctx, &roots, l.read.Rebind(`SELECT b.root FROM batches b JOIN jobs j ON j.id = b.job
+		WHERE j.request = ? AND b.root IS NOT NULL ORDER BY j.seq, b.seq`), id)
+	if err != nil {
+		return jobs.Record{}, fmt.Errorf("read receipts: %w", err)
+	}
+	for _, r := range roots {
+		rec.Roots = append(rec.Roots, [32]byte(r))
+	}
+	return rec, nil
+}
+
+// Certificate implements jobs.Ledger.
+func (l *Ledger) Certificate(ctx context.Context, entryID string) ([]byte, error) {
+	return l.log.Certificate(ctx, entryID)
+}

@@ -1,0 +1,111 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"lethe/jobs"
+)
+
+// Expired makes running rows ready again whose lease has ended, under a new
+// epoch, and returns how many. Rows of requests being cancelled are dropped:
+// their worker is gone and there is nothing to go on with.
+func (l *Ledger) Expired(ctx context.Context) (int, error) {
+	return l.again(ctx, "find expired leases", `state = 'running' AND lease_until < ?`, millis(l.now()))
+}
+
+// Abandoned is Expired for every running row, whatever its lease. It is for
+// the start of the only process that serves the ledger.
+func (l *Ledger) Abandoned(ctx context.Context) (int, error) {
+	return l.again(ctx, "find abandoned tasks", `state = 'running' AND lease_until > ?`, 0)
+}
+
+// Forgotten makes queued rows ready again, under a new epoch: all of them, or
+// the one that r names.
+func (l *Ledger) Forgotten(ctx context.Context, r *jobs.Ring) (int, error) {
+	if r == nil {
+		return l.again(ctx, "requeue all", `state = 'queued' AND epoch > ?`, 0)
+	}
+	return l.again(ctx, "requeue", `state = 'queued' AND id = ? AND epoch = ?`, r.ID, r.Epoch)
+}
+
+// again applies a constant condition; its arguments are bound.
+func (l *Ledger) again(ctx context.Context, what, where string, args ...any) (n int, err error) {
+	var any int
+	if err := l.read.GetContext(ctx, &any, l.read.Rebind(`SELECT COUNT(*) FROM outbox WHERE `+where), args...); err != nil {
+		return 0, fmt.Errorf("%s: %w", what, err)
+	}
+	if any == 0 {
+		return 0, nil
+	}
+	err = l.write(ctx, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request IN (SELECT id FROM requests WHERE cancelling = 1) AND `+where), args...)
+		if err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET state = 'ready', epoch = epoch + 1 WHERE `+where), args...)
+		if err != nil {
+			return err
+		}
+		changed, err := res.RowsAffected()
+		n = int(changed)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", what, err)
+	}
+	l.wake()
+	return n, nil
+}
+
+// Overdue returns queued rows that should have been claimed by now.
+func (l *Ledger) Overdue(ctx context.Context, older time.Duration, limit int) ([]jobs.Ring, error) {
+	var rings []jobs.Ring
+	err := l.read.SelectContext(ctx, &rings, l.read.Rebind(`SELECT id, epoch FROM outbox WHERE state = 'queued' AND queued_at < ? ORDER BY queued_at LIMIT ?`),
+		millis(l.now().Add(-older)), limit)
+	if err != nil {
+		return nil, fmt.Errorf("find overdue tasks: %w", err)
+	}
+	return rings, nil
+}
+
+// Stopped returns requests that are being cancelled and of which no task runs
+// any more.
+func (l *Ledger) Stopped(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := l.read.SelectContext(ctx, &ids, `SELECT id FROM requests r WHERE cancelling = 1 AND completed_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request = r.id) ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("find stopped requests: %w", err)
+	}
+	return ids, nil
+}
+
+// KeysDue returns ended requests whose subject key is to be destroyed now.
+func (l *Ledger) KeysDue(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := l.read.SelectContext(ctx, &ids, l.read.Rebind(`SELECT id FROM requests WHERE key_gone = 0 AND key_until < ? ORDER BY id LIMIT 100`), millis(l.now()))
+	if err != nil {
+		return nil, fmt.Errorf("find due keys: %w", err)
+	}
+	return ids, nil
+}
+
+// Unsealed returns those of the given requests whose seal key hides nothing
+// any more: ended, or never filed and older than an hour.
+func (l *Ledger) Unsealed(ctx context.Context, sealed []string) ([]string, error) {
+	var gone []string
+	for _, id := range sealed {
+		row, err := requestByID(ctx, l.read, id)
+		switch {
+		case err == nil && row.CompletedAt.Valid, isNotFound(err) && stagedBefore(id, l.now().Add(-stagedFor)):
+			gone = append(gone, id)
+		case err != nil && !isNotFound(err):
+			return nil, fmt.Errorf("read request: %w", err)
+		}
+	}
+	return gone, nil
+}

@@ -1,0 +1,135 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"lethe/jobs"
+)
+
+// The queues. They are not called "default", so that another program of
+// Asynq's in the same Redis does not take our Rings.
+const (
+	promptQueue = "lethe"
+	lowQueue    = "lethe-low"
+)
+
+const (
+	queuesKey = "asynq:queues"       // the set by which Asynq's tools find queues
+	checksKey = "lethe:queue:checks" // counts calls of Fresh by anybody
+)
+
+func queues() []string { return []string{promptQueue, lowQueue} }
+
+// key returns the Redis key of one part of a queue, in Asynq's layout.
+func key(queue, part string) string { return "asynq:{" + queue + "}:" + part }
+
+// Waiting reports whether the queue will still deliver r: it is pending,
+// scheduled or waits for a retry. It does not if a worker has it now, if it was
+// answered, if it died in the archive, or if Redis never heard of it.
+func (q *Queue) Waiting(ctx context.Context, r jobs.Ring) (bool, error) {
+	id := format(r)
+	pipe := q.client.Pipeline()
+	var held []*redis.IntCmd
+	var places []redis.Cmder
+	for _, name := range queues() {
+		// A task moves from scheduled and retry to pending: to ask in this
+		// order sees it at least once.
+		held = append(held, pipe.Exists(ctx, key(name, "t:"+id)))
+		places = append(places,
+			pipe.ZScore(ctx, key(name, "scheduled"), id),
+			pipe.ZScore(ctx, key(name, "retry"), id),
+			pipe.LPos(ctx, key(name, "pending"), id, redis.LPosArgs{}))
+	}
+	if err := q.exec(ctx, pipe); err != nil {
+		return false, fmt.Errorf("look for a ring: %w", err)
+	}
+	for i := range held {
+		// Without its hash a task in a list is dropped when its turn comes.
+		if held[i].Val() == 1 && anyFound(places[i*3:i*3+3]) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func anyFound(cmds []redis.Cmder) bool {
+	for _, c := range cmds {
+		if c.Err() == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// exec runs a pipeline. That a key or a member is missing is no error.
+func (q *Queue) exec(ctx context.Context, pipe redis.Pipeliner) error {
+	cmds, err := pipe.Exec(ctx)
+	if err == nil {
+		return nil
+	}
+	for _, c := range cmds {
+		if e := c.Err(); e != nil && !errors.Is(e, redis.Nil) {
+			return q.source.clean(e)
+		}
+	}
+	return nil
+}
+
+// Fresh reports whether this Redis has forgotten: it never knew us, or it was
+// flushed, replaced or put back to an older snapshot since this Queue last
+// asked. It says so once to each process; whatever waited there must be rung
+// again. A loss that is younger than the last call can go unseen.
+//
+// It also writes the queues' names where Asynq's tools look for them, which
+// Asynq itself does only once in the life of a client.
+func (q *Queue) Fresh(ctx context.Context) (bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	pipe := q.client.Pipeline()
+	pipe.SAdd(ctx, queuesKey, promptQueue, lowQueue)
+	count := pipe.Incr(ctx, checksKey)
+	if err := q.exec(ctx, pipe); err != nil {
+		return false, fmt.Errorf("ask whether redis forgot: %w", err)
+	}
+	last := q.checks
+	q.checks = count.Val()
+	return q.checks == 1 || q.checks <= last, nil
+}
+
+// A Depth counts the tasks of all queues by what they wait for.
+type Depth struct {
+	Pending   int // will be taken next
+	Active    int // with a worker, alive or not
+	Scheduled int // always 0 today
+	Retry     int // will be pending again within a minute
+	Archived  int // dead; the reconciler rings again
+}
+
+// Depth counts what the queue holds now. It costs one round trip.
+func (q *Queue) Depth(ctx context.Context) (Depth, error) {
+	pipe := q.client.Pipeline()
+	var parts [][5]*redis.IntCmd
+	for _, name := range queues() {
+		parts = append(parts, [5]*redis.IntCmd{
+			pipe.LLen(ctx, key(name, "pending")), pipe.LLen(ctx, key(name, "active")),
+			pipe.ZCard(ctx, key(name, "scheduled")), pipe.ZCard(ctx, key(name, "retry")),
+			pipe.ZCard(ctx, key(name, "archived")),
+		})
+	}
+	if err := q.exec(ctx, pipe); err != nil {
+		return Depth{}, fmt.Errorf("count tasks: %w", err)
+	}
+	var d Depth
+	for _, p := range parts {
+		d.Pending += int(p[0].Val())
+		d.Active += int(p[1].Val())
+		d.Scheduled += int(p[2].Val())
+		d.Retry += int(p[3].Val())
+		d.Archived += int(p[4].Val())
+	}
+	return d, nil
+}

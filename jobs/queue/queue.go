@@ -1,0 +1,113 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+// What Options leave out.
+const (
+	defaultConcurrency     = 10
+	defaultShutdownTimeout = 8 * time.Second
+)
+
+// answerLimit bounds how long Open waits for Redis to answer.
+const answerLimit = 5 * time.Second
+
+// Options say where the queue is and how it is worked off.
+type Options struct {
+	// URL is "embedded", or redis://[user:password@]host[:port][/db], or the
+	// same with rediss:// for TLS. Special characters of a password must be
+	// percent-encoded.
+	URL string
+
+	// Concurrency is how many handlers Run lets run at once. 0 means 10.
+	Concurrency int
+
+	// ShutdownTimeout is how long Run waits for handlers to end after its
+	// context has. 0 means 8 s. Run returns 1.5 s later at the latest.
+	ShutdownTimeout time.Duration
+
+	// Logger is told of what a human may have to see. nil means no log.
+	Logger *slog.Logger
+}
+
+// A Queue carries Rings to workers. Its methods may be called concurrently.
+type Queue struct {
+	opts   Options
+	source source
+	client redis.UniversalClient
+	tasks  *asynq.Client
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	checks int64 // the last value of the counter that Fresh saw
+
+	unrepaired bool // set by tests, to see what the hook is for
+}
+
+// Open connects to the queue, or starts it if it is embedded. It returns an
+// error wrapping ErrURL if the URL cannot be used, wrapping ErrUnfit if Redis
+// is too old or may evict tasks, or another one if Redis does not answer
+// within 5 s. No error holds the password.
+func Open(ctx context.Context, opts Options) (*Queue, error) {
+	if opts.Concurrency <= 0 {
+		opts.Concurrency = defaultConcurrency
+	}
+	if opts.ShutdownTimeout <= 0 {
+		opts.ShutdownTimeout = defaultShutdownTimeout
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	src, err := find(opts.URL)
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
+	q := &Queue{opts: opts, source: src, log: opts.Logger}
+	q.client = src.connect(0)
+	q.tasks = asynq.NewClientFromRedisClient(q.client)
+	if err := q.inspect(ctx); err != nil {
+		_ = q.Close() // the first error is the one to tell
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
+	return q, nil
+}
+
+// inspect returns an error if Redis does not answer or is unfit.
+func (q *Queue) inspect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	if err := q.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("redis at %s does not answer: %w", q.source.where(), q.source.clean(err))
+	}
+	if q.source.embedded != nil {
+		return nil
+	}
+	return q.fit(ctx)
+}
+
+// Ping returns an error if the queue does not answer.
+func (q *Queue) Ping(ctx context.Context) error {
+	if err := q.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("ping queue: %w", q.source.clean(err))
+	}
+	return nil
+}
+
+// Close lets go of the queue; an embedded one is gone with all it held. Run
+// must have returned before.
+func (q *Queue) Close() error {
+	err := q.client.Close()
+	q.source.close()
+	if err != nil {
+		return fmt.Errorf("close queue: %w", q.source.clean(err))
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"lethe/audit/proof"
+)
+
+// A Queue is what the Reconciler asks about rings.
+type Queue interface {
+	// Waiting reports whether the queue will still deliver r.
+	Waiting(ctx context.Context, r Ring) (bool, error)
+	// Fresh reports, once, that the queue has lost all it was told.
+	Fresh(ctx context.Context) (bool, error)
+}
+
+// An Arrears is what the Reconciler needs of the ledger. What it makes ready
+// again gets a new epoch, so that an answer under the old one counts no more.
+type Arrears interface {
+	Expired(ctx context.Context) (int, error)
+	Forgotten(ctx context.Context, r *Ring) (int, error)
+	Overdue(ctx context.Context, older time.Duration, limit int) ([]Ring, error)
+	Stopped(ctx context.Context) ([]string, error)
+	KeysDue(ctx context.Context) ([]string, error)
+	Unsealed(ctx context.Context, sealed []string) ([]string, error)
+	SubjectKeyGone(ctx context.Context, request string, e proof.Entry) error
+}
+
+const (
+	reconcileEvery = 500 * time.Millisecond
+	sweepKeysEvery = time.Minute
+	overdueAfter   = 15 * time.Second
+	overdueAtOnce  = 256
+)
+
+// Reasons why a task was rung again; they label a metric.
+const (
+	ReasonLease  = "lease_expired"
+	ReasonFlush  = "queue_lost"
+	ReasonForgot = "queue_forgot"
+)
+
+// A Reconciler rings again whatever should have been answered by now, ends
+// cancelled requests whose last task has gone, and destroys keys that are due.
+// Several may run at once: every step is idempotent.
+type Reconciler struct {
+	Ledger   Arrears
+	Queue    Queue
+	Keys     Keyring
+	Sealed   func() ([]string, error) // requests that have a seal key
+	End      func(ctx context.Context, request string) error
+	Requeued func(reason string, n int) // counts, for metrics
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Run reconciles until ctx is done. Errors are logged and tried again.
+func (r *Reconciler) Run(ctx context.Context) error {
+	tick := time.NewTicker(reconcileEvery)
+	defer tick.Stop()
+	var swept time.Time
+	for {
+		err := r.once(ctx)
+		if now := r.Now(); now.Sub(swept) >= sweepKeysEvery {
+			swept = now
+			err = errors.Join(err, r.sweepKeys(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
+			r.Logger.WarnContext(ctx, "reconciling", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *Reconciler) once(ctx context.Context) error {
+	return errors.Join(r.leases(ctx), r.flushed(ctx), r.forgotten(ctx), r.stopped(ctx))
+}
+
+func (r *Reconciler) leases(ctx context.Context) error {
+	n, err := r.Ledger.Expired(ctx)
+	r.Requeued(ReasonLease, n)
+	return err
+}
+
+func (r *Reconciler) flushed(ctx context.Context) error {
+	fresh, err := r.Queue.Fresh(ctx)
+	if err != nil || !fresh {
+		return err
+	}
+	n, err := r.Ledger.Forgotten(ctx, nil)
+	r.Requeued(ReasonFlush, n)
+	return err
+}
+
+func (r *Reconciler) forgotten(ctx context.Context) error {
+	overdue, err := r.Ledger.Overdue(ctx, overdueAfter, overdueAtOnce)
+	if err != nil {
+		return err
+	}
+	for _, ring := range overdue {
+		waiting, err := r.Queue.Waiting(ctx, ring)
+		if err != nil {
+			return err
+		}
+		if waiting {
+			continue
+		}
+		n, err := r.Ledger.Forgotten(ctx, &ring)
+		r.Requeued(ReasonForgot, n)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) stopped(ctx context.Context) error {
+	ids, err := r.Ledger.Stopped(ctx)
+	for _, id := range ids {
+		err = errors.Join(err, r.End(ctx, id))
+	}
+	return err
+}
+
+// sweepKeys destroys what a crash left of keys, and subject keys whose time
+// has come. The key goes first and the entry second: an entry must never say
+// of a key that still exists that it is gone.
+func (r *Reconciler) sweepKeys(ctx context.Context) error {
+	sealed, err := r.Sealed()
+	if err != nil {
+		return err
+	}
+	ended, err := r.Ledger.Unsealed(ctx, sealed)
+	for _, id := range ended {
+		err = errors.Join(err, r.Keys.DestroySeal(id))
+	}
+	if err != nil {
+		return err
+	}
+	due, err := r.Ledger.KeysDue(ctx)
+	for _, id := range due {
+		if derr := r.Keys.DestroySubject(id); derr != nil {
+			return derr
+		}
+		err = errors.Join(err, r.Ledger.SubjectKeyGone(ctx, id, &proof.SubjectKeyDestroyed{RequestID: id, DestroyedAt: proof.At(r.Now())}))
+	}
+	return err
+}

@@ -1,0 +1,37 @@
+// Package mem0 knows Mem0: its table layouts as data maps.
+//
+// A Mem0 installation on SQLite (npm mem0ai/oss, its default) has three files:
+// memories and entities, each a table vectors of JSON payloads, and a history
+// with the raw messages. [OpenSQLite] maps them to four places:
+//
+//	memories  rows of vectors, in either file
+//	entities  rows of vectors that have entityType and linkedMemoryIds
+//	messages  raw messages, by parsed session scope
+//	history   rows of memory_history, which hang on memories
+//
+// Erasing a memory erases its history and its links from entities, and the
+// entities that lose their last link. Mem0's own delete does none of the first
+// and writes the erased text into the history once more.
+//
+// # Decisions
+//
+// 2026-11-22. What a row is, its payload says, not its file: where dbPath does
+// not end in .db Mem0 keeps entities among the memories (its issue 6606), and
+// two paths swapped in a configuration must not turn memories into entities,
+// which have no history. Both files are read for both.
+//
+// 2026-11-22. Payloads of old rows name the user userId. Mem0 reads that only
+// where user_id is absent, whatever user_id is, and so do we.
+//
+// 2026-11-22. A raw message goes when every key of the selector is in its
+// session scope. Selectors by app, metadata or ID select none: a session has
+// no such keys. A scope that Mem0 would have written differently is counted as
+// unattributable rather than guessed.
+//
+// 2026-11-22. History whose memory is gone from every table, as Mem0's own
+// delete leaves it, stays: nothing in the store says whose it is. It is counted
+// as unattributable, and goes when its memory's ID is asked for.
+//
+// 2026-11-22. memory_migrations.user_id is waived: it is the telemetry ID of
+// the installation, not a person's.
+package mem0

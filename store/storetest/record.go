@@ -1,0 +1,29 @@
+package storetest
+
+import "lethe/store"
+
+// A Record is one memory to put into a store, as its application would.
+type Record struct {
+	ID                            string
+	UserID, AgentID, AppID, RunID string
+	Metadata                      map[string]store.Value
+	Text                          string
+	Entities                      []string // texts of things the memory mentions
+	Message                       bool     // the raw message is kept too
+}
+
+// selects reports whether sel selects r: the model that stores are held to.
+func (r Record) selects(sel store.Selector) bool {
+	mine := map[string]string{"user_id": r.UserID, "agent_id": r.AgentID, "app_id": r.AppID, "run_id": r.RunID}
+	for _, f := range sel.Identity() {
+		if mine[f.Name] != f.Value {
+			return false
+		}
+	}
+	for k, v := range sel.Metadata {
+		if r.Metadata[k] != v {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,48 @@
+// Package tables erases memories kept in SQL tables that a data map declares.
+//
+// A [Map] names the database files, and in them the [Place]s that hold
+// personal data: how a row is identified, how a selector's keys are found in
+// it, and what hangs on it. Rows can hang on another place's row by a column
+// (the history of a memory), or name it in an array of links inside a JSON
+// document (an entity). Erasing a row erases the former and unlinks the
+// latter; a document whose last link goes is erased too.
+//
+// # What a match is
+//
+// Equality, byte for byte and type for type: a string equals only JSON text, a
+// number only a JSON number, true only true, and "07" never equals 7. Of
+// several names of one key the first that the map lists wins, and of a
+// repeated name the last, as JavaScript reads it. A document that is not a
+// JSON object matches nothing and is counted as unattributable. Table and
+// column names come from the map, are compared with the live schema when a
+// store is opened, and are quoted; what a request brings is bound, always.
+//
+// # What it costs
+//
+// One page of Find reads at most 5000 rows and holds a read lock only while it
+// does. SQLite has one writer, so one Erase runs at a time and more workers
+// gain nothing. What hangs on rows has no index in the customer's file, so each
+// of the two connections that need one keep it in memory, about 80 bytes a
+// row, and rebuild it with one scan when anyone else has written.
+//
+// # Decisions
+//
+// 2026-11-22. Files are attached to one connection in the order of the map,
+// those whose rows hang on others first. With rollback journals a commit over
+// all of them is atomic. In WAL mode SQLite commits them one after the other
+// in this order, so that a crash leaves a memory without its history, never
+// history without its memory, and the same Erase or a new Find ends the work.
+// The road not taken, a transaction a file, would give up the atomic case.
+//
+// 2026-11-22. An error from SQLite is reduced to its code. Its text can quote
+// what a customer's trigger says, and that can be anything.
+//
+// 2026-11-22. Commits use synchronous=EXTRA: with FULL a power failure right
+// after a commit can bring a rollback journal back, and the erased rows with
+// it. The customer's journal mode is never changed.
+//
+// 2026-11-22. A VACUUM, ours or anyone's, renumbers rows that a Find in pages
+// relies on. It changes the schema version, and Find then ends with a
+// temporary error. The road not taken, paging by the text key, reads the file
+// in random order.
+package tables

@@ -1,0 +1,67 @@
+package tables
+
+import (
+	"errors"
+	"strings"
+
+	"lethe/store"
+)
+
+var errScope = errors.New("not a session scope")
+
+// ParseScope reads a session scope as Mem0 writes it: the keys agent_id,
+// run_id and user_id that are present, in this order, as key=value joined by
+// "&", with "%", "&" and "=" in values written %25, %26 and %3D. Whatever
+// [FormatScope] would have written differently is an error: it could mean
+// several people.
+func ParseScope(s string) (map[string]string, error) {
+	scope := make(map[string]string, 3)
+	last := ""
+	for part := range strings.SplitSeq(s, "&") {
+		key, value, ok := strings.Cut(part, "=")
+		known := key == "agent_id" || key == "run_id" || key == "user_id"
+		if !ok || !known || key <= last || value == "" || strings.Contains(value, "=") {
+			return nil, errScope
+		}
+		raw := strings.NewReplacer("%25", "%", "%26", "&", "%3D", "=").Replace(value)
+		if escape(raw) != value {
+			return nil, errScope
+		}
+		scope[key], last = raw, key
+	}
+	return scope, nil
+}
+
+// FormatScope writes a session scope of the non-empty ones of its arguments.
+func FormatScope(agentID, runID, userID string) string {
+	var parts []string
+	for _, f := range [][2]string{{"agent_id", agentID}, {"run_id", runID}, {"user_id", userID}} {
+		if f[1] != "" {
+			parts = append(parts, f[0]+"="+escape(f[1]))
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
+func escape(v string) string {
+	return strings.NewReplacer("%", "%25", "&", "%26", "=", "%3D").Replace(v)
+}
+
+// inScope reports whether every identity key of sel is in the scope with the
+// same value. A session has no metadata and no app, so a selector that asks
+// for them selects no session.
+func inScope(scope string, sel store.Selector) bool {
+	if len(sel.Metadata) > 0 || sel.ByID() {
+		return false
+	}
+	keys, err := ParseScope(scope)
+	if err != nil {
+		return false
+	}
+	for _, f := range sel.Identity() {
+		if v, ok := keys[f.Name]; !ok || v != f.Value {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,41 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"lethe/jobs"
+)
+
+// certify ends the request once every one of its jobs is done: the statement
+// goes into the log, and the selector, the IDs and their key are wiped, in one
+// commit. If a job is not done yet, that job's own task comes back for it.
+func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
+	rec, err := e.Ledger.Record(ctx, t.Request)
+	if err != nil {
+		return err
+	}
+	for _, j := range rec.Jobs {
+		if j.Stage != jobs.StageDone {
+			return e.Ledger.Drop(ctx, t.Ring)
+		}
+	}
+	now := e.Now()
+	entry := jobs.CompletedEntry(rec, e.exclusions(), now)
+	if err := e.Ledger.Complete(ctx, t, entry, now.Add(e.KeepKey)); err != nil {
+		return err
+	}
+	e.Metrics.completed(rec.Origin, now.Sub(rec.CreatedAt))
+	e.Logger.InfoContext(ctx, "request completed", slog.String("request_id", t.Request),
+		slog.Int("stores", len(rec.Jobs)), slog.Duration("after", now.Sub(rec.CreatedAt).Round(time.Millisecond)))
+	return nil
+}
+
+func (e *Eraser) exclusions() map[string][]jobs.Exclusion {
+	all := map[string][]jobs.Exclusion{}
+	for name, s := range e.Stores {
+		all[name] = s.Exclusions
+	}
+	return all
+}

@@ -1,0 +1,130 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"lethe/audit/proof"
+	"lethe/jobs"
+	"lethe/store"
+)
+
+// errRemains: the store said erased, and reading again found it.
+var errRemains = errors.New("erased IDs can still be read")
+
+// patience is after how many attempts a batch is split to find the ID that
+// keeps it from finishing.
+const patience = 3
+
+// erase carries out one batch.
+func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	b, err := e.Ledger.Begin(ctx, t)
+	if err != nil {
+		return err
+	}
+	receipt, err := e.eraseAndRead(ctx, t, s, b)
+	switch {
+	case errors.Is(err, jobs.ErrStale), errors.Is(err, jobs.ErrStopped):
+		return err
+	case err != nil:
+		e.Metrics.batch(t.Store, "failed")
+		return e.isolate(ctx, t, s, b, err)
+	}
+	if err := e.finish(ctx, t, b, receipt); err != nil {
+		return err
+	}
+	e.Metrics.batch(t.Store, "done")
+	e.Metrics.ids(t.Store, receipt)
+	return nil
+}
+
+// eraseAndRead fences, erases, and reads again by another path. The fence
+// stands directly before the only destructive call of the program.
+func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch) (store.Receipt, error) {
+	if err := e.Ledger.Fence(ctx, t.Ring); err != nil {
+		return nil, err
+	}
+	began := e.Now()
+	receipt, err := s.Erase(ctx, b.IDs)
+	if err != nil {
+		return nil, fmt.Errorf("erase batch %d: %w", b.Seq, err)
+	}
+	e.Metrics.erased(t.Store, e.Now().Sub(began))
+	if len(receipt) != len(b.IDs) {
+		return nil, fmt.Errorf("erase batch %d: the receipt has %d outcomes for %d IDs", b.Seq, len(receipt), len(b.IDs))
+	}
+	if n := receipt.Count(store.Refused); n > 0 {
+		return nil, fmt.Errorf("erase batch %d: %w: %d of %d", b.Seq, store.ErrRefused, n, len(receipt))
+	}
+	var gone []store.ID
+	for i, o := range receipt {
+		if o == store.Erased || o == store.Absent {
+			gone = append(gone, b.IDs[i])
+		}
+	}
+	remaining, err := s.Remaining(ctx, gone)
+	if err != nil {
+		return nil, fmt.Errorf("read batch %d again: %w", b.Seq, err)
+	}
+	if len(remaining) > 0 {
+		e.Metrics.verifyFailed(t.Store)
+		return nil, fmt.Errorf("read batch %d again: %w: %d of %d", b.Seq, errRemains, len(remaining), len(gone))
+	}
+	if b.Attempts > 1 {
+		receipt = asErased(receipt)
+	}
+	return receipt, nil
+}
+
+// asErased reads Absent as Erased; see the package's Decisions.
+func asErased(r store.Receipt) store.Receipt {
+	r = slices.Clone(r)
+	for i, o := range r {
+		if o == store.Absent {
+			r[i] = store.Erased
+		}
+	}
+	return r
+}
+
+// finish digests the receipt and commits it.
+func (e *Eraser) finish(ctx context.Context, t jobs.Task, b jobs.Batch, receipt store.Receipt) error {
+	key, err := e.Subject(t.Request)
+	if err != nil {
+		return fmt.Errorf("finish batch %d: %w", b.Seq, err)
+	}
+	r := jobs.Receipt{
+		Erased: receipt.Count(store.Erased), Absent: receipt.Count(store.Absent),
+		Held: receipt.Count(store.Held), Refused: receipt.Count(store.Refused),
+		Leaves: make([][32]byte, len(receipt)),
+	}
+	for i, o := range receipt {
+		r.Leaves[i] = proof.ReceiptLeaf(key, b.ID, b.IDs[i].String(), byte(o))
+	}
+	r.Root = proof.ReceiptRoot(r.Leaves)
+	return e.Ledger.Finish(ctx, t, r)
+}
+
+// isolate answers a batch that failed with cause. After some patience, and if
+// the store still answers, it is split, so that its other IDs finish.
+func (e *Eraser) isolate(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch, cause error) error {
+	if ctx.Err() != nil || b.Attempts < patience || len(b.IDs) < 2 {
+		return cause
+	}
+	if _, err := s.Remaining(ctx, b.IDs[:1]); err != nil {
+		return cause // an outage: splitting would not help
+	}
+	e.Metrics.batch(t.Store, "split")
+	if err := e.Ledger.Split(ctx, t, b, 50*time.Millisecond); err != nil {
+		return errors.Join(cause, err)
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"lethe/audit/proof"
+	"lethe/jobs"
+	"lethe/store"
+)
+
+// Tasks is how a worker holds its task. Every method returns an error wrapping
+// jobs.ErrStale once the task is another's.
+type Tasks interface {
+	Claim(ctx context.Context, r jobs.Ring, owner string, lease time.Duration) (jobs.Task, error)
+	Extend(ctx context.Context, r jobs.Ring, lease time.Duration) error
+	Fence(ctx context.Context, r jobs.Ring) error
+	Retry(ctx context.Context, r jobs.Ring, after time.Duration, note string) error
+	Drop(ctx context.Context, r jobs.Ring) error
+}
+
+// Plans is how a plan is written. Freeze has no effect before Planned, and
+// Replan forgets what a crash left frozen.
+type Plans interface {
+	Selector(ctx context.Context, request string) ([]byte, error) // nil for a list of IDs
+	Staged(ctx context.Context, request string) iter.Seq2[[]string, error]
+	Replan(ctx context.Context, t jobs.Task) (round, seq int, err error)
+	Freeze(ctx context.Context, t jobs.Task, round, seq int, ids []store.ID) error
+	Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after time.Duration) error
+}
+
+// Batches is how batches are carried out. Finish and Split answer the task.
+type Batches interface {
+	Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error)
+	Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error
+	Split(ctx context.Context, t jobs.Task, b jobs.Batch, after time.Duration) error
+	Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error]
+}
+
+// Ends is how a job and its request come to an end. Complete also wipes.
+type Ends interface {
+	Job(ctx context.Context, id string) (jobs.Job, error)
+	Residue(ctx context.Context, t jobs.Task, remaining int) error
+	Verified(ctx context.Context, t jobs.Task, purge bool, unattributable int) error
+	Purged(ctx context.Context, storeName string, since time.Time) (int, error)
+	Record(ctx context.Context, id string) (jobs.Record, error)
+	Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error
+}
+
+// A Ledger is all that an Eraser needs of the book's keeper. Every write is
+// one transaction, durable once it returns nil.
+type Ledger interface {
+	Tasks
+	Plans
+	Batches
+	Ends
+}
+
+// An Eraser carries tasks out. Its fields are set before the first call and
+// not changed; its methods may be called concurrently.
+type Eraser struct {
+	Ledger  Ledger
+	Stores  map[string]*Store // by name
+	Subject func(request string) ([]byte, error)
+	Owner   string        // names this process in leases
+	KeepKey time.Duration // how long a subject key is kept after the end
+	Now     func() time.Time
+	Metrics *Metrics
+	Logger  *slog.Logger
+}
+
+// lease is how long a claim lasts without being extended. A worker that died
+// is replaced after this time at the latest, plus the reconciler's turn.
+const lease = 8 * time.Second
+
+// Handle answers one ring. It returns an error only if the ledger could not be
+// told the outcome; then the lease ends by itself.
+func (e *Eraser) Handle(ctx context.Context, r jobs.Ring) error {
+	t, err := e.Ledger.Claim(ctx, r, e.Owner, lease)
+	if errors.Is(err, jobs.ErrStale) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	held, release := e.hold(ctx, t)
+	err = e.carryOut(held, t)
+	cause := context.Cause(held)
+	release()
+	if errors.Is(cause, jobs.ErrStale) {
+		return nil
+	}
+	return e.answer(ctx, t, err)
+}
+
+func (e *Eraser) carryOut(ctx context.Context, t jobs.Task) error {
+	s := e.Stores[t.Store]
+	if s == nil {
+		return errUnknownStore
+	}
+	switch t.Kind {
+	case jobs.PlanTask:
+		return e.plan(ctx, t, s)
+	case jobs.BatchTask:
+		return e.erase(ctx, t, s)
+	case jobs.SettleTask:
+		return e.settle(ctx, t, s)
+	}
+	return fmt.Errorf("carry out task: unknown kind")
+}
+
+// hold extends the lease for as long as the task is carried out. The context
+// it returns ends with the lease.
+func (e *Eraser) hold(ctx context.Context, t jobs.Task) (context.Context, func()) {
+	held, lose := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(lease / 4)
+		defer tick.Stop()
+		last := e.Now()
+		for {
+			select {
+			case <-held.Done():
+				return
+			case <-tick.C:
+			}
+			err := e.Ledger.Extend(held, t.Ring, lease)
+			switch {
+			case err == nil:
+				last = e.Now()
+			case errors.Is(err, jobs.ErrStale), e.Now().Sub(last) > lease*3/4:
+				lose(jobs.ErrStale) // gone, or too close to its end to go on
+			}
+		}
+	}()
+	return held, func() { lose(nil); <-done }
+}
+
+// errUnknownStore: the configuration no longer names the store of a job.
+var errUnknownStore = errors.New("store is not configured")
+
+// answer tells the ledger what became of a task that did not answer itself.
+func (e *Eraser) answer(ctx context.Context, t jobs.Task, err error) error {
+	stopping := ctx.Err() != nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	var wait *waitError
+	switch {
+	case err == nil, errors.Is(err, jobs.ErrStale):
+		return nil
+	case errors.Is(err, jobs.ErrStopped):
+		return unlessStale(e.Ledger.Drop(ctx, t.Ring))
+	case stopping: // give it back at once: another process may go on
+		return unlessStale(e.Ledger.Retry(ctx, t.Ring, 0, ""))
+	case errors.As(err, &wait):
+		return unlessStale(e.Ledger.Retry(ctx, t.Ring, wait.after, wait.note))
+	}
+	e.Logger.WarnContext(ctx, "a task failed and will be tried again", slog.String("request_id", t.Request),
+		slog.String("store", t.Store), slog.String("task", string(t.Kind)), slog.Int("attempt", t.Attempts), slog.Any("error", err))
+	return unlessStale(e.Ledger.Retry(ctx, t.Ring, backoff(t.Attempts), note(err)))
+}
+
+func unlessStale(err error) error {
+	if errors.Is(err, jobs.ErrStale) {
+		return nil
+	}
+	return err
+}
+
+// A waitError puts a task back without being a failure.
+type waitError struct {
+	after time.Duration
+	note  string
+}
+
+func (w *waitError) Error() string { return "waits: " + w.note }
+
+// backoff is how long a task waits after its n-th attempt: 0.25 s, doubling, at
+// most a minute. Lateness raises an alert; giving up is not for us to decide.
+func backoff(n int) time.Duration {
+	return min(250*time.Millisecond<<min(max(n-1, 0), 10), time.Minute)
+}
+
+// note is the code under which a job's trouble shows.
+func note(err error) string {
+	switch {
+	case errors.Is(err, errUnknownStore):
+		return "store-not-configured"
+	case errors.Is(err, errRemains):
+		return "not-verified"
+	case errors.Is(err, store.ErrRefused):
+		return "store-refused"
+	case errors.Is(err, store.ErrBusy):
+		return "store-busy"
+	}
+	return "store-error"
+}

@@ -1,0 +1,143 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"lethe/jobs"
+	"lethe/store"
+)
+
+// plan lists what the request selects in one store, freezes it and leaves the
+// rest to the ledger.
+func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
+	key, err := e.Subject(t.Request)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	f, err := e.freeze(ctx, t)
+	if err != nil {
+		return err
+	}
+	f.digest = jobs.NewPlanDigest(key, t.Store)
+	p := jobs.Planned{Round: f.round}
+	for sel, err := range e.selectors(ctx, t.Request) {
+		if err != nil {
+			return fmt.Errorf("plan: %w", err)
+		}
+		census, err := s.Count(ctx, sel)
+		if err != nil {
+			return fmt.Errorf("plan: count: %w", err)
+		}
+		p.Places = addPlaces(p.Places, census)
+		p.Unattributable = census.Unattributable
+		found := map[string]bool{}
+		for id, err := range s.Find(ctx, sel) {
+			if err != nil {
+				return fmt.Errorf("plan: find: %w", err)
+			}
+			if sel.ByID() {
+				found[id.Key] = true
+			}
+			if err := f.add(id); err != nil {
+				return err
+			}
+		}
+		p.Missing += missing(sel, found)
+	}
+	if err := f.flush(); err != nil {
+		return err
+	}
+	p.Digest = f.digest.Sum()
+	return e.Ledger.Planned(ctx, t, p, 0)
+}
+
+// missing counts the IDs asked for that were not found.
+func missing(sel store.Selector, found map[string]bool) int {
+	n := 0
+	for _, id := range sel.IDs {
+		if !found[id] {
+			n++
+		}
+	}
+	return n
+}
+
+// selectors yields what to ask a store: the request's selector or, for a list
+// of IDs, a Selector for each store.MaxBatch of them.
+func (e *Eraser) selectors(ctx context.Context, request string) iter.Seq2[store.Selector, error] {
+	return func(yield func(store.Selector, error) bool) {
+		text, err := e.Ledger.Selector(ctx, request)
+		if err != nil {
+			yield(store.Selector{}, err)
+			return
+		}
+		if text != nil {
+			yield(jobs.DecodeSelector(text))
+			return
+		}
+		for ids, err := range e.Ledger.Staged(ctx, request) {
+			if !yield(store.Selector{IDs: ids}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// addPlaces sums up the counts of several questions.
+func addPlaces(sum []jobs.PlaceCount, c store.Census) []jobs.PlaceCount {
+	for _, p := range c.Places {
+		i := 0
+		for i < len(sum) && sum[i].Place != p.Place {
+			i++
+		}
+		if i == len(sum) {
+			sum = append(sum, jobs.PlaceCount{Place: p.Place, With: p.With})
+		}
+		sum[i].Found += p.Found
+	}
+	return sum
+}
+
+// A freezer cuts a stream of IDs into batches and writes them down.
+type freezer struct {
+	write  func(round, seq int, ids []store.ID) error
+	digest jobs.PlanDigest
+	round  int
+	seq    int
+	total  int
+	batch  []store.ID
+}
+
+// freeze begins one more round of a job.
+func (e *Eraser) freeze(ctx context.Context, t jobs.Task) (*freezer, error) {
+	round, seq, err := e.Ledger.Replan(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	write := func(round, seq int, ids []store.ID) error { return e.Ledger.Freeze(ctx, t, round, seq, ids) }
+	return &freezer{write: write, round: round, seq: seq, digest: jobs.NewPlanDigest(nil, t.Store)}, nil
+}
+
+func (f *freezer) add(id store.ID) error {
+	f.batch = append(f.batch, id)
+	f.total++
+	if len(f.batch) < store.MaxBatch {
+		return nil
+	}
+	return f.flush()
+}
+
+func (f *freezer) flush() error {
+	if len(f.batch) == 0 {
+		return nil
+	}
+	if err := f.write(f.round, f.seq, f.batch); err != nil {
+		return err
+	}
+	f.digest.Batch(f.batch)
+	f.seq++
+	f.batch = f.batch[:0]
+	return nil
+}

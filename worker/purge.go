@@ -1,0 +1,64 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"lethe/jobs"
+	"lethe/store"
+)
+
+// maxRest bounds the rest after a purge.
+const maxRest = time.Hour
+
+// purge rewrites the store's files if the job waits for that. One purge serves
+// every job that had been verified when it began. Until one could, the job
+// keeps its evidence, verified, and its request stays in verification.
+func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
+	if waits, err := e.waitsForPurge(ctx, t); err != nil || !waits {
+		return err
+	}
+	s.purging.Lock()
+	defer s.purging.Unlock()
+	if waits, err := e.waitsForPurge(ctx, t); err != nil || !waits {
+		return err // served by the purge that this call waited for
+	}
+	began := e.Now()
+	if at := s.Purge.Next(began); at.After(began) {
+		return &waitError{at.Sub(began), "purge-window"}
+	}
+	if s.purgeAt.After(began) {
+		return &waitError{s.purgeAt.Sub(began), "purge-rest"}
+	}
+	p, ok := s.Store.(store.Purger)
+	if !ok {
+		return errors.New("purge: the store cannot purge")
+	}
+	if err := e.Ledger.Fence(ctx, t.Ring); err != nil {
+		return err
+	}
+	err := p.Purge(ctx)
+	s.resting = min(9*e.Now().Sub(began), maxRest)
+	s.purgeAt = e.Now().Add(s.resting)
+	if errors.Is(err, store.ErrBusy) {
+		e.Logger.InfoContext(ctx, "the store's files are busy; the purge will be tried again", slog.String("store", t.Store))
+		return &waitError{max(backoff(t.Attempts), s.resting), "store-busy"}
+	}
+	if err != nil {
+		return fmt.Errorf("purge: %w", err)
+	}
+	served, err := e.Ledger.Purged(ctx, s.Name, began)
+	if err != nil {
+		return err
+	}
+	e.Logger.InfoContext(ctx, "purged a store", slog.String("store", s.Name), slog.Int("jobs", served))
+	return nil
+}
+
+func (e *Eraser) waitsForPurge(ctx context.Context, t jobs.Task) (bool, error) {
+	job, err := e.Ledger.Job(ctx, t.Job)
+	return job.Stage == jobs.StagePurging, err
+}

@@ -1,0 +1,91 @@
+package worker
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"iter"
+
+	"lethe/audit/proof"
+	"lethe/jobs"
+	"lethe/store"
+)
+
+// A Surveyor answers what a submission would erase, and changes nothing.
+type Surveyor struct {
+	Stores []*Store // in the order of the configuration
+	Secret []byte   // keys the hash of a plan
+}
+
+var _ jobs.Planner = (*Surveyor)(nil)
+
+// Plan implements jobs.Planner. The hash covers the selector, under the
+// installation's secret, and every count; it is not the hash of the plan that
+// a request with the same selector will freeze, which also covers the IDs.
+func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, error) {
+	mac := hmac.New(sha256.New, v.Secret)
+	mac.Write([]byte("lethe survey v1\n"))
+	var plan jobs.Plan
+	for i, st := range v.chosen(s.Stores) {
+		p := jobs.StorePlan{Store: st.Name, Kind: st.Kind}
+		for sel, err := range selectorsOf(ctx, s) {
+			if err != nil {
+				return jobs.Plan{}, fmt.Errorf("survey: %w", err)
+			}
+			if i == 0 {
+				text, err := jobs.EncodeSelector(sel)
+				if err != nil {
+					return jobs.Plan{}, fmt.Errorf("survey: %w", err)
+				}
+				mac.Write(append(text, '\n'))
+			}
+			census, err := st.Count(ctx, sel)
+			if err != nil {
+				return jobs.Plan{}, fmt.Errorf("survey %s: %w", st.Name, err)
+			}
+			p.Found += census.IDs()
+			p.Unattributable = census.Unattributable
+			p.Places = addPlaces(p.Places, census)
+		}
+		plan.Stores = append(plan.Stores, p)
+	}
+	counts, err := json.Marshal(plan.Stores)
+	if err != nil {
+		return jobs.Plan{}, fmt.Errorf("survey: %w", err)
+	}
+	mac.Write(counts)
+	plan.Hash = proof.Digest([32]byte(mac.Sum(nil)))
+	return plan, nil
+}
+
+func (v *Surveyor) chosen(names []string) []*Store {
+	if len(names) == 0 {
+		return v.Stores
+	}
+	var list []*Store
+	for _, n := range names {
+		for _, s := range v.Stores {
+			if s.Name == n {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// selectorsOf yields what to ask a store for a submission.
+func selectorsOf(ctx context.Context, s jobs.Submission) iter.Seq2[store.Selector, error] {
+	return func(yield func(store.Selector, error) bool) {
+		if s.Staged == nil {
+			yield(s.Selector, s.Selector.Validate())
+			return
+		}
+		for ids, err := range s.Staged.Chunks(ctx) {
+			if !yield(store.Selector{IDs: ids}, err) || err != nil {
+				return
+			}
+		}
+	}
+}

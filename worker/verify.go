@@ -1,0 +1,113 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"lethe/jobs"
+	"lethe/store"
+)
+
+// settle brings a job whose batches are all done to its end: verify, purge,
+// certify. Each step is committed, so a task that comes back goes on where the
+// last one stopped.
+func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
+	job, err := e.Ledger.Job(ctx, t.Job)
+	if err != nil {
+		return err
+	}
+	if job.Stage == jobs.StageVerifying {
+		clean, err := e.verify(ctx, t, s)
+		if err != nil || !clean {
+			return err
+		}
+	}
+	if err := e.purge(ctx, t, s); err != nil {
+		return err
+	}
+	return e.certify(ctx, t)
+}
+
+// verify reads the whole job again: every frozen ID, and the selector anew. If
+// anything is left, or has come since planning, it becomes one more round,
+// which answers the task, and verify returns false.
+func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool, err error) {
+	f, err := e.freeze(ctx, t)
+	if err != nil {
+		return false, err
+	}
+	seen := map[store.ID]bool{}
+	add := func(id store.ID) error {
+		if seen[id] {
+			return nil
+		}
+		seen[id] = true
+		return f.add(id)
+	}
+	if err := e.remaining(ctx, t, s, add); err != nil {
+		return false, err
+	}
+	unattributable, err := e.findAgain(ctx, t, s, add)
+	if err != nil {
+		return false, err
+	}
+	if f.total == 0 {
+		return true, e.Ledger.Verified(ctx, t, s.purges(), unattributable)
+	}
+	if err := f.flush(); err != nil {
+		return false, err
+	}
+	e.Metrics.residue(t.Store, f.total)
+	e.Logger.InfoContext(ctx, "found more to erase while verifying", slog.String("request_id", t.Request),
+		slog.String("store", t.Store), slog.Int("found", f.total), slog.Int("round", f.round))
+	if err := e.Ledger.Residue(ctx, t, f.total); err != nil {
+		return false, err
+	}
+	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round}, backoff(f.round-1))
+}
+
+// remaining passes on what can still be read of the frozen plan.
+func (e *Eraser) remaining(ctx context.Context, t jobs.Task, s *Store, add func(store.ID) error) error {
+	for b, err := range e.Ledger.Batches(ctx, t) {
+		if err != nil {
+			return err
+		}
+		left, err := s.Remaining(ctx, b.IDs)
+		if err != nil {
+			return fmt.Errorf("verify batch %d: %w", b.Seq, err)
+		}
+		for _, id := range left {
+			if err := add(id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// findAgain passes on what the selector selects now, and counts the rows that
+// nothing ties to anyone.
+func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, add func(store.ID) error) (unattributable int, err error) {
+	for sel, err := range e.selectors(ctx, t.Request) {
+		if err != nil {
+			return 0, fmt.Errorf("verify: %w", err)
+		}
+		for id, err := range s.Find(ctx, sel) {
+			if err != nil {
+				return 0, fmt.Errorf("verify: find: %w", err)
+			}
+			if err := add(id); err != nil {
+				return 0, err
+			}
+		}
+		if unattributable == 0 { // of the whole store, so asked once
+			census, err := s.Count(ctx, sel)
+			if err != nil {
+				return 0, fmt.Errorf("verify: count: %w", err)
+			}
+			unattributable = census.Unattributable
+		}
+	}
+	return unattributable, nil
+}
