@@ -6,12 +6,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"lethe/audit/proof"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
 	"golang.org/x/mod/sumdb/tlog"
-
-	"lethe/audit/proof"
 )
 
 // maxRows is how many rows are inserted by one statement. SQLite allows 32766

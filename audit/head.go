@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/tlog"
-
-	"lethe/audit/proof"
 )
 
 // CheckPin compares the log with a head that was kept elsewhere, as a

@@ -82,7 +82,7 @@ func makeKey(path, origin string) error {
 	if err := writeNew(tmp, private+"\n", 0o600); err != nil {
 		return err
 	}
-	defer os.Remove(tmp)
+	defer func() { _ = os.Remove(tmp) }() // its other name is the key
 	if err := os.Link(tmp, path); err != nil {
 		return err
 	}

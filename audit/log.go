@@ -5,13 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"lethe/audit/proof"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
-
-	"lethe/audit/proof"
 )
 
 // edge is how many of the newest bodies Open hashes again.

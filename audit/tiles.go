@@ -5,14 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"lethe/audit/proof"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
-
-	"lethe/audit/proof"
 )
 
 // Cache headers of what the log publishes (C2SP tlog-tiles, APIs): the
@@ -25,7 +24,7 @@ const (
 // tile returns the bytes of a tile or of a bundle of entries, or an error
 // wrapping [ErrNotFound] if a log of this size has none like it.
 func (l *Log) tile(ctx context.Context, t tlog.Tile, size int64) ([]byte, error) {
-	level := max(t.L, 0)
+	level := max(t.L, 0) // bundles are cut like level 0; above 7 a shift would pass 63 bits
 	if level > 7 || t.N<<proof.TileHeight+int64(t.W) > size>>(proof.TileHeight*level) {
 		return nil, ErrNotFound
 	}

@@ -5,13 +5,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"lethe/audit/proof"
 	"os"
 	"strings"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
-
-	"lethe/audit/proof"
 )
 
 func TestEveryEntryOfEverySizeVerifies(t *testing.T) {

@@ -60,21 +60,21 @@ func RunVerify(name string, args []string, fetchURL func(url string) Fetch, stdo
 	v := verification{fetchURL: fetchURL, stdout: stdout, stderr: stderr}
 	switch err := v.parse(name, args); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, "usage: ", name, VerifyUsage)
+		_, _ = fmt.Fprint(stdout, "usage: ", name, VerifyUsage)
 		return ExitVerified
 	case err != nil:
-		fmt.Fprintf(stderr, "%s: %v\nusage: %s%s", name, err, name, VerifyUsage)
+		_, _ = fmt.Fprintf(stderr, "%s: %v\nusage: %s%s", name, err, name, VerifyUsage)
 		return ExitUsage
 	}
 	if err := v.load(); err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return ExitError
 	}
 	status := ExitVerified
 	for _, file := range v.files {
 		err := v.check(file)
 		if err != nil {
-			fmt.Fprintf(stdout, "%-7s %s\n  %-10s %v\n", verdict(err), file, "because", err)
+			_, _ = fmt.Fprintf(stdout, "%-7s %s\n  %-10s %v\n", verdict(err), file, "because", err)
 		}
 		status = max(status, exitStatus(err)) // statuses grow with gravity
 	}
@@ -139,9 +139,8 @@ func (v *verification) load() error {
 	return nil
 }
 
-// loadKeys takes a verifier key as it is; anything else names a file. Keys
-// have two plus signs, and their first part has no slash-free file's name in
-// it by custom only, so a file of that name is preferred.
+// loadKeys reads a file of keys or, if there is none of that name and it looks
+// like one, takes a verifier key as it is.
 func loadKeys(keyOrFile string) (note.Verifiers, error) {
 	text, err := os.ReadFile(keyOrFile)
 	if err != nil && strings.Count(keyOrFile, "+") >= 2 {
@@ -192,7 +191,9 @@ func (v *verification) check(file string) error {
 		}
 		more.line("published", "the log now has %d entries, this one unchanged among them", now.Size)
 	}
-	fmt.Fprintf(v.stdout, "%-7s %s\n%s%s", "OK", file, more.b.String(), r)
+	if _, err := fmt.Fprintf(v.stdout, "%-7s %s\n%s%s", "OK", file, more.b.String(), r); err != nil {
+		return fmt.Errorf("write the answer: %w", err) // nobody has seen it
+	}
 	return nil
 }
 

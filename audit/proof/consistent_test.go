@@ -3,13 +3,12 @@ package proof_test
 import (
 	"errors"
 	"io/fs"
+	"lethe/audit/proof"
 	"strings"
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
-
-	"lethe/audit/proof"
 )
 
 func open(t testing.TB, text []byte, keys note.Verifiers) proof.Head {
@@ -124,9 +123,11 @@ func TestTilePathsAreThoseOfC2SP(t *testing.T) {
 			t.Errorf("%s: got %+v, %v; %+v has path %s", path, got, err, want, proof.TilePath(want))
 		}
 	}
-	for _, path := range []string{"", "tile", "tile/0", "tile/0/", "tile/0/0", "tile/0/0000", "tile/00/000", "tile/64/000", "tile/-1/000", "tile/+1/000",
+	for _, path := range []string{
+		"", "tile", "tile/0", "tile/0/", "tile/0/0", "tile/0/0000", "tile/00/000", "tile/64/000", "tile/-1/000", "tile/+1/000",
 		"tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01", "tile/0/000.p/", "tile/0/x000/000", "tile/0/001/000", "tile/0/x001/x000",
-		"tile/8/0/000", "tile/data/000", "tile/0/000/", "tile/0/-01", "../tile/0/000", "tile/0/" + strings.Repeat("x999/", 9) + "999"} {
+		"tile/8/0/000", "tile/data/000", "tile/0/000/", "tile/0/-01", "../tile/0/000", "tile/0/" + strings.Repeat("x999/", 9) + "999",
+	} {
 		if got, err := proof.ParseTilePath(path); err == nil {
 			t.Errorf("%q: got %+v, want an error", path, got)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"lethe/audit/proof"
 	"maps"
 	"math"
 	"os"
@@ -12,12 +13,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
-
-	"lethe/audit/proof"
 )
 
 func all() []proof.Entry {
@@ -308,4 +308,36 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("accepted %q, encodes as %q, %v", b, again, err)
 		}
 	})
+}
+
+func TestIDsTellRequestsAndKindsApart(t *testing.T) {
+	seen := map[string]bool{}
+	for _, e := range all() {
+		if want := requestID + "/" + e.Kind(); e.ID() != want || proof.EntryID(requestID, e.Kind()) != want || seen[want] {
+			t.Errorf("ID %q, want %q, once", e.ID(), want)
+		}
+		seen[e.ID()] = true
+	}
+}
+
+func TestTimesAreWholeSeconds(t *testing.T) {
+	at := time.Date(2026, 11, 22, 13, 0, 0, 999, time.FixedZone("", 3600))
+	if got := proof.AtPointer(&at); got != noon || !got.Time().Equal(at.Truncate(time.Second)) {
+		t.Errorf("got %v", got)
+	}
+	if got := proof.AtPointer(nil); got != 0 || proof.At(time.Time{}) != 0 || !got.Time().IsZero() || got.String() != "-" {
+		t.Errorf("an absent time is %v", got)
+	}
+}
+
+func TestALongSelectorIsCommittedToInPieces(t *testing.T) {
+	w := proof.NewSubjectWriter(subjectKey())
+	for _, piece := range []string{`{"ids":["a"`, `,"b"`, `]}`} {
+		if _, err := w.Write([]byte(piece)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := proof.SubjectCommitment(subjectKey(), []byte(`{"ids":["a","b"]}`)); w.Commitment() != want {
+		t.Errorf("got %s, want %s", w.Commitment(), want)
+	}
 }

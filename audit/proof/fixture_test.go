@@ -2,14 +2,12 @@ package proof_test
 
 import (
 	"bytes"
+	"lethe/audit/proof"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
-
-	"lethe/audit/proof"
 )
 
 const (
@@ -17,7 +15,7 @@ const (
 	requestID = "0199f2a4-5c1e-7d3b-8f00-0123456789ab"
 )
 
-var noon = proof.At(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+const noon proof.Time = 1795348800 // 2026-11-22T12:00:00Z
 
 // A zeroes reader makes keys that are the same in every run.
 type zeroes byte

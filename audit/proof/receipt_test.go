@@ -4,9 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"testing"
-
 	"lethe/audit/proof"
+	"testing"
 )
 
 // rootOf is RFC 6962, section 2.1, word for word, over the data of entries.

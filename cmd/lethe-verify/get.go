@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"lethe/audit/proof"
 	"net"
 	"net/url"
 	"strings"
 	"time"
-
-	"lethe/audit/proof"
 )
 
 const (

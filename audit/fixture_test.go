@@ -1,0 +1,108 @@
+package audit_test
+
+import (
+	"context"
+	"fmt"
+	"lethe/audit"
+	"lethe/audit/proof"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	_ "github.com/mattn/go-sqlite3"
+)
+
+// A ledger is a database as the daemon has it: one connection that writes and
+// a pool that reads.
+type ledger struct {
+	path        string
+	write, read *sqlx.DB
+	key         *audit.Key
+	*audit.Log
+}
+
+func clock() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
+
+func connect(t testing.TB, path, synchronous string, conns int) *sqlx.DB {
+	t.Helper()
+	db, err := sqlx.Open("sqlite3", "file:"+path+"?_journal_mode=WAL&_txlock=immediate&_busy_timeout=10000&_synchronous="+synchronous)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(conns)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func newLedger(t testing.TB) *ledger {
+	t.Helper()
+	dir := t.TempDir()
+	l := &ledger{path: filepath.Join(dir, "ledger.db")}
+	l.write, l.read = connect(t, l.path, "FULL", 1), connect(t, l.path, "FULL", 4)
+	var err error
+	if l.key, err = audit.OpenKey(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
+		t.Fatal(err)
+	}
+	if err := audit.Migrate(t.Context(), l.write); err != nil {
+		t.Fatal(err)
+	}
+	if l.Log, err = l.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func (l *ledger) open(ctx context.Context) (*audit.Log, error) {
+	return audit.Open(ctx, l.read, audit.Options{Signer: l.key.Signer, Verifier: l.key.Verifier, Origin: l.key.Origin, Now: clock})
+}
+
+// add commits entries and returns the index of the first.
+func (l *ledger) add(entries ...proof.Entry) (int64, error) {
+	tx, err := l.write.Beginx()
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback()
+	first, err := l.Append(context.Background(), tx, entries...)
+	if err != nil {
+		return 0, err
+	}
+	return first, tx.Commit()
+}
+
+// fill commits entries up to n, in transactions of different sizes.
+func (l *ledger) fill(t testing.TB, n int) {
+	t.Helper()
+	for at, batch := 0, 1; at < n; at, batch = at+batch, batch%7+1 {
+		var entries []proof.Entry
+		for i := at; i < min(n, at+batch); i++ {
+			entries = append(entries, entry(i))
+		}
+		if _, err := l.add(entries...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func requestID(i int) string { return fmt.Sprintf("0199f2a4-5c1e-7d3b-8f00-%012x", i) }
+
+func entry(i int) proof.Entry {
+	return &proof.SubjectKeyDestroyed{RequestID: requestID(i), DestroyedAt: proof.At(clock()) + proof.Time(i)}
+}
+
+func entryID(i int) string { return proof.EntryID(requestID(i), proof.KindSubjectKeyDestroyed) }
+
+// tamper changes rows as an insider with the file would, triggers or not.
+func (l *ledger) tamper(t testing.TB, statements ...string) {
+	t.Helper()
+	var drop []string
+	if err := l.write.Select(&drop, `SELECT 'DROP TRIGGER ' || name FROM sqlite_schema WHERE type = 'trigger'`); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range append(drop, statements...) {
+		if _, err := l.write.Exec(s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
