@@ -5,9 +5,9 @@ import "github.com/spf13/cobra"
 // commands lists what lethe can do, in the order of its help.
 func commands(c *console) []*cobra.Command {
 	return []*cobra.Command{
-		serveCommand(c),
+		serveCommand(c), demoCommand(c),
 		submitCommand(c), planCommand(c), statusCommand(c), listCommand(c), cancelCommand(c),
-		certificateCommand(c), verifyCommand(c), keysCommand(c), logCommand(c),
+		certificateCommand(c), verifyCommand(c), keysCommand(c), logCommand(c), storesCommand(c),
 		versionCommand(c),
 	}
 }

@@ -1,6 +1,10 @@
 package main
 
-import "path/filepath"
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
 
 // A Config is what lethe is told about its surroundings, in a YAML file given
 // by --config. A flag of the same name wins over the file, the file over the
@@ -92,7 +96,7 @@ const KindMem0SQLite = "mem0-sqlite"
 
 // Load reads the file at path, or no file if path is empty, puts the flags on
 // top and fills in the defaults. The Config returned has been checked and its
-// paths resolved. An error names every field at fault, with line and column in
+// paths are absolute. An error names every field at fault, with line and column in
 // the file, and what to do about it; it never repeats a value that may be
 // secret.
 func Load(path string, flags Overrides) (Config, error) {
@@ -111,9 +115,14 @@ func Load(path string, flags Overrides) (Config, error) {
 		}
 		dir = filepath.Dir(path)
 	}
+	here, err := os.Getwd()
+	if err != nil {
+		return Config{}, fmt.Errorf("resolve paths: %w", err)
+	}
 	c.resolve(dir)
 	c.override(flags)
 	c.fillIn()
+	c.resolve(here) // all are absolute now
 	if err := c.readQueueFile(); err != nil {
 		return Config{}, err
 	}

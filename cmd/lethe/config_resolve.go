@@ -33,7 +33,7 @@ func (o Overrides) given(name string) bool {
 	return false
 }
 
-// resolve makes the file's relative paths start at dir.
+// resolve makes the file's relative paths start at dir, its folder.
 func (c *Config) resolve(dir string) {
 	from := func(p *string) {
 		if *p != "" && *p != fileNone && !filepath.IsAbs(*p) {

@@ -22,7 +22,7 @@ func TestConfigWithoutAFileIsANewcomers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Stores) != 1 || !c.Stores[0].Own || c.Stores[0].Vectors != filepath.Join("lethe-data", "memories", "vector_store.db") {
+	if len(c.Stores) != 1 || !c.Stores[0].Own || !filepath.IsAbs(c.Data) || c.Stores[0].Vectors != filepath.Join(c.Data, "memories", "vector_store.db") {
 		t.Errorf("stores = %+v, want the one that lethe keeps itself", c.Stores)
 	}
 	if c.Listen != "127.0.0.1:8080" || c.Queue.Reveal() != queueEmbedded || time.Duration(c.SubjectKeyRetention) != 720*time.Hour {

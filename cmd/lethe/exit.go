@@ -126,6 +126,9 @@ func report(w io.Writer, err error) int {
 	for line := range strings.Lines(err.Error()) {
 		_, _ = fmt.Fprintf(w, "lethe: %s\n", strings.TrimSuffix(line, "\n"))
 	}
+	if unreached(err) {
+		_, _ = fmt.Fprintln(w, "is lethe serve running there? --server or LETHE_SERVER says where it is")
+	}
 	if u, ok := errors.AsType[*usageError](err); ok {
 		_, _ = fmt.Fprintf(w, "see: %s --help\n", u.command)
 	}

@@ -19,9 +19,6 @@ type idFile struct {
 	err   error // what was wrong when last read
 }
 
-// again reports whether the IDs can be read a second time.
-func (f *idFile) again() bool { return f.name != "-" }
-
 // all yields the IDs. An error is yielded last and kept in f.err, because a
 // transport that sends them would bury it.
 func (f *idFile) all(yield func(string, error) bool) {

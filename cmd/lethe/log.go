@@ -52,11 +52,8 @@ ledger cannot.`,
   lethe log check --server http://127.0.0.1:8080 --key lethe.pub`,
 		Args: wants(),
 	}, func(cmd *cobra.Command, l logReader, _ []string) error {
-		head, err := l.Checkpoint(cmd.Context()) // before the check, which then covers it
+		head, err := pinned(cmd, l, pin)
 		if err != nil {
-			return err
-		}
-		if err := checkPin(cmd, l, pin); err != nil {
 			return err
 		}
 		report, err := l.Check(cmd.Context())
@@ -79,20 +76,25 @@ ledger cannot.`,
 	return cmd
 }
 
-// checkPin compares the log with the head in a file; there is none yet at the
-// first check.
-func checkPin(cmd *cobra.Command, l logReader, file string) error {
+// pinned compares the log with the head in a file, and returns the head that
+// is to take its place. It asks for that one before the log is checked, so that
+// the check covers it.
+func pinned(cmd *cobra.Command, l logReader, file string) ([]byte, error) {
 	if file == "" {
-		return nil
+		return nil, nil
+	}
+	head, err := l.Checkpoint(cmd.Context())
+	if err != nil {
+		return nil, err
 	}
 	text, err := readSmallFile(file, maxLogFile)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
+	case errors.Is(err, fs.ErrNotExist): // the first check
+		return head, nil
 	case err != nil:
-		return fmt.Errorf("read --pin: %w", err)
+		return nil, fmt.Errorf("read --pin: %w", err)
 	}
-	return l.CheckPin(cmd.Context(), text)
+	return head, l.CheckPin(cmd.Context(), text)
 }
 
 func logTailCommand(c *console) *cobra.Command {

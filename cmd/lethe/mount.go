@@ -16,12 +16,16 @@ import (
 	"lethe/worker"
 )
 
+// eventPoll is how often an event stream asks the ledger, which is a matter of
+// microseconds there.
+const eventPoll = 250 * time.Millisecond
+
 // handler mounts the doors on one mux.
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
 		Book: s.intake, Planner: &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret()}, Stores: s.storeNames(),
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.publicKey(), Ready: s.ready, Logger: s.logger,
-		Version: version(), Listen: s.listener.Addr().String(), Closing: closing,
+		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", api.New(o))

@@ -54,6 +54,26 @@ type selection struct {
 	ids      *idFile // instead, if there may be a million of them; else nil
 }
 
+// submission adds who is meant to s.
+func (s selection) submission(to api.Submission) api.Submission {
+	to.Selector = s.selector
+	if s.ids != nil {
+		to.IDs = s.ids.all
+	}
+	return to
+}
+
+// again reports whether the selection can be sent a second time.
+func (s selection) again() bool { return s.ids == nil || s.ids.name != "-" }
+
+// blame returns what was wrong with the IDs, if that is why err happened.
+func (s selection) blame(err error) error {
+	if err != nil && s.ids != nil && s.ids.err != nil {
+		return s.ids.err
+	}
+	return err
+}
+
 // read checks the flags against each other and reads what they name.
 func (s *selectorFlags) read(cmd *cobra.Command, stdin io.Reader) (selection, error) {
 	if err := s.oneWay(cmd); err != nil {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,7 +55,7 @@ that nothing is filed twice.
 			if err != nil {
 				return err
 			}
-			req, err := c.file(cmd.Context(), client, who, s)
+			req, err := (&filing{console: c, client: client, who: who, what: who.submission(s)}).file(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -100,63 +98,6 @@ func (f *submitFlags) submission(cmd *cobra.Command) (api.Submission, error) {
 		s.IdempotencyKey = uuid.NewString()
 	}
 	return s, nil
-}
-
-// submission adds who is meant to s.
-func (s selection) submission(to api.Submission) api.Submission {
-	to.Selector = s.selector
-	if s.ids != nil {
-		to.IDs = s.ids.all
-	}
-	return to
-}
-
-// blame returns what was wrong with the IDs, if that is why err happened.
-func (s selection) blame(err error) error {
-	if err != nil && s.ids != nil && s.ids.err != nil {
-		return s.ids.err
-	}
-	return err
-}
-
-// retryFor is how long submit asks again before it gives up.
-const retryFor = 2 * time.Minute
-
-// file files the request. With an idempotency key it asks again when the
-// network or the server fails, as long as the IDs can be read again.
-func (c *console) file(ctx context.Context, client *api.Client, who selection, s api.Submission) (api.Request, error) {
-	s = who.submission(s)
-	giveUp := time.Now().Add(retryFor)
-	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 15*time.Second) {
-		req, replayed, err := client.Submit(ctx, s)
-		if err == nil {
-			if replayed {
-				c.talk("the request had been filed before\n")
-			}
-			return req, nil
-		}
-		repeatable := s.IdempotencyKey != "" && (who.ids == nil || who.ids.again())
-		switch err = who.blame(err); {
-		case !transient(err) || s.IdempotencyKey == "":
-			return req, err
-		case !repeatable || time.Now().After(giveUp) || ctx.Err() != nil:
-			return req, fmt.Errorf("%w\nwhether the request was filed is not known: repeat it with --idempotency-key %s", err, s.IdempotencyKey)
-		}
-		c.talk("no answer yet, asking again in %s\n", pause)
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
-}
-
-// transient reports whether the same call may succeed later: the server was not
-// reached, or could not answer.
-func transient(err error) bool {
-	if p, ok := errors.AsType[*api.Problem](err); ok {
-		return p.Status >= 500 || p.Status == http.StatusRequestTimeout || p.Status == http.StatusTooManyRequests
-	}
-	return exitStatus(err) == exitError
 }
 
 // conclude prints the answer and, if asked, waits for the end.

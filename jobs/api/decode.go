@@ -80,7 +80,7 @@ func (d *decoder) text(at string) (string, error) {
 func (d *decoder) end() error {
 	_, err := d.json.ReadToken()
 	switch {
-	case err == io.EOF: //nolint:errorlint // jsontext returns io.EOF itself here
+	case errors.Is(err, io.EOF):
 		return nil
 	case err == nil:
 		return malformed("body", "must be one JSON value with nothing after it")

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -202,10 +203,16 @@ func manyKeys(n int) string {
 func TestMoreThan64MiBOfIDsIsTooLarge(t *testing.T) {
 	h := open(t)
 	h.book.keep = false
-	id := `"` + strings.Repeat("x", 509) + `",`
-	body := io.MultiReader(strings.NewReader(`{"selector":{"ids":[`), io.LimitReader(&repeating{text: id}, 70<<20))
-	if w := h.ask("POST", "/v1/requests", body); w.Code != 413 {
+	ids := func(before string) io.Reader {
+		id := `"` + strings.Repeat("x", 509) + `",`
+		return io.MultiReader(strings.NewReader(before), io.LimitReader(&repeating{text: id}, 70<<20))
+	}
+	if w := h.ask("POST", "/v1/requests", ids(`{"selector":{"ids":[`)); w.Code != 413 {
 		t.Errorf("%d, want 413: %s", w.Code, w.Body)
+	}
+	_, err := api.ReadSelector(ids(`{"ids":[`), func([]string) error { return nil })
+	if p, ok := errors.AsType[*api.Problem](err); !ok || p.Status != 413 {
+		t.Errorf("selector file: %v, want 413", err)
 	}
 	if len(h.book.staged) != 1 || !h.book.staged[0].discarded {
 		t.Error("the staging is not discarded")

@@ -114,7 +114,7 @@ func idempotencyKey(h http.Header) (string, error) {
 
 // A stage opens a Staging when the first IDs come and keeps it for the end.
 type stage struct {
-	ctx     context.Context //nolint:containedctx // lives as long as one request
+	ctx     context.Context // of the one request that it lives for
 	book    jobs.Book
 	staging jobs.Staging
 }

@@ -108,6 +108,9 @@ func TestDocumentHasTheFieldsOfAnAnswer(t *testing.T) {
 			t.Errorf("%s is not documented", name)
 		}
 	}
+	if doc.Components.Schemas["Request"]["additionalProperties"] != nil {
+		t.Error("the document forbids fields that may be added")
+	}
 	if len(properties) != len(answer) {
 		t.Errorf("%d fields documented, %d answered", len(properties), len(answer))
 	}

@@ -161,10 +161,17 @@ func TestClientAsksEverythingElse(t *testing.T) {
 	if again, err := h.client.Request(ctx, id); err != nil || !cmp.Equal(again, r) {
 		t.Errorf("request: %v\n%s", err, cmp.Diff(r, again))
 	}
-	for _, odd := range []string{"nobody", "../requests", "a/b", "0193a000-0000-7000-8000-000000000009", strings.ToUpper(id)[:35] + "A", ""} {
+	before := h.book.count()
+	for _, odd := range []string{"nobody", "../requests", "a/b", strings.ToUpper(id), "urn:uuid:" + id, strings.ReplaceAll(id, "-", ""), ""} {
 		if _, err := h.client.Certificate(ctx, odd); status(err) != 404 {
 			t.Errorf("certificate of %q: %v, want 404", odd, err)
 		}
+	}
+	if h.book.count() > before {
+		t.Error("the book was asked for what is no ID")
+	}
+	if _, err := h.client.Certificate(ctx, "0193a000-0000-7000-8000-000000000009"); status(err) != 404 {
+		t.Errorf("certificate of nobody: %v, want 404", err)
 	}
 	if key, err := h.client.Key(ctx); err != nil || key != "lethe+1+key" {
 		t.Errorf("key = %q, %v", key, err)
@@ -258,5 +265,25 @@ func TestClientTakesOnlyServersItCanUse(t *testing.T) {
 		if _, err := api.NewClient(bad, "", nil); err == nil || repeats(err.Error()) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// TestClientFollowsNoRedirect: it would carry the token and the selector away.
+func TestClientFollowsNoRedirect(t *testing.T) {
+	var asked []string
+	away := roundTrip(func(r *http.Request) (*http.Response, error) {
+		asked = append(asked, r.URL.Host)
+		return &http.Response{
+			StatusCode: http.StatusTemporaryRedirect, Status: "307 Temporary Redirect", Body: http.NoBody, Request: r,
+			Header: http.Header{"Location": {"http://elsewhere/"}},
+		}, nil
+	})
+	c, err := api.NewClient("http://lethe", "token", away)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = c.Submit(t.Context(), api.Submission{Selector: store.Selector{UserID: canary}})
+	if p, ok := errors.AsType[*api.Problem](err); !ok || p.Status != 307 || !slices.Equal(asked, []string{"lethe"}) {
+		t.Errorf("err = %v, asked %v", err, asked)
 	}
 }

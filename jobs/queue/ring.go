@@ -17,9 +17,10 @@ const (
 	taskType = "ring"
 	maxID    = 64 // bytes of a Ring's ID
 
-	// handleLimit ends an attempt. A batch takes seconds; what takes longer
-	// hangs, and its row's lease in the ledger has run out long before.
-	handleLimit = 5 * time.Minute
+	// handleLimit ends an attempt that hangs. A batch takes seconds, but to list
+	// or purge a large store takes as long as it takes, and an attempt cut off
+	// would begin anew for ever; the lease in the ledger tells who is alive.
+	handleLimit = 24 * time.Hour
 
 	// maxRetry is small because retries that matter are rows of the ledger.
 	maxRetry = 5

@@ -42,7 +42,7 @@ const (
 // A Ring is answered if handle returns nil or an error wrapping jobs.ErrStale.
 // Whatever else it returns or panics with brings the Ring back after a second
 // or more, five times at most. The context handle gets ends with ctx, and after
-// 5 minutes. The same Ring may be with two handlers at once, if one of them did
+// 24 hours. The same Ring may be with two handlers at once, if one of them did
 // not heed its context or Redis was away; the claim in the ledger decides.
 //
 // The errors that handle returns are logged, so they must name nobody; they are
