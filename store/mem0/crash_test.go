@@ -58,7 +58,10 @@ func eraseForever(config string, in io.Reader, out io.Writer) error {
 
 func TestKilledEraseCanBeRepeated(t *testing.T) {
 	for _, mode := range []string{"delete", "wal"} {
-		t.Run(mode, func(t *testing.T) { killed(t, mode) })
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			killed(t, mode)
+		})
 	}
 }
 
@@ -79,7 +82,7 @@ func killed(t *testing.T, mode string) {
 		t.Fatal(err)
 	}
 	seed := rand.New(rand.NewPCG(1, 2))
-	for range 8 {
+	for range 6 {
 		if err := mem0.WriteSQLite(t.Context(), c, mem0.Sample("alice", 2000)); err != nil {
 			t.Fatal(err)
 		}

@@ -10,8 +10,8 @@
 //	history   rows of memory_history, which hang on memories
 //
 // Erasing a memory erases its history and its links from entities, and the
-// entities that lose their last link. Mem0's own delete does none of the first
-// and writes the erased text into the history once more.
+// entities that lose their last link. Mem0's own delete leaves the history and
+// the raw messages, and writes the erased text into the history once more.
 //
 // # Decisions
 //

@@ -29,6 +29,7 @@ type fixture struct {
 type variant struct {
 	name   string
 	legacy bool
+	paths  bool // only the paths are other ones
 	change func(t *testing.T, c *mem0.SQLiteConfig)
 }
 
@@ -36,7 +37,7 @@ func variants() []variant {
 	return []variant{
 		{name: "Plain", change: func(*testing.T, *mem0.SQLiteConfig) {}},
 		{name: "EntitiesAmongMemories", change: func(_ *testing.T, c *mem0.SQLiteConfig) { c.Entities = "" }},
-		{name: "EntitiesSameFile", change: func(_ *testing.T, c *mem0.SQLiteConfig) { c.Entities = c.Vectors }},
+		{name: "EntitiesSameFile", paths: true, change: func(_ *testing.T, c *mem0.SQLiteConfig) { c.Entities = c.Vectors }},
 		{name: "PathsSwapped", change: func(_ *testing.T, c *mem0.SQLiteConfig) { c.Entities, c.Vectors = c.Vectors, c.Entities }},
 		{name: "Legacy", legacy: true, change: func(*testing.T, *mem0.SQLiteConfig) {}},
 		{name: "HistoryDisabled", change: func(_ *testing.T, c *mem0.SQLiteConfig) { c.History = "" }},
@@ -45,7 +46,7 @@ func variants() []variant {
 				sql(t, path, "PRAGMA journal_mode=WAL")
 			}
 		}},
-		{name: "Symlinks", change: func(t *testing.T, c *mem0.SQLiteConfig) {
+		{name: "Symlinks", paths: true, change: func(t *testing.T, c *mem0.SQLiteConfig) {
 			for _, path := range []*string{&c.Vectors, &c.Entities, &c.History} {
 				link := filepath.Join(t.TempDir(), "link?%20 ünd#.db")
 				if err := os.Symlink(*path, link); err != nil {

@@ -68,11 +68,11 @@ func TestRealCounts(t *testing.T) {
 	}{
 		{store.Selector{UserID: "alice"}, "entities 43 messages 8 memories 38 history 41"},
 		{store.Selector{UserID: "Alice"}, "entities 0 messages 0 memories 0 history 0"},
-		{store.Selector{AgentID: "support-bot"}, "entities 42 messages 9 memories 39 history 42"},
-		{store.Selector{UserID: "alice", AgentID: "support-bot"}, "entities 14 messages 3 memories 13 history 14"},
-		{store.Selector{RunID: "run-2"}, "entities 15 messages 3 memories 15 history 18"},
+		{store.Selector{AgentID: "support-bot"}, "entities 39 messages 6 memories 36 history 39"},
+		{store.Selector{UserID: "alice", AgentID: "support-bot"}, "entities 13 messages 2 memories 12 history 13"},
+		{store.Selector{RunID: "run-2"}, "entities 27 messages 3 memories 15 history 18"},
 		{metadata("channel", store.StringValue("email")), "entities 0 messages 0 memories 19 history 20"},
-		{metadata("tier", three), "entities 0 messages 0 memories 8 history 8"},
+		{metadata("tier", three), "entities 0 messages 0 memories 7 history 7"},
 		{metadata("tier", store.StringValue("3")), "entities 0 messages 0 memories 0 history 0"},
 		{metadata("expiration_date", store.StringValue("2026-01-31")), "entities 0 messages 0 memories 4 history 5"},
 	} {

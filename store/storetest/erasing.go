@@ -29,6 +29,25 @@ func eraseIsIdempotent(c contract) {
 	}
 }
 
+func keysAreExact(c contract) {
+	keys := []string{"k1", "K1", "k1 ", " k1", "k_1", "k%1", "07", "7", "7.0", "'k1'", `"k1"`, "k,1", "[1]", "zo\u00eb", "zoe\u0308", "m/k1"}
+	for _, k := range keys {
+		c.add(Record{ID: k, UserID: "u", Text: "t", Entities: []string{"thing"}})
+	}
+	for i, k := range keys {
+		id := []store.ID{{Place: "memories", Key: k}}
+		if r := c.erase(id); r[0] != store.Erased {
+			c.Errorf("key %q: outcome %c", k, r[0])
+		}
+		if left := c.remaining(id); len(left) > 0 {
+			c.Errorf("key %q: remaining", k)
+		}
+		if got, want := len(c.memories(store.Selector{UserID: "u"})), len(keys)-i-1; got != want {
+			c.Errorf("key %q: %d memories left, want %d", k, got, want)
+		}
+	}
+}
+
 func othersAreUntouched(c contract) {
 	c.add(of("alice", 40)...)
 	c.add(of("bob", 40)...)

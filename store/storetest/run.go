@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"BatchOverLimitIsRefused", batchOverLimitIsRefused},
 		{"UnknownPlaceIsRefused", unknownPlaceIsRefused},
 		{"EraseIsIdempotent", eraseIsIdempotent},
+		{"KeysAreExact", keysAreExact},
 		{"OthersAreUntouched", othersAreUntouched},
 		{"HistoryWrittenLaterGoesToo", historyWrittenLaterGoesToo},
 		{"RemainingSeesWhatEraseMissed", remainingSeesWhatEraseMissed},

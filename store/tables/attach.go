@@ -53,7 +53,10 @@ func (c connector) attach(conn *sqlite3.SQLiteConn) error {
 	pragmas := []string{"PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF"}
 	for i, f := range c.files {
 		s := schemaName(i, f)
-		pragmas = append(pragmas, "PRAGMA "+s+".secure_delete=ON", "PRAGMA "+s+".synchronous=EXTRA", "PRAGMA "+s+".cache_size=-65536")
+		pragmas = append(pragmas, "PRAGMA "+s+".secure_delete=ON", "PRAGMA "+s+".synchronous=EXTRA")
+		if c.mode == "rw" {
+			pragmas = append(pragmas, "PRAGMA "+s+".cache_size=-16384")
+		}
 	}
 	_, err := conn.Exec(strings.Join(pragmas, ";"), nil)
 	return err

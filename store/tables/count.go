@@ -45,8 +45,10 @@ func (s *Store) count(ctx context.Context, sel store.Selector) (store.Census, er
 			census.Places = append(census.Places, store.PlaceCount{Place: p.Name, Found: n, With: p.With})
 		}
 	}
-	census.Unattributable, err = c.unattributable(ctx)
-	return census, err
+	if census.Unattributable, err = c.unattributable(ctx); err != nil {
+		return census, err
+	}
+	return census, c.clear(ctx)
 }
 
 // A counting is one Count at work: a connection with two temporary tables.
@@ -59,12 +61,14 @@ type counting struct {
 // links name. Connections come back, so they may be there already.
 func (c counting) begin(ctx context.Context) error {
 	err := exec(ctx, c.conn, `CREATE TEMP TABLE IF NOT EXISTS picked (place TEXT, key TEXT, PRIMARY KEY (place, key)) WITHOUT ROWID;
-		CREATE TEMP TABLE IF NOT EXISTS linked (place TEXT, key TEXT, PRIMARY KEY (place, key)) WITHOUT ROWID;
-		DELETE FROM temp.picked; DELETE FROM temp.linked`)
+		CREATE TEMP TABLE IF NOT EXISTS linked (place TEXT, key TEXT, PRIMARY KEY (place, key)) WITHOUT ROWID`)
 	if err != nil {
 		return err
 	}
-	for _, k := range c.s.kin() {
+	if err := c.clear(ctx); err != nil {
+		return err
+	}
+	for _, k := range c.s.kin {
 		if k.With != "" {
 			continue
 		}
@@ -77,6 +81,10 @@ func (c counting) begin(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (c counting) clear(ctx context.Context) error {
+	return exec(ctx, c.conn, "DELETE FROM temp.picked; DELETE FROM temp.linked")
 }
 
 // pick runs Find and keeps what it yields.

@@ -60,6 +60,9 @@ func tx(ctx context.Context, conn *sqlx.Conn, begin string, f func() error) erro
 		err = patiently(ctx, func() error { return exec(settled, conn, "COMMIT") })
 	}
 	if err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err() // and not the interruption that it caused
+		}
 		// After some errors SQLite has already rolled back and says so.
 		_ = exec(settled, conn, "ROLLBACK")
 	}

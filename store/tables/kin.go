@@ -17,9 +17,9 @@ type kin struct {
 	build  string
 }
 
-func (s *Store) kin() []kin {
+func kinIn(parts []*part) []kin {
 	var all []kin
-	for _, p := range s.parts {
+	for _, p := range parts {
 		k := kin{part: p, index: fmt.Sprintf("temp.kin_%d", len(all))}
 		switch {
 		case p.With != "":
@@ -38,7 +38,7 @@ func (s *Store) kin() []kin {
 
 func (s *Store) kinOf(place string) []kin {
 	var of []kin
-	for _, k := range s.kin() {
+	for _, k := range s.kin {
 		if k.parent == place {
 			of = append(of, k)
 		}
@@ -118,7 +118,7 @@ func (s *Store) follow(ctx context.Context, conn *sqlx.Conn, changes map[string]
 }
 
 func (s *Store) rebuild(ctx context.Context, conn *sqlx.Conn, file string, version, change int64) error {
-	for _, k := range s.kin() {
+	for _, k := range s.kin {
 		if k.File != file {
 			continue
 		}

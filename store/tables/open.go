@@ -24,6 +24,7 @@ type Store struct {
 	m     Map
 	files []File // resolved
 	parts []*part
+	kin   []kin
 	live  map[string]liveFile // when opened
 
 	readers *sqlx.DB
@@ -79,11 +80,12 @@ func (s *Store) start(ctx context.Context) error {
 		}
 		s.parts = append(s.parts, s.part(p))
 	}
+	s.kin = kinIn(s.parts)
 	if s.second, err = sit(ctx, connector{s.files, "ro", waitMS}); err != nil {
 		return err
 	}
 	for _, d := range []*desk{s.writer, s.second} {
-		if err := d.prepare(ctx, s.kin()); err != nil {
+		if err := d.prepare(ctx, s.kin); err != nil {
 			return err
 		}
 	}

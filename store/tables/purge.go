@@ -17,6 +17,9 @@ import (
 func (s *Store) Purge(ctx context.Context) error {
 	for _, f := range s.files {
 		if err := purge(ctx, f); err != nil {
+			if ctx.Err() != nil {
+				err = ctx.Err()
+			}
 			if locked(err) {
 				err = fmt.Errorf("%w: %w", store.ErrBusy, err)
 			}

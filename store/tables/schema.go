@@ -110,6 +110,10 @@ func problem(p Place, t liveTable) string {
 			return fmt.Sprintf("place %s: want column %s in table %s", p.Name, name, p.Table)
 		}
 	}
+	// A numeric column would take '07' for 7.
+	if c, _ := t.column(p.ID); p.With == "" && !textual(c.Type) {
+		return fmt.Sprintf("place %s: want column %s in table %s to be TEXT", p.Name, p.ID, p.Table)
+	}
 	if _, ok := t.column("rowid"); ok {
 		return fmt.Sprintf("place %s: want table %s without a column named rowid", p.Name, p.Table)
 	}
@@ -118,4 +122,12 @@ func problem(p Place, t liveTable) string {
 		return fmt.Sprintf("place %s: want an ordinary table %s with row numbers", p.Name, p.Table)
 	}
 	return ""
+}
+
+// textual reports whether SQLite leaves text as it is in a column of this
+// declared type: https://www.sqlite.org/datatype3.html, section 3.1.
+func textual(declared string) bool {
+	d := strings.ToUpper(declared)
+	return !strings.Contains(d, "INT") &&
+		(d == "" || strings.Contains(d, "CHAR") || strings.Contains(d, "CLOB") || strings.Contains(d, "TEXT") || strings.Contains(d, "BLOB"))
 }

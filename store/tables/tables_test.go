@@ -1,0 +1,159 @@
+package tables_test
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/jmoiron/sqlx"
+
+	"lethe/store"
+	"lethe/store/tables"
+)
+
+// owned opens a store of two files: things that have owners in a column, and
+// parts that hang on them.
+func owned(t *testing.T) (*tables.Store, *sqlx.DB) {
+	t.Helper()
+	dir := t.TempDir()
+	var paths []string
+	var dbs []*sqlx.DB
+	for _, ddl := range []string{
+		`CREATE TABLE "the parts" (n INTEGER PRIMARY KEY, "of" TEXT COLLATE NOCASE)`,
+		`CREATE TABLE "order" ("a ""key""" TEXT COLLATE NOCASE, owner TEXT COLLATE NOCASE, app)`,
+	} {
+		path := filepath.Join(dir, string(rune('a'+len(paths)))+".db")
+		db, err := sqlx.Open("sqlite3", path+"?_busy_timeout=5000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		db.MustExec(ddl)
+		paths, dbs = append(paths, path), append(dbs, db)
+	}
+	dbs[0].MustExec(`INSERT INTO "the parts" ("of") VALUES ('1'), ('1'), ('A'), ('a'), (NULL)`)
+	dbs[1].MustExec(`INSERT INTO "order" VALUES ('1', 'alice', 7), ('A', 'Alice', 'x'), ('a', 'alice', 'x'), ('4', 7, 'x'), ('5', x'616c696365', 'x')`)
+	s, err := tables.Open(t.Context(), tables.Map{
+		Files: []tables.File{{Name: "select", Path: paths[0]}, {Name: "group", Path: paths[1]}},
+		Places: []tables.Place{
+			{Name: "things", File: "group", Table: "order", ID: `a "key"`, Columns: map[string]string{"user_id": "owner", "app_id": "app"}, Explicit: true},
+			{Name: "parts", File: "select", Table: "the parts", ID: "n", With: "things", By: "of"},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, dbs[0]
+}
+
+func keys(t *testing.T, s *tables.Store, sel store.Selector) []string {
+	t.Helper()
+	var got []string
+	for id, err := range s.Find(t.Context(), sel) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, id.Key)
+	}
+	return got
+}
+
+func TestColumns(t *testing.T) {
+	s, parts := owned(t)
+	for _, c := range []struct {
+		sel  store.Selector
+		want []string
+	}{
+		{store.Selector{UserID: "alice"}, []string{"1", "a"}},
+		{store.Selector{UserID: "Alice"}, []string{"A"}},
+		{store.Selector{UserID: "alice", AppID: "x"}, []string{"a"}},
+		{store.Selector{AppID: "7"}, nil},
+		{store.Selector{RunID: "x"}, nil},
+		{store.Selector{UserID: "alice", Metadata: map[string]store.Value{"k": store.BoolValue(true)}}, nil},
+		{store.Selector{IDs: []string{"a", "x"}}, []string{"a"}},
+	} {
+		if got := keys(t, s, c.sel); !slices.Equal(got, c.want) {
+			t.Errorf("found %v, want %v", got, c.want)
+		}
+	}
+	id := []store.ID{{Place: "things", Key: "a"}}
+	if r, err := s.Erase(t.Context(), id); err != nil || r[0] != store.Erased {
+		t.Errorf("receipt %s, error %v", r, err)
+	}
+	if left, err := s.Remaining(t.Context(), id); err != nil || len(left) > 0 {
+		t.Errorf("%d remaining, error %v", len(left), err)
+	}
+	var left int
+	if err := parts.Get(&left, `SELECT count(*) FROM "the parts"`); err != nil || left != 4 {
+		t.Errorf("%d parts left, error %v; want 4", left, err)
+	}
+	if got := keys(t, s, store.Selector{UserID: "Alice"}); !slices.Equal(got, []string{"A"}) {
+		t.Errorf("found %v, want the neighbour A", got)
+	}
+}
+
+// A transaction that ends must survive a power failure, and zero what it frees.
+func TestWriterSettings(t *testing.T) {
+	s, _ := owned(t)
+	for i := range 2 {
+		for name, want := range map[string]int64{"synchronous": 3, "secure_delete": 1} {
+			if got, err := s.WriterPragma(t.Context(), i, name); err != nil || got != want {
+				t.Errorf("file %d: %s is %d, error %v; want %d", i, name, got, err, want)
+			}
+		}
+	}
+}
+
+func TestNumericKeysAreRefused(t *testing.T) {
+	for declared, want := range map[string]bool{"INTEGER": true, "NUMERIC": true, "REAL": true, "POINT": true, "TEXT": false, "VARCHAR(36)": false, "": false} {
+		path := filepath.Join(t.TempDir(), "a.db")
+		db, err := sqlx.Open("sqlite3", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.MustExec(`CREATE TABLE t (id ` + declared + `, owner TEXT)`)
+		db.Close()
+		s, err := tables.Open(t.Context(), tables.Map{
+			Files:  []tables.File{{Name: "f", Path: path}},
+			Places: []tables.Place{{Name: "p", File: "f", Table: "t", ID: "id", Columns: map[string]string{"user_id": "owner"}}},
+		})
+		if errors.Is(err, store.ErrSchema) != want {
+			t.Errorf("type %q: error %v, refused should be %v", declared, err, want)
+		}
+		if err == nil {
+			s.Close()
+		}
+	}
+}
+
+func TestValidateRefuses(t *testing.T) {
+	good := func() tables.Map {
+		return tables.Map{Files: []tables.File{{Name: "f"}}, Places: []tables.Place{{
+			Name: "p", File: "f", Table: "t", ID: "id", Document: &tables.Document{Column: "d", Links: []string{"l"}, LinksTo: "p"},
+		}}}
+	}
+	if err := good().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*tables.Map){
+		"no places":     func(m *tables.Map) { m.Places = nil },
+		"main":          func(m *tables.Map) { m.Files[0].Name = "main" },
+		"file name":     func(m *tables.Map) { m.Files[0].Name = `x" AS y; --` },
+		"place name":    func(m *tables.Map) { m.Places[0].Name = "a/b" },
+		"no file":       func(m *tables.Map) { m.Places[0].File = "g" },
+		"two ways":      func(m *tables.Map) { m.Places[0].Scope = "s" },
+		"no way":        func(m *tables.Map) { m.Places[0].Document = nil },
+		"with, no by":   func(m *tables.Map) { m.Places[0].Document, m.Places[0].With = nil, "p" },
+		"links nowhere": func(m *tables.Map) { m.Places[0].Document.LinksTo = "q" },
+		"member":        func(m *tables.Map) { m.Places[0].Document.Links = []string{"a'b"} },
+		"table":         func(m *tables.Map) { m.Places[0].Table = "" },
+	} {
+		m := good()
+		spoil(&m)
+		if err := m.Validate(); !errors.Is(err, store.ErrRefused) {
+			t.Errorf("%s: error %v, want ErrRefused", name, err)
+		}
+	}
+}
