@@ -12,7 +12,7 @@ GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 BUILD := go build -trimpath -buildvcs=$(VCS)
 
-.PHONY: help build demo test lint lint-fast bench clean
+.PHONY: help build demo test lint lint-fast fmt bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,12 @@ lint: lint-fast ## run every linter (the first run builds them: some minutes)
 lint-fast: ## vet, formatting, the floors of the house, staticcheck
 	go vet -race ./...
 	@unformatted=$$($(TOOL) gofumpt -l $(SOURCE)); \
-	  [ -z "$$unformatted" ] || { echo "not formatted, run: $(TOOL) gofumpt -w $(SOURCE)"; echo "$$unformatted"; exit 1; }
+	  [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; }
 	go test -race -run 'Floors' ./cmd/lethe
 	GOFLAGS="$$(go env GOFLAGS) -race" $(TOOL) staticcheck ./...
+
+fmt: ## format all Go files
+	$(TOOL) gofumpt -w $(SOURCE)
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

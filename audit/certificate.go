@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
 	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/tlog"

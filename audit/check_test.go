@@ -3,12 +3,13 @@ package audit_test
 import (
 	"bytes"
 	"errors"
-	"lethe/audit"
-	"lethe/audit/proof"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lethe/audit"
+	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/note"
 )

@@ -3,11 +3,12 @@ package audit_test
 import (
 	"context"
 	"fmt"
-	"lethe/audit"
-	"lethe/audit/proof"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"lethe/audit"
+	"lethe/audit/proof"
 
 	"github.com/jmoiron/sqlx"
 	_ "github.com/mattn/go-sqlite3"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
 	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/tlog"

@@ -5,8 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"lethe/audit/proof"
 	"time"
+
+	"lethe/audit/proof"
 
 	"github.com/jmoiron/sqlx"
 	"golang.org/x/mod/sumdb/note"

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"lethe/audit"
-	"lethe/audit/proof"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"lethe/audit"
+	"lethe/audit/proof"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -5,11 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"lethe/audit/proof"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/tlog"
 )

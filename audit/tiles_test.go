@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"lethe/audit/proof"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/tlog"
 )

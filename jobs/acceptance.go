@@ -43,9 +43,9 @@ type Ledger interface {
 	// Stop marks a request as being cancelled and takes its waiting rows out of
 	// the outbox. It returns ErrTooLate if the request has ended.
 	Stop(ctx context.Context, request string) error
-	// EndCancelled commits the end of a stopped request with its entry, unless
-	// a task of it still runs, which is no error.
-	EndCancelled(ctx context.Context, request string, e proof.Entry, keyUntil time.Time) (ended bool, err error)
+	// EndCancelled commits the end of a stopped request with the entry made of
+	// its record then, unless a task of it still runs, which is no error.
+	EndCancelled(ctx context.Context, request string, entry func(Record) proof.Entry, keyUntil time.Time) (ended bool, err error)
 
 	// Certificate returns the certificate of the log's entry with that ID.
 	Certificate(ctx context.Context, entryID string) ([]byte, error)

@@ -36,12 +36,9 @@ func (in *Intake) Cancel(ctx context.Context, id string) (Request, error) {
 // EndStopped ends a request that has been stopped, unless a task of it still
 // runs: the Reconciler comes back for those.
 func (in *Intake) EndStopped(ctx context.Context, id string) error {
-	rec, err := in.Ledger.Record(ctx, id)
-	if err != nil {
-		return err
-	}
 	now := in.Now()
-	_, err = in.Ledger.EndCancelled(ctx, id, cancelledEntry(rec, now), now.Add(in.KeepKey))
+	entry := func(r Record) proof.Entry { return cancelledEntry(r, now) }
+	_, err := in.Ledger.EndCancelled(ctx, id, entry, now.Add(in.KeepKey))
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -70,14 +71,14 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 		return Request{}, false, err
 	}
 	existing, body, err := in.Ledger.Accept(ctx, a)
-	if err != nil {
-		return Request{}, false, err // ambiguous: the keys stay until the reconciler knows better
-	}
-	if existing != nil {
+	if existing != nil && err == nil {
 		return replay(existing, body, a.Body, in.forget(a.Request.ID, s))
 	}
 	if st, ok := s.Staged.(*staging); ok {
-		st.used = true
+		st.used = true // also after an error: the commit may have happened
+	}
+	if err != nil {
+		return Request{}, false, err // ambiguous: keys and IDs stay until the reconciler knows better
 	}
 	r, err = in.Ledger.Request(ctx, a.Request.ID)
 	return r, false, err
@@ -118,7 +119,7 @@ func (in *Intake) forget(id string, s Submission) error {
 	if s.Staged != nil {
 		return nil // its Discard does
 	}
-	return errors.Join(in.Keys.DestroySeal(id), in.Keys.DestroySubject(id))
+	return errors.Join(in.Keys.DestroySubject(id), in.Keys.DestroySeal(id))
 }
 
 func replay(r *Request, body, want []byte, err error) (Request, bool, error) {
@@ -169,8 +170,8 @@ func (in *Intake) request(s Submission) (Request, error) {
 		return r, &Invalid{"received_at", "must not be more than ten years ago"}
 	case s.Grace < 0 || s.Grace > MaxGrace:
 		return r, &Invalid{"grace", fmt.Sprintf("must be from 0s to %s", MaxGrace)}
-	case len(s.Ticket) > MaxTicketBytes || strings.ContainsFunc(s.Ticket, unicode.IsControl):
-		return r, &Invalid{"ticket", fmt.Sprintf("must be at most %d bytes without control characters", MaxTicketBytes)}
+	case len(s.Ticket) > MaxTicketBytes || !utf8.ValidString(s.Ticket) || strings.ContainsFunc(s.Ticket, unicode.IsControl):
+		return r, &Invalid{"ticket", fmt.Sprintf("must be at most %d bytes of UTF-8 without control characters", MaxTicketBytes)}
 	}
 	if err := CheckGround(s.Ground); err != nil {
 		return r, err
@@ -183,6 +184,9 @@ func (in *Intake) request(s Submission) (Request, error) {
 func checkSelector(s Submission) error {
 	if s.Staged == nil {
 		return s.Selector.Validate()
+	}
+	if _, ok := s.Staged.(*staging); !ok {
+		return errors.New("submit: the IDs were staged elsewhere") // taken for no IDs, it would select nothing
 	}
 	if len(s.Selector.Identity()) > 0 || len(s.Selector.Metadata) > 0 {
 		return &store.FieldError{Field: "selector", Problem: "must have either ids or other keys, not both"}

@@ -25,7 +25,10 @@ type Arrears interface {
 	Overdue(ctx context.Context, older time.Duration, limit int) ([]Ring, error)
 	Stopped(ctx context.Context) ([]string, error)
 	KeysDue(ctx context.Context) ([]string, error)
-	Unsealed(ctx context.Context, sealed []string) ([]string, error)
+	// Unsealed returns those of sealed that have ended, and those that were
+	// never filed and will not be.
+	Unsealed(ctx context.Context, sealed []string) (ended, unfiled []string, err error)
+	DropStaged(ctx context.Context, request string) error
 	SubjectKeyGone(ctx context.Context, request string, e proof.Entry) error
 }
 
@@ -137,7 +140,12 @@ func (r *Reconciler) sweepKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ended, err := r.Ledger.Unsealed(ctx, sealed)
+	ended, unfiled, err := r.Ledger.Unsealed(ctx, sealed)
+	for _, id := range unfiled { // the seal key last: it is what is looked for
+		if err = errors.Join(err, r.Ledger.DropStaged(ctx, id), r.Keys.DestroySubject(id)); err == nil {
+			ended = append(ended, id)
+		}
+	}
 	for _, id := range ended {
 		err = errors.Join(err, r.Keys.DestroySeal(id))
 	}
@@ -146,8 +154,9 @@ func (r *Reconciler) sweepKeys(ctx context.Context) error {
 	}
 	due, err := r.Ledger.KeysDue(ctx)
 	for _, id := range due {
-		if derr := r.Keys.DestroySubject(id); derr != nil {
-			return derr
+		if gone := r.Keys.DestroySubject(id); gone != nil {
+			err = errors.Join(err, gone)
+			continue
 		}
 		err = errors.Join(err, r.Ledger.SubjectKeyGone(ctx, id, &proof.SubjectKeyDestroyed{RequestID: id, DestroyedAt: proof.At(r.Now())}))
 	}

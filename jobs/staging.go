@@ -97,5 +97,5 @@ func (s *staging) Discard(ctx context.Context) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	return errors.Join(err, s.ledger.DropStaged(ctx, s.request), s.keys.DestroySeal(s.request), s.keys.DestroySubject(s.request))
+	return errors.Join(err, s.ledger.DropStaged(ctx, s.request), s.keys.DestroySubject(s.request), s.keys.DestroySeal(s.request))
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -54,6 +55,11 @@ func (s Selector) ByID() bool { return len(s.IDs) > 0 }
 
 // Field is one identity key of a Selector with its value.
 type Field struct{ Name, Value string }
+
+// Only yields s alone.
+func (s Selector) Only() iter.Seq2[Selector, error] {
+	return func(yield func(Selector, error) bool) { yield(s, nil) }
+}
 
 // Identity returns the non-empty ones of user_id, agent_id, app_id and run_id,
 // in the order of their names.

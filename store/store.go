@@ -38,9 +38,11 @@ type Store interface {
 	// Selector is an error wrapping ErrSelector, never an empty answer.
 	Find(ctx context.Context, sel Selector) iter.Seq2[ID, error]
 
-	// Count says how many rows sel selects in each place, including the rows
-	// that hang on others. It changes nothing.
-	Count(ctx context.Context, sel Selector) (Census, error)
+	// Count says how many rows the selectors together select in each place,
+	// including the rows that hang on others. It takes several, because a long
+	// list of IDs comes as many Selectors, and reads the store once for all of
+	// them. An error that sels yields is returned. It changes nothing.
+	Count(ctx context.Context, sels iter.Seq2[Selector, error]) (Census, error)
 
 	// Erase removes ids, at most MaxBatch of them, and all that hangs on them,
 	// in one transaction for each database the store has. It is durable once it

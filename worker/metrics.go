@@ -29,10 +29,14 @@ func NewMetrics(r prometheus.Registerer, stores []string) *Metrics {
 		outcomes: f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_ids_total", Help: "IDs in finished batches, by outcome."}, []string{"store", "outcome"}),
 		failures: f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_verify_failures_total", Help: "Batches that the store called erased and that could still be read."}, []string{"store"}),
 		residues: f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_residue_found_total", Help: "IDs found when a whole job was read again: written since planning, or come back."}, []string{"store"}),
-		erasing: f.NewHistogramVec(prometheus.HistogramOpts{Name: "lethe_erase_duration_seconds", Help: "Time that a store took to erase one batch.",
-			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}, []string{"store"}),
-		requests: f.NewHistogramVec(prometheus.HistogramOpts{Name: "lethe_request_duration_seconds", Help: "Time from intake to certificate.",
-			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 86400, 7 * 86400, 30 * 86400}}, []string{"origin"}),
+		erasing: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "lethe_erase_duration_seconds", Help: "Time that a store took to erase one batch.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}, []string{"store"}),
+		requests: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "lethe_request_duration_seconds", Help: "Time from intake to certificate.",
+			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 86400, 7 * 86400, 30 * 86400},
+		}, []string{"origin"}),
 	}
 	for _, s := range stores {
 		for _, o := range []string{"done", "failed", "split"} {

@@ -21,17 +21,15 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	f.digest = jobs.NewPlanDigest(key, t.Store)
-	p := jobs.Planned{Round: f.round}
+	census, err := s.Count(ctx, e.selectors(ctx, t.Request))
+	if err != nil {
+		return fmt.Errorf("plan: count: %w", err)
+	}
+	p := jobs.Planned{Round: f.round, Places: places(census), Unattributable: census.Unattributable}
 	for sel, err := range e.selectors(ctx, t.Request) {
 		if err != nil {
 			return fmt.Errorf("plan: %w", err)
 		}
-		census, err := s.Count(ctx, sel)
-		if err != nil {
-			return fmt.Errorf("plan: count: %w", err)
-		}
-		p.Places = addPlaces(p.Places, census)
-		p.Unattributable = census.Unattributable
 		found := map[string]bool{}
 		for id, err := range s.Find(ctx, sel) {
 			if err != nil {
@@ -85,19 +83,13 @@ func (e *Eraser) selectors(ctx context.Context, request string) iter.Seq2[store.
 	}
 }
 
-// addPlaces sums up the counts of several questions.
-func addPlaces(sum []jobs.PlaceCount, c store.Census) []jobs.PlaceCount {
-	for _, p := range c.Places {
-		i := 0
-		for i < len(sum) && sum[i].Place != p.Place {
-			i++
-		}
-		if i == len(sum) {
-			sum = append(sum, jobs.PlaceCount{Place: p.Place, With: p.With})
-		}
-		sum[i].Found += p.Found
+// places words a census as the book keeps it.
+func places(c store.Census) []jobs.PlaceCount {
+	list := make([]jobs.PlaceCount, len(c.Places))
+	for i, p := range c.Places {
+		list[i] = jobs.PlaceCount{Place: p.Place, Found: p.Found, With: p.With}
 	}
-	return sum
+	return list
 }
 
 // A freezer cuts a stream of IDs into batches and writes them down.

@@ -51,25 +51,31 @@ type PurgePolicy struct {
 }
 
 // Next returns the first time, t or later, at which the policy allows a purge.
+// It looks minute by minute at the clock on the wall, so that nights with an
+// hour more or less are no cases of their own.
 func (p PurgePolicy) Next(t time.Time) time.Time {
-	if p.From == p.To {
+	if p.allows(t) {
 		return t
 	}
-	local := t.In(p.location())
-	for day := -1; ; day++ { // a window that began yesterday may still be open
-		y, m, d := local.Date()
-		from := time.Date(y, m, d+day, 0, p.From, 0, 0, p.location())
-		to := time.Date(y, m, d+day, 0, p.To, 0, 0, p.location())
-		if p.To < p.From {
-			to = time.Date(y, m, d+day+1, 0, p.To, 0, 0, p.location())
-		}
-		if t.Before(to) {
-			if t.After(from) {
-				return t
-			}
-			return from
+	at := t.Truncate(time.Minute)
+	for range 3 * 24 * 60 { // a window may fall out for one night
+		if at = at.Add(time.Minute); p.allows(at) {
+			break
 		}
 	}
+	return at
+}
+
+func (p PurgePolicy) allows(t time.Time) bool {
+	local := t.In(p.location())
+	minute := local.Hour()*60 + local.Minute()
+	switch {
+	case p.From < p.To:
+		return p.From <= minute && minute < p.To
+	case p.From > p.To: // over midnight
+		return p.From <= minute || minute < p.To
+	}
+	return true
 }
 
 func (p PurgePolicy) location() *time.Location {

@@ -28,28 +28,24 @@ func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, erro
 	mac := hmac.New(sha256.New, v.Secret)
 	mac.Write([]byte("lethe survey v1\n"))
 	var plan jobs.Plan
-	for i, st := range v.chosen(s.Stores) {
-		p := jobs.StorePlan{Store: st.Name, Kind: st.Kind}
-		for sel, err := range selectorsOf(ctx, s) {
-			if err != nil {
-				return jobs.Plan{}, fmt.Errorf("survey: %w", err)
-			}
-			if i == 0 {
-				text, err := jobs.EncodeSelector(sel)
-				if err != nil {
-					return jobs.Plan{}, fmt.Errorf("survey: %w", err)
-				}
-				mac.Write(append(text, '\n'))
-			}
-			census, err := st.Count(ctx, sel)
-			if err != nil {
-				return jobs.Plan{}, fmt.Errorf("survey %s: %w", st.Name, err)
-			}
-			p.Found += census.IDs()
-			p.Unattributable = census.Unattributable
-			p.Places = addPlaces(p.Places, census)
+	for sel, err := range selectorsOf(ctx, s) {
+		if err != nil {
+			return jobs.Plan{}, fmt.Errorf("survey: %w", err)
 		}
-		plan.Stores = append(plan.Stores, p)
+		text, err := jobs.EncodeSelector(sel)
+		if err != nil {
+			return jobs.Plan{}, fmt.Errorf("survey: %w", err)
+		}
+		mac.Write(append(text, '\n'))
+	}
+	for _, st := range v.chosen(s.Stores) {
+		census, err := st.Count(ctx, selectorsOf(ctx, s))
+		if err != nil {
+			return jobs.Plan{}, fmt.Errorf("survey %s: %w", st.Name, err)
+		}
+		plan.Stores = append(plan.Stores, jobs.StorePlan{
+			Store: st.Name, Kind: st.Kind, Found: census.IDs(), Unattributable: census.Unattributable, Places: places(census),
+		})
 	}
 	counts, err := json.Marshal(plan.Stores)
 	if err != nil {

@@ -101,13 +101,10 @@ func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, add func(
 				return 0, err
 			}
 		}
-		if unattributable == 0 { // of the whole store, so asked once
-			census, err := s.Count(ctx, sel)
-			if err != nil {
-				return 0, fmt.Errorf("verify: count: %w", err)
-			}
-			unattributable = census.Unattributable
-		}
 	}
-	return unattributable, nil
+	census, err := s.Count(ctx, e.selectors(ctx, t.Request))
+	if err != nil {
+		return 0, fmt.Errorf("verify: count: %w", err)
+	}
+	return census.Unattributable, nil
 }

@@ -5,10 +5,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"lethe/audit/proof"
 	"os"
 	"strings"
 	"testing"
+
+	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/tlog"
 )

@@ -2,11 +2,12 @@ package proof_test
 
 import (
 	"bytes"
-	"lethe/audit/proof"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lethe/audit/proof"
 )
 
 func write(t *testing.T, path string, b []byte) string {

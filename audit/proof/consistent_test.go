@@ -3,9 +3,10 @@ package proof_test
 import (
 	"errors"
 	"io/fs"
-	"lethe/audit/proof"
 	"strings"
 	"testing"
+
+	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"

@@ -2,9 +2,10 @@ package proof_test
 
 import (
 	"bytes"
-	"lethe/audit/proof"
 	"strings"
 	"testing"
+
+	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"

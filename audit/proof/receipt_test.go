@@ -4,8 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"lethe/audit/proof"
 	"testing"
+
+	"lethe/audit/proof"
 )
 
 // rootOf is RFC 6962, section 2.1, word for word, over the data of entries.

@@ -68,9 +68,9 @@ func (e *Completed) report(p *report) {
 		requested, erased = requested+s.Requested, erased+s.Erased
 		absent, held = absent+s.Absent, held+s.Held
 	}
-	p.line("erased", "%d of %d memories (%d were already absent, %d held), %s", erased, requested, absent, held, counted(e.Batches, "batch", "batches"))
+	p.line("erased", "%d of %d IDs (%d were already absent, %d held), %s", erased, requested, absent, held, counted(e.Batches, "batch", "batches"))
 	if held > 0 {
-		p.line("NOT erased", "%d memories that a legal hold forbids to erase", held)
+		p.line("NOT erased", "%d IDs that a legal hold forbids to erase", held)
 	}
 	for _, s := range e.Stores {
 		s.report(p)

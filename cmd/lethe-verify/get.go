@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"lethe/audit/proof"
 	"net"
 	"net/url"
 	"strings"
 	"time"
+
+	"lethe/audit/proof"
 )
 
 const (

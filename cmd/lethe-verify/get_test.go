@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io/fs"
-	"lethe/audit/proof"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lethe/audit/proof"
 )
 
 func TestGet(t *testing.T) {

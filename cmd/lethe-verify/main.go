@@ -10,8 +10,9 @@
 package main
 
 import (
-	"lethe/audit/proof"
 	"os"
+
+	"lethe/audit/proof"
 )
 
 func main() {

@@ -49,7 +49,7 @@ Logs go to standard error as JSON and name nobody.`,
 		}
 		config, err := Load(path, over)
 		if err != nil {
-			return fmt.Errorf("%w: %w", errUsage, err)
+			return err
 		}
 		if check {
 			c.talk("the configuration is good\n")

@@ -53,7 +53,7 @@ func Open(dir string) (*Keyring, error) {
 
 func (k *Keyring) openSecret() ([]byte, error) {
 	path := filepath.Join(k.dir, secretFile)
-	if err := create(path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := k.create(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make installation secret: %w", err)
 	}
 	return read(path)
@@ -69,7 +69,7 @@ func (k *Keyring) Create(request string) error {
 		if err != nil {
 			return err
 		}
-		if err := create(path); err != nil {
+		if err := k.create(path); err != nil {
 			return fmt.Errorf("make key: %w", err)
 		}
 	}
@@ -146,10 +146,10 @@ func read(path string) ([]byte, error) {
 
 // create writes a new random key under a temporary name first, so that a crash
 // never leaves half a key under the real one. It fails if path exists.
-func create(path string) error {
+func (k *Keyring) create(path string) error {
 	key := make([]byte, KeySize)
 	_, _ = rand.Read(key) // never fails: crypto/rand, Go 1.24
-	f, err := os.CreateTemp(filepath.Dir(filepath.Dir(path)), ".new-*")
+	f, err := os.CreateTemp(k.dir, ".new-*")
 	if err != nil {
 		return err
 	}

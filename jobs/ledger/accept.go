@@ -48,17 +48,17 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 
 func (l *Ledger) insertRequest(ctx context.Context, tx *sqlx.Tx, a jobs.Acceptance) error {
 	r := a.Request
+	key, err := l.keys.Seal(r.ID) // without it, staged IDs could not be read either
+	if err != nil {
+		return err
+	}
 	var selector []byte
 	if a.Selector != nil {
-		key, err := l.keys.Seal(r.ID)
-		if err != nil {
-			return err
-		}
 		if selector, err = keyring.Seal(key, a.Selector, "selector "+r.ID); err != nil {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, tx.Rebind(`
+	_, err = tx.ExecContext(ctx, tx.Rebind(`
 		INSERT INTO requests (id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
 			by_id, requested, selector, subject, ticket_hmac, idempotency, body)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),

@@ -66,7 +66,7 @@ func (l *Ledger) Stop(ctx context.Context, request string) error {
 }
 
 // EndCancelled implements jobs.Ledger.
-func (l *Ledger) EndCancelled(ctx context.Context, request string, e proof.Entry, keyUntil time.Time) (bool, error) {
+func (l *Ledger) EndCancelled(ctx context.Context, request string, entry func(jobs.Record) proof.Entry, keyUntil time.Time) (bool, error) {
 	err := l.write(ctx, func(tx *sqlx.Tx) error {
 		var stopped int
 		err := tx.GetContext(ctx, &stopped, tx.Rebind(`SELECT COUNT(*) FROM requests r WHERE id = ? AND cancelling = 1 AND completed_at IS NULL
@@ -77,7 +77,12 @@ func (l *Ledger) EndCancelled(ctx context.Context, request string, e proof.Entry
 		if stopped == 0 {
 			return errRunning
 		}
-		return l.end(ctx, tx, request, jobs.Cancelled, e, keyUntil)
+		// Read here, and not before, so that the entry counts the last batch.
+		rec, err := record(ctx, tx, request)
+		if err != nil {
+			return err
+		}
+		return l.end(ctx, tx, request, jobs.Cancelled, entry(rec), keyUntil)
 	})
 	switch {
 	case errors.Is(err, errRunning):

@@ -31,8 +31,8 @@ func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ri
 	}
 	var rings []jobs.Ring
 	for _, w := range waiting {
-		if room := windows[w.Store] - w.Pending; room > 0 {
-			some, err := l.enqueue(ctx, w.Store, room, now)
+		if windows[w.Store] > w.Pending {
+			some, err := l.enqueue(ctx, w.Store, windows[w.Store], now)
 			if err != nil {
 				return rings, fmt.Errorf("take from outbox: %w", err)
 			}
@@ -42,14 +42,19 @@ func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ri
 	return rings, nil
 }
 
-func (l *Ledger) enqueue(ctx context.Context, store string, room int, now int64) (rings []jobs.Ring, err error) {
+func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int64) (rings []jobs.Ring, err error) {
 	err = l.write(ctx, func(tx *sqlx.Tx) error {
+		// Counted anew: another relay may have filled the window since.
+		var pending int
+		if err := tx.GetContext(ctx, &pending, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE store = ? AND state <> 'ready'`), store); err != nil {
+			return err
+		}
 		return tx.SelectContext(ctx, &rings, tx.Rebind(`
 			UPDATE outbox SET state = 'queued', queued_at = ? WHERE id IN (
 				SELECT id FROM (SELECT id, next_at, ROW_NUMBER() OVER (PARTITION BY job ORDER BY next_at, id) AS turn
 					FROM outbox WHERE state = 'ready' AND next_at <= ? AND store = ?) AS ready
 				ORDER BY turn, next_at LIMIT ?)
-			RETURNING id, epoch`), now, now, store, room)
+			RETURNING id, epoch`), now, now, store, max(0, window-pending))
 	})
 	return rings, err
 }
@@ -115,7 +120,7 @@ func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
 	case f.Cancelling || f.Status.Ended():
 		return jobs.ErrStopped
 	case f.NotBefore > millis(l.now()):
-		return fmt.Errorf("read fence: %w: the grace period has not ended", jobs.ErrStopped)
+		return errors.New("read fence: the grace period has not ended") // not ErrStopped: the task must come back
 	}
 	return nil
 }

@@ -145,7 +145,11 @@ func (l *Ledger) List(ctx context.Context, statuses []jobs.Status, limit int, be
 
 // Record implements jobs.Ledger.
 func (l *Ledger) Record(ctx context.Context, id string) (jobs.Record, error) {
-	row, err := requestByID(ctx, l.read, id)
+	return record(ctx, l.read, id)
+}
+
+func record(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Record, error) {
+	row, err := requestByID(ctx, q, id)
 	if err != nil {
 		return jobs.Record{}, fmt.Errorf("read request: %w", err)
 	}
@@ -153,11 +157,11 @@ func (l *Ledger) Record(ctx context.Context, id string) (jobs.Record, error) {
 		Request: row.request(), Subject: row.Subject, TicketHMAC: row.TicketHMAC, Cancelling: row.Cancelling,
 		Entry: row.Entry, KeyGone: row.KeyGone,
 	}
-	if rec.Jobs, err = jobsOf(ctx, l.read, id); err != nil {
+	if rec.Jobs, err = jobsOf(ctx, q, id); err != nil {
 		return jobs.Record{}, fmt.Errorf("read request: %w", err)
 	}
 	var roots [][]byte
-	err = l.read.SelectContext(ctx, &roots, l.read.Rebind(`SELECT b.root FROM batches b JOIN jobs j ON j.id = b.job
+	err = sqlx.SelectContext(ctx, q, &roots, sqlx.Rebind(bindType, `SELECT b.root FROM batches b JOIN jobs j ON j.id = b.job
 		WHERE j.request = ? AND b.root IS NOT NULL ORDER BY j.seq, b.seq`), id)
 	if err != nil {
 		return jobs.Record{}, fmt.Errorf("read receipts: %w", err)

@@ -77,7 +77,7 @@ func (l *Ledger) Overdue(ctx context.Context, older time.Duration, limit int) ([
 func (l *Ledger) Stopped(ctx context.Context) ([]string, error) {
 	var ids []string
 	err := l.read.SelectContext(ctx, &ids, `SELECT id FROM requests r WHERE cancelling = 1 AND completed_at IS NULL
-		AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request = r.id) ORDER BY id`)
+		AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request = r.id AND o.state = 'running') ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("find stopped requests: %w", err)
 	}
@@ -95,17 +95,19 @@ func (l *Ledger) KeysDue(ctx context.Context) ([]string, error) {
 }
 
 // Unsealed returns those of the given requests whose seal key hides nothing
-// any more: ended, or never filed and older than an hour.
-func (l *Ledger) Unsealed(ctx context.Context, sealed []string) ([]string, error) {
-	var gone []string
+// any more: those that have ended, and those never filed and older than an
+// hour, of which no other key is needed either.
+func (l *Ledger) Unsealed(ctx context.Context, sealed []string) (ended, unfiled []string, err error) {
 	for _, id := range sealed {
 		row, err := requestByID(ctx, l.read, id)
 		switch {
-		case err == nil && row.CompletedAt.Valid, isNotFound(err) && stagedBefore(id, l.now().Add(-stagedFor)):
-			gone = append(gone, id)
+		case err == nil && row.CompletedAt.Valid:
+			ended = append(ended, id)
+		case isNotFound(err) && stagedBefore(id, l.now().Add(-stagedFor)):
+			unfiled = append(unfiled, id)
 		case err != nil && !isNotFound(err):
-			return nil, fmt.Errorf("read request: %w", err)
+			return nil, nil, fmt.Errorf("read request: %w", err)
 		}
 	}
-	return gone, nil
+	return ended, unfiled, nil
 }

@@ -142,7 +142,7 @@ func killOnce(t *testing.T, f *fixture, after time.Duration) {
 		}
 		db.Close()
 	}
-	census, err := s.Count(t.Context(), store.Selector{UserID: "alice"})
+	census, err := s.Count(t.Context(), store.Selector{UserID: "alice"}.Only())
 	if err != nil {
 		t.Fatal(err)
 	}

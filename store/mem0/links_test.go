@@ -118,7 +118,7 @@ func TestUnattributable(t *testing.T) {
 	sql(t, f.config.Entities, `INSERT INTO vectors VALUES ('e', x'00', '{"entityType":"T","linkedMemoryIds":["linked"]}')`)
 	sql(t, f.config.History, `INSERT INTO memory_history (memory_id, action) VALUES ('m', 'ADD'), ('linked', 'ADD'), ('orphan', 'ADD'), ('broken', 'ADD')`)
 	sql(t, f.config.History, `INSERT INTO messages VALUES ('1', 'user_id=alice', '', '', '', ''), ('2', 'alice', '', '', '', ''), ('3', NULL, '', '', '', ''), ('4', '', '', '', '', '')`)
-	census, err := f.s.Count(t.Context(), store.Selector{UserID: "alice"})
+	census, err := f.s.Count(t.Context(), store.Selector{UserID: "alice"}.Only())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func TestRealCounts(t *testing.T) {
 		{metadata("tier", store.StringValue("3")), "entities 0 messages 0 memories 0 history 0"},
 		{metadata("expiration_date", store.StringValue("2026-01-31")), "entities 0 messages 0 memories 4 history 5"},
 	} {
-		census, err := f.s.Count(t.Context(), c.sel)
+		census, err := f.s.Count(t.Context(), c.sel.Only())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,14 +155,14 @@ func TestRealOrphansGoByID(t *testing.T) {
 	if len(ids) != 6 {
 		t.Fatalf("found %d, want 6", len(ids))
 	}
-	census, err := f.s.Count(t.Context(), store.Selector{IDs: orphans})
+	census, err := f.s.Count(t.Context(), store.Selector{IDs: orphans}.Only())
 	if err != nil || census.Unattributable != 0 {
 		t.Errorf("unattributable %d, error %v; want none, for they are asked for", census.Unattributable, err)
 	}
 	if r, err := f.s.Erase(t.Context(), ids); err != nil || r.Count(store.Erased) != 6 {
 		t.Errorf("erased %d, error %v", r.Count(store.Erased), err)
 	}
-	if census, err = f.s.Count(t.Context(), store.Selector{UserID: "nobody"}); err != nil || census.Unattributable != 0 {
+	if census, err = f.s.Count(t.Context(), store.Selector{UserID: "nobody"}.Only()); err != nil || census.Unattributable != 0 {
 		t.Errorf("unattributable %d, error %v; want none", census.Unattributable, err)
 	}
 }

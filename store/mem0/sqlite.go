@@ -113,8 +113,12 @@ func messages() tables.Place {
 	return tables.Place{
 		Name: "messages", File: "history", Table: "messages", ID: "id", Optional: true, Scope: "session_scope",
 		Layout: []tables.Column{
-			{Name: "id", Type: "TEXT"}, {Name: "session_scope", Type: "TEXT"}, {Name: "role", Type: "TEXT"},
-			{Name: "content", Type: "TEXT"}, {Name: "name", Type: "TEXT"}, {Name: "created_at", Type: "TEXT"},
+			{Name: "id", Type: "TEXT"},
+			{Name: "session_scope", Type: "TEXT"},
+			{Name: "role", Type: "TEXT"},
+			{Name: "content", Type: "TEXT"},
+			{Name: "name", Type: "TEXT"},
+			{Name: "created_at", Type: "TEXT"},
 		},
 	}
 }
@@ -123,9 +127,14 @@ func history() tables.Place {
 	return tables.Place{
 		Name: "history", File: "history", Table: "memory_history", ID: "id", With: "memories", By: "memory_id",
 		Layout: []tables.Column{
-			{Name: "id", Type: "INTEGER"}, {Name: "memory_id", Type: "TEXT"}, {Name: "previous_value", Type: "TEXT"},
-			{Name: "new_value", Type: "TEXT"}, {Name: "action", Type: "TEXT"}, {Name: "created_at", Type: "TEXT"},
-			{Name: "updated_at", Type: "TEXT"}, {Name: "is_deleted", Type: "INTEGER"},
+			{Name: "id", Type: "INTEGER"},
+			{Name: "memory_id", Type: "TEXT"},
+			{Name: "previous_value", Type: "TEXT"},
+			{Name: "new_value", Type: "TEXT"},
+			{Name: "action", Type: "TEXT"},
+			{Name: "created_at", Type: "TEXT"},
+			{Name: "updated_at", Type: "TEXT"},
+			{Name: "is_deleted", Type: "INTEGER"},
 		},
 	}
 }

@@ -114,8 +114,10 @@ func (w *writing) memory(ctx context.Context, m Memory) error {
 func (m Memory) identity() map[string]any {
 	payload := make(map[string]any)
 	keys := [][3]string{
-		{"user_id", "userId", m.UserID}, {"agent_id", "agentId", m.AgentID},
-		{"run_id", "runId", m.RunID}, {"app_id", "appId", m.AppID},
+		{"user_id", "userId", m.UserID},
+		{"agent_id", "agentId", m.AgentID},
+		{"run_id", "runId", m.RunID},
+		{"app_id", "appId", m.AppID},
 	}
 	for _, k := range keys {
 		name := k[0]

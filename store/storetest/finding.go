@@ -14,7 +14,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 func findSeesEveryPlace(c contract) {
 	c.add(of("alice", 7)...)
 	c.add(of("bob", 5)...)
-	census, err := c.s.Count(c.ctx, store.Selector{UserID: "alice"})
+	census, err := c.s.Count(c.ctx, store.Selector{UserID: "alice"}.Only())
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func neighboursAreUntouched(c contract) {
 	for i, u := range users {
 		before := len(c.rows())
 		ids := c.find(store.Selector{UserID: u})
-		census, err := c.s.Count(c.ctx, store.Selector{UserID: u})
+		census, err := c.s.Count(c.ctx, store.Selector{UserID: u}.Only())
 		if err != nil {
 			c.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func countEqualsFind(c contract) {
 	for _, sel := range []store.Selector{
 		{UserID: "alice"}, {UserID: "nobody"}, {IDs: []string{"alice-a-0", "bob-b-1", "nobody's"}}, {UserID: "bob", AgentID: "x"},
 	} {
-		census, err := c.s.Count(c.ctx, sel)
+		census, err := c.s.Count(c.ctx, sel.Only())
 		if err != nil {
 			c.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func countEqualsFind(c contract) {
 func countChangesNothing(c contract) {
 	c.add(of("alice", 9)...)
 	before := c.rows()
-	if _, err := c.s.Count(c.ctx, store.Selector{UserID: "alice"}); err != nil {
+	if _, err := c.s.Count(c.ctx, store.Selector{UserID: "alice"}.Only()); err != nil {
 		c.Fatal(err)
 	}
 	c.find(store.Selector{UserID: "alice"})

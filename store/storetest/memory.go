@@ -157,10 +157,17 @@ func (m *Memory) left(id store.ID) bool {
 }
 
 // Count implements store.Store.
-func (m *Memory) Count(ctx context.Context, sel store.Selector) (store.Census, error) {
-	ids, err := m.find(ctx, sel)
-	if err != nil {
-		return store.Census{}, fmt.Errorf("count: %w", err)
+func (m *Memory) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
+	var ids []store.ID
+	for sel, err := range sels {
+		if err != nil {
+			return store.Census{}, fmt.Errorf("count: %w", err)
+		}
+		some, err := m.find(ctx, sel)
+		if err != nil {
+			return store.Census{}, fmt.Errorf("count: %w", err)
+		}
+		ids = append(ids, some...)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -31,13 +31,20 @@ func (c contract) findError(ctx context.Context, sel store.Selector) error {
 func refusesEmptySelector(c contract) {
 	c.add(of("alice", 3)...)
 	for _, sel := range []store.Selector{
-		{}, {UserID: " "}, {UserID: "*"}, {IDs: []string{""}}, {IDs: []string{"a"}, UserID: "b"}, {UserID: "a", RunID: "%"},
-		{Metadata: map[string]store.Value{}}, {Metadata: map[string]store.Value{"k": {}}}, {Metadata: map[string]store.Value{"": store.BoolValue(true)}},
+		{},
+		{UserID: " "},
+		{UserID: "*"},
+		{IDs: []string{""}},
+		{IDs: []string{"a"}, UserID: "b"},
+		{UserID: "a", RunID: "%"},
+		{Metadata: map[string]store.Value{}},
+		{Metadata: map[string]store.Value{"k": {}}},
+		{Metadata: map[string]store.Value{"": store.BoolValue(true)}},
 	} {
 		if err := c.findError(c.ctx, sel); !errors.Is(err, store.ErrSelector) {
 			c.Errorf("find: error %v, want ErrSelector", err)
 		}
-		if _, err := c.s.Count(c.ctx, sel); !errors.Is(err, store.ErrSelector) {
+		if _, err := c.s.Count(c.ctx, sel.Only()); !errors.Is(err, store.ErrSelector) {
 			c.Errorf("count: error %v, want ErrSelector", err)
 		}
 	}
@@ -102,7 +109,7 @@ func stopsOnCancel(c contract) {
 	calls := map[string]func() error{
 		"find":      func() error { return c.findError(ctx, store.Selector{UserID: "alice"}) },
 		"find ids":  func() error { return c.findError(ctx, store.Selector{IDs: []string{"alice-a-0"}}) },
-		"count":     func() error { _, err := c.s.Count(ctx, store.Selector{UserID: "alice"}); return err },
+		"count":     func() error { _, err := c.s.Count(ctx, store.Selector{UserID: "alice"}.Only()); return err },
 		"erase":     func() error { _, err := c.s.Erase(ctx, ids); return err },
 		"remaining": func() error { _, err := c.s.Remaining(ctx, ids); return err },
 	}
@@ -132,7 +139,7 @@ func errorsNameNobody(c contract) {
 	note(c.findError(c.ctx, store.Selector{UserID: who, IDs: []string{who}}))
 	note(c.findError(c.ctx, store.Selector{UserID: who + strings.Repeat("x", store.MaxValueBytes)}))
 	note(c.findError(c.ctx, store.Selector{UserID: who, Metadata: map[string]store.Value{who: {}}}))
-	_, err := c.s.Count(ctx, store.Selector{UserID: who})
+	_, err := c.s.Count(ctx, store.Selector{UserID: who}.Only())
 	note(err)
 	_, err = c.s.Erase(ctx, []store.ID{id})
 	note(err)

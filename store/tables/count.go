@@ -3,6 +3,7 @@ package tables
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/jmoiron/sqlx"
 
@@ -10,15 +11,15 @@ import (
 )
 
 // Count implements store.Store.
-func (s *Store) Count(ctx context.Context, sel store.Selector) (store.Census, error) {
-	census, err := s.count(ctx, sel)
+func (s *Store) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
+	census, err := s.count(ctx, sels)
 	if err != nil {
 		return store.Census{}, fmt.Errorf("count: %w", err)
 	}
 	return census, nil
 }
 
-func (s *Store) count(ctx context.Context, sel store.Selector) (store.Census, error) {
+func (s *Store) count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
 	var census store.Census
 	conn, err := s.readers.Connx(ctx)
 	if err != nil {
@@ -30,8 +31,13 @@ func (s *Store) count(ctx context.Context, sel store.Selector) (store.Census, er
 		return census, err
 	}
 	found := make(map[string]int)
-	if err := c.pick(ctx, sel, found); err != nil {
-		return census, err
+	for sel, err := range sels {
+		if err != nil {
+			return census, err
+		}
+		if err := c.pick(ctx, sel, found); err != nil {
+			return census, err
+		}
 	}
 	for _, name := range s.places() {
 		census.Places = append(census.Places, store.PlaceCount{Place: name, Found: found[name]})

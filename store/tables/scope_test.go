@@ -18,9 +18,20 @@ func TestParseScope(t *testing.T) {
 		{"user_id=%2526", map[string]string{"user_id": "%26"}},
 		{"user_id=a_b%25", map[string]string{"user_id": "a_b%"}},
 		{"user_id= ", map[string]string{"user_id": " "}},
-		{"", nil}, {"alice", nil}, {"user_id=", nil}, {"user_id=a&", nil}, {"&user_id=a", nil}, {"user_id=a=b", nil},
-		{"user_id=a&run_id=r", nil}, {"user_id=a&user_id=b", nil}, {"app_id=x", nil}, {"USER_ID=a", nil},
-		{"user_id=100%", nil}, {"user_id=a%2", nil}, {"user_id=a%3d", nil}, {"user_id=a%20b", nil},
+		{"", nil},
+		{"alice", nil},
+		{"user_id=", nil},
+		{"user_id=a&", nil},
+		{"&user_id=a", nil},
+		{"user_id=a=b", nil},
+		{"user_id=a&run_id=r", nil},
+		{"user_id=a&user_id=b", nil},
+		{"app_id=x", nil},
+		{"USER_ID=a", nil},
+		{"user_id=100%", nil},
+		{"user_id=a%2", nil},
+		{"user_id=a%3d", nil},
+		{"user_id=a%20b", nil},
 	} {
 		got, err := tables.ParseScope(c.scope)
 		if (err != nil) != (c.want == nil) || c.want != nil && !maps.Equal(got, c.want) {

@@ -1,0 +1,209 @@
+package jobs_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lethe/audit/proof"
+	"lethe/jobs"
+	"lethe/store"
+)
+
+var jane = store.Selector{UserID: "jane-doe"}
+
+func TestSubmitSaysWhichFieldIsWrong(t *testing.T) {
+	in, _ := newIntake(t)
+	const secret = "jane-doe"
+	rows := map[string]struct {
+		field  string
+		change func(*jobs.Submission)
+	}{
+		"unknown regime":       {"regime", func(s *jobs.Submission) { s.Regime = secret }},
+		"regime in capitals":   {"regime", func(s *jobs.Submission) { s.Regime = "GDPR" }},
+		"free text as ground":  {"ground", func(s *jobs.Submission) { s.Ground = "because " + secret + " asked" }},
+		"unknown store":        {"stores", func(s *jobs.Submission) { s.Stores = []string{"notes", secret} }},
+		"store twice":          {"stores", func(s *jobs.Submission) { s.Stores = []string{"notes", "notes"} }},
+		"blank store":          {"stores", func(s *jobs.Submission) { s.Stores = []string{""} }},
+		"received tomorrow":    {"received_at", func(s *jobs.Submission) { s.ReceivedAt = clock.AddDate(0, 0, 1) }},
+		"received in 5m1s":     {"received_at", func(s *jobs.Submission) { s.ReceivedAt = clock.Add(5*time.Minute + time.Second) }},
+		"received in 1970":     {"received_at", func(s *jobs.Submission) { s.ReceivedAt = time.Unix(1, 0) }},
+		"negative grace":       {"grace", func(s *jobs.Submission) { s.Grace = -1 }},
+		"grace of a year":      {"grace", func(s *jobs.Submission) { s.Grace = jobs.MaxGrace + 1 }},
+		"long ticket":          {"ticket", func(s *jobs.Submission) { s.Ticket = strings.Repeat(secret, 26) }},
+		"ticket of two lines":  {"ticket", func(s *jobs.Submission) { s.Ticket = secret + "\n" }},
+		"ticket not UTF-8":     {"ticket", func(s *jobs.Submission) { s.Ticket = secret + "\xff" }},
+		"empty selector":       {"selector", func(s *jobs.Submission) { s.Selector = store.Selector{} }},
+		"wildcard":             {"selector.user_id", func(s *jobs.Submission) { s.Selector.UserID = "*" }},
+		"blank agent":          {"selector.agent_id", func(s *jobs.Submission) { s.Selector.AgentID = " \u200b" }},
+		"IDs and a user":       {"selector", func(s *jobs.Submission) { s.Selector.IDs = []string{secret} }},
+		"blank ID":             {"selector.ids", func(s *jobs.Submission) { s.Selector = store.Selector{IDs: []string{secret, ""}} }},
+		"metadata that is nil": {"selector.metadata", func(s *jobs.Submission) { s.Selector.Metadata = map[string]store.Value{secret: {}} }},
+	}
+	for name, row := range rows {
+		s := jobs.Submission{Selector: jane}
+		row.change(&s)
+		_, _, err := in.Submit(t.Context(), s)
+		var invalid *jobs.Invalid
+		var field *store.FieldError
+		got := ""
+		switch {
+		case errors.As(err, &invalid) && errors.Is(err, jobs.ErrInvalid):
+			got = invalid.Field
+		case errors.As(err, &field) && errors.Is(err, store.ErrSelector):
+			got = field.Field
+		}
+		if got != row.field {
+			t.Errorf("%s: err = %v, want one of %s", name, err, row.field)
+		}
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: the error repeats the value: %v", name, err)
+		}
+	}
+	if list, _, err := in.List(t.Context(), nil, 10, ""); err != nil || len(list) != 0 {
+		t.Errorf("%d requests were filed, %v", len(list), err)
+	}
+}
+
+func TestSubmitTakesWhatIsJustAllowed(t *testing.T) {
+	in, _ := newIntake(t)
+	for name, s := range map[string]jobs.Submission{
+		"nothing but a user":  {Selector: jane},
+		"skew of five min":    {Selector: jane, ReceivedAt: clock.Add(5 * time.Minute)},
+		"ten years ago":       {Selector: jane, ReceivedAt: clock.AddDate(-10, 0, 0)},
+		"longest grace":       {Selector: jane, Grace: jobs.MaxGrace},
+		"longest ticket":      {Selector: jane, Ticket: strings.Repeat("é", jobs.MaxTicketBytes/2)},
+		"longest ground":      {Selector: jane, Ground: strings.Repeat("a", 32)},
+		"IDs":                 {Selector: store.Selector{IDs: []string{"a", "b"}}},
+		"every store by name": {Selector: jane, Stores: []string{"notes", "memories"}},
+	} {
+		r, replayed, err := in.Submit(t.Context(), s)
+		if err != nil || replayed {
+			t.Errorf("%s: %v, %v", name, replayed, err)
+			continue
+		}
+		if r.Regime != jobs.GDPR || r.DueAt.Before(r.ReceivedAt) || len(r.Jobs) != 2 {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// A foreign Staging must not be taken for no IDs at all.
+func TestIDsStagedElsewhereAreRefused(t *testing.T) {
+	in, _ := newIntake(t)
+	other, _ := newIntake(t)
+	st, err := other.Stage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Add(t.Context(), []string{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	type wrapped struct{ jobs.Staging }
+	for name, s := range map[string]jobs.Submission{
+		"wrapped":         {Staged: wrapped{st}},
+		"another book's":  {Staged: st},
+		"with a selector": {Staged: st, Selector: jane},
+	} {
+		if r, _, err := in.Submit(t.Context(), s); err == nil {
+			t.Errorf("%s: filed as %+v", name, r)
+		}
+	}
+	empty, err := in.Stage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := in.Submit(t.Context(), jobs.Submission{Staged: empty}); !errors.Is(err, store.ErrSelector) {
+		t.Errorf("no IDs: err = %v, want ErrSelector", err)
+	}
+}
+
+// Whoever has the subject key can open the commitment with the selector that
+// was given, whichever way it came.
+func TestCommitmentsOpenWithTheCanonicalSelector(t *testing.T) {
+	in, l := newIntake(t)
+	ids := []string{"b", "a", `q"\é` + "\u2028", "c"}
+	unstaged := jobs.Submission{Selector: store.Selector{IDs: ids}, Ticket: "T-1"}
+	st, err := in.Stage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range [][]string{ids[:2], {"a"}, {"b", ids[2]}, {}, ids[2:]} {
+		if err := st.Add(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := map[string]struct {
+		s    jobs.Submission
+		text string
+	}{
+		"unstaged IDs": {unstaged, `{"ids":["b","a","q\"\\é` + "\u2028" + `","c"]}`},
+		"staged IDs":   {jobs.Submission{Staged: st}, `{ "ids" : ["b","a","q\"\\é\u2028","c"]}`},
+		"selector":     {jobs.Submission{Selector: store.Selector{UserID: "u", Metadata: map[string]store.Value{"n": number("1.50"), "b": store.BoolValue(true)}}}, `{"user_id":"u","metadata":{"n":1.5,"b":true}}`},
+	}
+	for name, row := range rows {
+		r, _, err := in.Submit(t.Context(), row.s)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		key, err := in.SubjectKey(t.Context(), r.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := proof.CanonicalSelector([]byte(row.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, err := l.Record(t.Context(), r.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := proof.SubjectCommitment(key, text); rec.Subject != want {
+			t.Errorf("%s: committed to %s, want %s", name, rec.Subject, want)
+		}
+		if row.s.Ticket != "" && rec.TicketHMAC != proof.TicketDigest(key, row.s.Ticket) {
+			t.Errorf("%s: ticket digest %s", name, rec.TicketHMAC)
+		}
+	}
+}
+
+func TestListPagesThroughEverythingOnce(t *testing.T) {
+	in, _ := newIntake(t)
+	var want []string
+	for i := range 7 {
+		r, _, err := in.Submit(t.Context(), jobs.Submission{Selector: store.Selector{UserID: fmt.Sprint("u", i)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, r.ID)
+	}
+	if _, err := in.Cancel(t.Context(), want[3]); err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(want)
+	for limit := 1; limit <= 8; limit++ {
+		var got []string
+		for cursor := ""; ; {
+			list, next, err := in.List(t.Context(), nil, limit, cursor)
+			if err != nil || len(list) > limit {
+				t.Fatalf("limit %d: %d, %v", limit, len(list), err)
+			}
+			for _, r := range list {
+				got = append(got, r.ID)
+			}
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("limit %d: got %d requests, want all 7 newest first", limit, len(got))
+		}
+	}
+	list, _, err := in.List(t.Context(), []jobs.Status{jobs.Cancelled}, 10, "")
+	if err != nil || len(list) != 1 || list[0].ID != want[3] {
+		t.Errorf("cancelled: %d, %v", len(list), err)
+	}
+}

@@ -1,0 +1,6 @@
+package ledger
+
+import "github.com/jmoiron/sqlx"
+
+// Pools returns the writer and the readers, to be asked what they are set to.
+func (l *Ledger) Pools() []*sqlx.DB { return []*sqlx.DB{l.db, l.read} }
