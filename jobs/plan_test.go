@@ -54,7 +54,7 @@ func TestPlansThatDifferHaveOtherDigests(t *testing.T) {
 	if digest(key, "notes", one) == digest(key, "note", one) || digest(key, "notes", one) == digest([]byte("kez"), "notes", one) {
 		t.Error("another store or another key has the same digest")
 	}
-	if digest(key, "notes", one) != digest(key, "notes", one) {
+	if first := digest(key, "notes", one); digest(key, "notes", one) != first {
 		t.Error("the same plan has another digest")
 	}
 }
