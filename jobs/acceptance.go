@@ -13,7 +13,7 @@ import (
 type Acceptance struct {
 	Request     Request
 	Selector    []byte // canonical JSON; nil if the IDs are staged
-	Requested   int    // number of staged IDs, 0 for any other selector
+	Requested   int    // number of explicit IDs, staged or not; 0 for any other selector
 	Subject     string // commitment under the subject key
 	TicketHMAC  string // "" without a ticket
 	Idempotency []byte // keyed digest, nil without a key

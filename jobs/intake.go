@@ -95,6 +95,8 @@ func (in *Intake) seal(a *Acceptance, s Submission) error {
 		if err := in.Keys.Create(a.Request.ID); err != nil {
 			return err
 		}
+		s.Selector.IDs = distinct(s.Selector.IDs)
+		a.Requested = len(s.Selector.IDs)
 		var err error
 		if a.Selector, err = EncodeSelector(s.Selector); err != nil {
 			return err
@@ -112,6 +114,16 @@ func (in *Intake) seal(a *Acceptance, s Submission) error {
 	}
 	a.Entry = acceptedEntry(*a)
 	return nil
+}
+
+// distinct returns ids in the order in which they first came, each once.
+func distinct(ids []string) []string {
+	seen := make(map[string]bool, len(ids))
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		again := seen[id]
+		seen[id] = true
+		return again
+	})
 }
 
 // forget destroys keys made for a request that another submission won.

@@ -154,8 +154,8 @@ type cancelling struct {
 	cancel func()
 }
 
-func (c cancelling) Verified(ctx ctx, t jobs.Task, purge bool, unattributable int) error {
-	err := c.Ledger.Verified(ctx, t, purge, unattributable)
+func (c cancelling) Verified(ctx ctx, t jobs.Task, asOf time.Time, purge bool, unattributable int) error {
+	err := c.Ledger.Verified(ctx, t, asOf, purge, unattributable)
 	c.cancel()
 	return err
 }

@@ -45,7 +45,7 @@ type Batches interface {
 type Ends interface {
 	Job(ctx context.Context, id string) (jobs.Job, error)
 	Residue(ctx context.Context, t jobs.Task, remaining int) error
-	Verified(ctx context.Context, t jobs.Task, purge bool, unattributable int) error
+	Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error
 	Purged(ctx context.Context, storeName string, since time.Time) (int, error)
 	Record(ctx context.Context, id string) (jobs.Record, error)
 	Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error

@@ -138,8 +138,8 @@ type clockSetBack struct {
 	clock *clock
 }
 
-func (c clockSetBack) Verified(ctx ctx, t jobs.Task, purge bool, unattributable int) error {
-	err := c.Ledger.Verified(ctx, t, purge, unattributable)
+func (c clockSetBack) Verified(ctx ctx, t jobs.Task, asOf time.Time, purge bool, unattributable int) error {
+	err := c.Ledger.Verified(ctx, t, asOf, purge, unattributable)
 	c.clock.add(-time.Second)
 	return err
 }

@@ -33,6 +33,7 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 // anything is left, or has come since planning, it becomes one more round,
 // which answers the task, and verify returns false.
 func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool, err error) {
+	asOf := e.Now() // what is written while this reads is not vouched for
 	f, err := e.freeze(ctx, t)
 	if err != nil {
 		return false, err
@@ -53,7 +54,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 		return false, err
 	}
 	if f.total == 0 {
-		return true, e.Ledger.Verified(ctx, t, s.purges(), unattributable)
+		return true, e.Ledger.Verified(ctx, t, asOf, s.purges(), unattributable)
 	}
 	if err := f.flush(); err != nil {
 		return false, err

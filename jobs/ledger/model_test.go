@@ -195,7 +195,7 @@ func (m *model) carryOut(rt *rapid.T, task jobs.Task) {
 		if m.owned(err); err != nil {
 			return
 		}
-		err = m.Verified(rt.Context(), task, false, 0)
+		err = m.Verified(rt.Context(), task, m.Now(), false, 0)
 		if m.owned(err); err != nil {
 			return
 		}

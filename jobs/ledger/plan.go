@@ -20,7 +20,7 @@ func isNotFound(err error) bool { return errors.Is(err, jobs.ErrNotFound) }
 // stagedBefore reads the time out of a UUID version 7.
 func stagedBefore(id string, t time.Time) bool {
 	u, err := uuid.Parse(id)
-	if err != nil {
+	if err != nil || u.Version() != 7 {
 		return false
 	}
 	sec, nsec := u.Time().UnixTime()

@@ -67,16 +67,16 @@ func (l *Ledger) Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch,
 }
 
 // Verified commits that nothing of a job's plan and nothing that its selector
-// selects can be read any more. The job is done, or waits for its store to be
-// purged. The task goes on.
-func (l *Ledger) Verified(ctx context.Context, t jobs.Task, purge bool, unattributable int) error {
+// selects could be read after asOf. The job is done, or waits for its store to
+// be purged. The task goes on.
+func (l *Ledger) Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error {
 	stage := jobs.StageDone
 	if purge {
 		stage = jobs.StagePurging
 	}
 	return l.owned(ctx, "commit verification", t.Ring, func(tx *sqlx.Tx) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET stage = ?, evidence = ?, remaining = 0, unattributable = ?, verified_at = ?, note = '' WHERE id = ?`),
-			stage, store.EvidenceVerified, unattributable, millis(l.now()), t.Job)
+			stage, store.EvidenceVerified, unattributable, millis(asOf), t.Job)
 		return err
 	})
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -34,6 +35,7 @@ func (l *Ledger) AddStaged(ctx context.Context, request string, seq int, ids []s
 // Staged implements jobs.Ledger.
 func (l *Ledger) Staged(ctx context.Context, request string) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) {
+		total := 0
 		for seq := 1; ; seq++ {
 			var sealed [][]byte
 			err := l.read.SelectContext(ctx, &sealed, l.read.Rebind(`SELECT ids FROM staged WHERE request = ? AND seq = ?`), request, seq)
@@ -42,17 +44,35 @@ func (l *Ledger) Staged(ctx context.Context, request string) iter.Seq2[[]string,
 				return
 			}
 			if len(sealed) == 0 {
+				if err := l.allStaged(ctx, request, total); err != nil {
+					yield(nil, err)
+				}
 				return
 			}
 			ids, err := l.unsealIDs(request, stagedContext(request, seq), sealed[0])
 			if err != nil {
 				err = fmt.Errorf("read staged ids: %w", err)
 			}
+			total += len(ids)
 			if !yield(ids, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// allStaged returns an error if a filed request has lost some of its IDs: to
+// go on with the rest would end in a false proof.
+func (l *Ledger) allStaged(ctx context.Context, request string, total int) error {
+	var lost int
+	err := l.read.GetContext(ctx, &lost, l.read.Rebind(`SELECT COUNT(*) FROM requests WHERE id = ? AND by_id = 1 AND requested <> ?`), request, total)
+	if err != nil {
+		return fmt.Errorf("read staged ids: %w", err)
+	}
+	if lost > 0 {
+		return errors.New("read staged ids: some are missing")
+	}
+	return nil
 }
 
 // DropStaged implements jobs.Ledger.

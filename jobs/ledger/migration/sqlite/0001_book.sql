@@ -11,8 +11,8 @@ CREATE TABLE requests (
   created_at   INTEGER NOT NULL,
   not_before   INTEGER NOT NULL,
   completed_at INTEGER,
-  by_id        INTEGER NOT NULL,            -- 1: the selector is a list of IDs, kept in staged
-  requested    INTEGER NOT NULL,             -- how many IDs, 0 for any other selector
+  by_id        INTEGER NOT NULL,            -- 1: the selector is a list of IDs that stands in staged
+  requested    INTEGER NOT NULL,             -- how many explicit IDs, 0 for any other selector
   selector     BLOB,                        -- sealed; NULL once the request has ended
   subject      TEXT NOT NULL,               -- commitment under the subject key
   ticket_hmac  TEXT NOT NULL,
