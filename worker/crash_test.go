@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -264,5 +265,26 @@ func TestStaleWorkerCannotFinish(t *testing.T) {
 	}
 	h.handle(other, before) // a ring of a task that is answered
 	h.finish(other, id)
+	h.wantCounts(id, "requested 3 found 3 erased 3 absent 0 batches 1 rounds 1 purged")
+}
+
+// TestStaleWorkerCannotFinishWhatAnotherHasClaimed: the row runs, under
+// another epoch.
+func TestStaleWorkerCannotFinishWhatAnotherHasClaimed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "m")
+	m := storetest.NewMemory(people(3, "alice")...)
+	id := h.forget("alice")
+	slow := h.eraser(kept("m", step{purging: m, afterErase: func() {
+		h.restart()
+		if _, err := h.ledger.Claim(t.Context(), h.ring(), "another", time.Minute); err != nil {
+			t.Error(err)
+		}
+	}}))
+	h.handle(slow, h.planned(slow))
+	if j := h.request(id).Jobs[0]; j.Erased != 0 || j.BatchesDone != 0 {
+		t.Errorf("the stale worker has written: %+v", j)
+	}
+	h.finish(h.eraser(kept("m", m)), id)
 	h.wantCounts(id, "requested 3 found 3 erased 3 absent 0 batches 1 rounds 1 purged")
 }

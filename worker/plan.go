@@ -21,6 +21,8 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	f.digest = jobs.NewPlanDigest(key, t.Store)
+	s.reading.RLock()
+	defer s.reading.RUnlock()
 	census, err := s.Count(ctx, e.selectors(ctx, t.Request))
 	if err != nil {
 		return fmt.Errorf("plan: count: %w", err)

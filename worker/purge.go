@@ -11,8 +11,10 @@ import (
 	"lethe/store"
 )
 
-// maxRest bounds the rest after a purge.
-const maxRest = time.Hour
+const (
+	maxRest   = time.Hour              // the longest rest after a purge
+	purgeTurn = 200 * time.Millisecond // how soon to look again while another purge runs
+)
 
 // purge rewrites the store's files if the job waits for that. One purge serves
 // every job that had been verified when it began. Until one could, the job
@@ -21,10 +23,12 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 	if waits, err := e.waitsForPurge(ctx, t); err != nil || !waits {
 		return err
 	}
-	s.purging.Lock()
+	if !s.purging.TryLock() {
+		return &waitError{purgeTurn, "purging"} // rung at once if that purge serves it
+	}
 	defer s.purging.Unlock()
 	if waits, err := e.waitsForPurge(ctx, t); err != nil || !waits {
-		return err // served by the purge that this call waited for
+		return err // served by a purge that has just ended
 	}
 	began := e.Now()
 	if at := s.Purge.Next(began); at.After(began) {
@@ -40,7 +44,9 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 	if err := e.Ledger.Fence(ctx, t.Ring); err != nil {
 		return err
 	}
+	s.reading.Lock()
 	err := p.Purge(ctx)
+	s.reading.Unlock()
 	s.resting = min(9*e.Now().Sub(began), maxRest)
 	s.purgeAt = e.Now().Add(s.resting)
 	if errors.Is(err, store.ErrBusy) {

@@ -20,6 +20,7 @@ type Store struct {
 	once  sync.Once
 	slots chan struct{}
 
+	reading sync.RWMutex  // held by scans; a purge, which renumbers rows, excludes them
 	purging sync.Mutex    // one purge at a time
 	purgeAt time.Time     // not before: see the package's Decisions
 	resting time.Duration // the rest that purgeAt came from

@@ -39,7 +39,9 @@ func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, erro
 		mac.Write(append(text, '\n'))
 	}
 	for _, st := range v.chosen(s.Stores) {
+		st.reading.RLock()
 		census, err := st.Count(ctx, selectorsOf(ctx, s))
+		st.reading.RUnlock()
 		if err != nil {
 			return jobs.Plan{}, fmt.Errorf("survey %s: %w", st.Name, err)
 		}

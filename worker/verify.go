@@ -33,6 +33,8 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 // anything is left, or has come since planning, it becomes one more round,
 // which answers the task, and verify returns false.
 func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool, err error) {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
 	asOf := e.Now() // what is written while this reads is not vouched for
 	f, err := e.freeze(ctx, t)
 	if err != nil {

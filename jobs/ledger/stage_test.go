@@ -257,9 +257,10 @@ func TestAMillionIDsTakeLittleMemory(t *testing.T) {
 	if read != jobs.MaxIDs {
 		t.Errorf("read %d", read)
 	}
-	t.Logf("a million IDs staged in %.1f s; heap grew by %.1f MB at most", took.Seconds(), float64(peak-min(peak, before))/1e6)
-	if peak > before+16e6 {
-		t.Errorf("heap grew from %d to %d bytes", before, peak)
+	t.Logf("a million IDs staged in %.1f s and read in %.1f s; heap %.1f MB before and %.1f MB at most",
+		took.Seconds(), (time.Since(began) - took).Seconds(), float64(before)/1e6, float64(peak)/1e6)
+	if peak > 24e6 {
+		t.Errorf("the heap had %d bytes, %d before", peak, before)
 	}
 }
 
