@@ -14,20 +14,19 @@ const (
 // DueAt returns the end of the period in which a request received at t is to
 // be answered, and whether the regime is known. A calendar month ends on the
 // same day of the next month or, where that does not exist, on its last day
-// (Regulation (EEC, Euratom) 1182/71, Art. 3(2)(c)). The result is never later
-// than the law allows: an end that falls on a holiday is not moved to the next
-// working day.
+// (Regulation (EEC, Euratom) 1182/71, Art. 3(2)(c)), by the calendar of t's own
+// time zone. An end that falls on a holiday is not moved to the next working
+// day, so the result is at most early.
 func DueAt(regime string, t time.Time) (time.Time, bool) {
-	t = t.UTC()
 	switch regime {
 	case GDPR:
 		due := t.AddDate(0, 1, 0)
 		if due.Day() != t.Day() { // AddDate ran over the end of a shorter month
 			due = due.AddDate(0, 0, -due.Day())
 		}
-		return due, true
+		return due.UTC(), true
 	case CCPA:
-		return t.AddDate(0, 0, 45), true
+		return t.AddDate(0, 0, 45).UTC(), true
 	}
 	return time.Time{}, false
 }

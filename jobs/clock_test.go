@@ -98,3 +98,11 @@ func accepted() *proof.Accepted {
 		Selector: proof.SelectsScope, Stores: []string{"notes"},
 	}
 }
+
+func TestTheMonthIsCountedByTheAskersCalendar(t *testing.T) {
+	received := time.Date(2026, 3, 31, 0, 30, 0, 0, time.FixedZone("", 2*60*60))
+	due, _ := jobs.DueAt(jobs.GDPR, received)
+	if want := time.Date(2026, 4, 29, 22, 30, 0, 0, time.UTC); !due.Equal(want) {
+		t.Errorf("due %s, want %s", due, want)
+	}
+}

@@ -160,10 +160,7 @@ func (in *Intake) request(s Submission) (Request, error) {
 	now := in.Now().UTC().Truncate(time.Millisecond)
 	r := Request{
 		ID: newID(), Status: Received, Origin: s.Origin, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
-		ReceivedAt: s.ReceivedAt.UTC(), CreatedAt: now, NotBefore: now.Add(s.Grace),
-	}
-	if s.ReceivedAt.IsZero() {
-		r.ReceivedAt = now
+		CreatedAt: now, NotBefore: now.Add(s.Grace),
 	}
 	if r.Regime == "" {
 		r.Regime = GDPR
@@ -171,7 +168,12 @@ func (in *Intake) request(s Submission) (Request, error) {
 	if s.Grace > 0 {
 		r.Status = Waiting
 	}
-	due, known := DueAt(r.Regime, r.ReceivedAt)
+	received := s.ReceivedAt // in the asker's own time zone, whose calendar counts
+	if received.IsZero() {
+		received = now
+	}
+	r.ReceivedAt = received.UTC()
+	due, known := DueAt(r.Regime, received)
 	r.DueAt = due
 	switch {
 	case !known:

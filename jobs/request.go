@@ -88,7 +88,7 @@ type Request struct {
 	CompletedAt *time.Time // when it ended, however it ended
 	PlanHash    string     // "" until planned
 	Certificate bool       // whether a certificate can be had
-	Jobs        []Job      // one for each Store, in the order asked
+	Jobs        []Job      // one for each Store, in the order of the configuration
 }
 
 // A Job is one Request in one Store. The counts are of IDs and always satisfy

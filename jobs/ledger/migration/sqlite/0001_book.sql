@@ -64,7 +64,7 @@ CREATE TABLE batches (
   size       INTEGER NOT NULL,
   ids        BLOB,                          -- sealed; NULL once the request has ended
   attempts   INTEGER NOT NULL DEFAULT 0,     -- written before the work, so that a crash counts
-  started_at INTEGER,                        -- first claim that passed the fence
+  started_at INTEGER,                        -- first attempt
   done_at    INTEGER,
   erased     INTEGER NOT NULL DEFAULT 0,
   absent     INTEGER NOT NULL DEFAULT 0,
