@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -89,12 +91,15 @@ func TestIDsAreOneALine(t *testing.T) {
 func flaky(t *testing.T, losses int) (url string, seen func() (keys, bodies map[string]int)) {
 	keys, bodies := map[string]int{}, map[string]int{}
 	calls := 0
+	var mu sync.Mutex // an aborted answer reaches the client before its handler is done
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if r.Method != http.MethodPost {
 			_, _ = io.WriteString(w, `{"id":"1","status":"completed","stores":[]}`)
 			return
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		keys[r.Header.Get("Idempotency-Key")]++
 		bodies[fmt.Sprintf("%x", sha256.Sum256(body))]++
 		if calls++; calls <= losses {
@@ -104,7 +109,11 @@ func flaky(t *testing.T, losses int) (url string, seen func() (keys, bodies map[
 		_, _ = io.WriteString(w, `{"id":"1","status":"received","stores":[]}`)
 	}))
 	t.Cleanup(server.Close)
-	return server.URL, func() (map[string]int, map[string]int) { return keys, bodies }
+	return server.URL, func() (map[string]int, map[string]int) {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(keys), maps.Clone(bodies)
+	}
 }
 
 func TestLostAnswerIsAskedForAgainUnderOneKey(t *testing.T) {

@@ -28,7 +28,6 @@ import (
 )
 
 const (
-	workers      = 8               // tasks at once in this process
 	windowFactor = 8               // tasks queued or running for each one that a store takes at once
 	drainTimeout = 7 * time.Second // for tasks; the whole stop stays under 10 s
 	sqliteWriter = 1               // SQLite has one writer
@@ -147,7 +146,7 @@ func (s *service) openBook(ctx context.Context) (err error) {
 }
 
 func (s *service) openQueue(ctx context.Context) (err error) {
-	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), Concurrency: workers, ShutdownTimeout: drainTimeout, Logger: s.logger})
+	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
 	if err != nil {
 		return err
 	}
@@ -192,11 +191,7 @@ func (s *service) URL() string { return "http://" + s.listener.Addr().String() }
 
 // Run serves until ctx is done, then stops in good order within 10 s.
 func (s *service) Run(ctx context.Context) error {
-	windows := map[string]int{}
-	for _, st := range s.stores {
-		windows[st.Name] = windowFactor * max(1, st.Concurrency)
-	}
-	relay := &jobs.Relay{Outbox: s.ledger, Bell: bell{s.queue}, Windows: windows, Logger: s.logger}
+	relay := &jobs.Relay{Outbox: s.ledger, Bell: bell{s.queue}, Windows: s.windows(), Logger: s.logger}
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
@@ -247,6 +242,26 @@ func (s *service) ready(ctx context.Context) []string {
 		reasons = append(reasons, "the ledger does not answer")
 	}
 	return reasons
+}
+
+// windows says how many tasks of each store may be queued or running. The
+// process takes as many at once as all windows together, so that tasks waiting
+// for a busy store never keep another store from being served.
+func (s *service) windows() windows {
+	w := windows{}
+	for _, st := range s.stores {
+		w[st.Name] = windowFactor * max(1, st.Concurrency)
+	}
+	return w
+}
+
+type windows map[string]int
+
+func (w windows) sum() (n int) {
+	for _, room := range w {
+		n += room
+	}
+	return n
 }
 
 // bell rings at the ordinary priority.
