@@ -71,10 +71,10 @@ func (v Value) Any() any {
 func (v Value) Literal() string { return v.text }
 
 func (v Value) validate() error {
-	switch {
-	case v.kind == 0:
+	switch v.kind {
+	case 0:
 		return &FieldError{"selector.metadata", "must have string, number or boolean values"}
-	case v.kind == KindString:
+	case KindString:
 		return CheckValue("selector.metadata", v.text)
 	}
 	return nil

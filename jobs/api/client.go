@@ -60,7 +60,7 @@ func (c *Client) Submit(ctx context.Context, s Submission) (r Request, replayed 
 	if s.IdempotencyKey != "" {
 		header.Set("Idempotency-Key", s.IdempotencyKey)
 	}
-	answer, err := c.send(ctx, "/v1/requests", s, header)
+	answer, err := c.send(ctx, "/v1/requests", s, header) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {
 		return Request{}, false, err
 	}
@@ -70,7 +70,7 @@ func (c *Client) Submit(ctx context.Context, s Submission) (r Request, replayed 
 
 // Plan asks what s would erase, and changes nothing.
 func (c *Client) Plan(ctx context.Context, s Submission) (Plan, error) {
-	answer, err := c.send(ctx, "/v1/plans", s, http.Header{})
+	answer, err := c.send(ctx, "/v1/plans", s, http.Header{}) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {
 		return Plan{}, err
 	}
@@ -111,7 +111,7 @@ func (c *Client) List(ctx context.Context, statuses ...jobs.Status) iter.Seq2[Re
 
 // Cancel stops a request; 409 if it has ended.
 func (c *Client) Cancel(ctx context.Context, id string) (Request, error) {
-	answer, err := c.do(ctx, http.MethodPost, idPath(id)+"/cancel", nil, nil)
+	answer, err := c.do(ctx, http.MethodPost, idPath(id)+"/cancel", nil, nil) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {
 		return Request{}, err
 	}

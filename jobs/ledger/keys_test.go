@@ -43,7 +43,7 @@ func TestSubjectKeysAreDueAfterTheirTime(t *testing.T) {
 	if err := b.SubjectKeyGone(t.Context(), r.ID, entry); err != nil {
 		t.Errorf("again: %v", err)
 	}
-	if _, err := b.Ledger.Certificate(t.Context(), proof.EntryID(r.ID, proof.KindSubjectKeyDestroyed)); err != nil {
+	if _, err := b.Certificate(t.Context(), proof.EntryID(r.ID, proof.KindSubjectKeyDestroyed)); err != nil {
 		t.Errorf("the log's entry: %v", err)
 	}
 	if _, err := b.intake.Certificate(t.Context(), r.ID); err != nil {

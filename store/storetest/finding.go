@@ -85,7 +85,10 @@ func findByIDSeesWhatIsLeft(c contract) {
 
 func findMayBeLeftEarly(c contract) {
 	c.add(of("alice", 20)...)
-	for range c.s.Find(c.ctx, store.Selector{UserID: "alice"}) {
+	for _, err := range c.s.Find(c.ctx, store.Selector{UserID: "alice"}) {
+		if err != nil {
+			c.Fatal(err)
+		}
 		break
 	}
 	for id, err := range c.s.Find(c.ctx, store.Selector{UserID: "alice"}) {
