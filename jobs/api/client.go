@@ -171,7 +171,7 @@ func (c *Client) Ready(ctx context.Context) ([]string, error) {
 func idPath(id string) string { return "/v1/requests/" + url.PathEscape(id) }
 
 func getJSON[T any](ctx context.Context, c *Client, path string) (T, error) {
-	answer, err := c.do(ctx, http.MethodGet, path, nil, nil)
+	answer, err := c.do(ctx, http.MethodGet, path, nil, nil) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {
 		var none T
 		return none, err
@@ -180,7 +180,7 @@ func getJSON[T any](ctx context.Context, c *Client, path string) (T, error) {
 }
 
 func (c *Client) getText(ctx context.Context, path string) ([]byte, error) {
-	answer, err := c.do(ctx, http.MethodGet, path, nil, nil)
+	answer, err := c.do(ctx, http.MethodGet, path, nil, nil) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {
 		return nil, err
 	}
