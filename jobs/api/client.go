@@ -180,7 +180,7 @@ func getJSON[T any](ctx context.Context, c *Client, path string) (T, error) {
 }
 
 func (c *Client) getText(ctx context.Context, path string) ([]byte, error) {
-	answer, err := c.do(ctx, http.MethodGet, path, nil, nil) //nolint:bodyclose // decodeAnswer closes it
+	answer, err := c.do(ctx, http.MethodGet, path, nil, nil)
 	if err != nil {
 		return nil, err
 	}
