@@ -10,7 +10,7 @@ GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 
 # The version is what Go stamps from git, where there is a repository to ask.
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
-BUILD := go build -trimpath -buildvcs=$(VCS)
+BUILD := go build -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 
 .PHONY: help build demo test lint lint-fast fmt bench clean
 

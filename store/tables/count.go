@@ -125,8 +125,14 @@ func (c counting) pick(ctx context.Context, sel store.Selector, found map[string
 }
 
 // hangs says that a row of t hangs on a picked one.
-func (c counting) hangs(p *part) string {
-	return "t." + quote(p.By) + " COLLATE BINARY IN (SELECT key FROM temp.picked WHERE place = " + literal(p.With) + ")"
+func (c counting) hangs(p *part) string { return among("picked", p) }
+
+// among says that a temporary table has the key that t hangs on. It looks the
+// key up for each row: SQLite would copy the operand of an IN, a million keys
+// perhaps, for each page.
+func among(table string, p *part) string {
+	return "EXISTS (SELECT 1 FROM temp." + table + " m WHERE m.place = " + literal(p.With) +
+		" AND m.key = t." + quote(p.By) + " COLLATE BINARY)"
 }
 
 // sum counts the rows of a part for which a condition holds, page by page.
@@ -181,7 +187,7 @@ func (c counting) unattributable(ctx context.Context) (int, error) {
 func (c counting) orphan(p *part) string {
 	by := "t." + quote(p.By)
 	orphan := "NOT (" + c.hangs(p) + ")" +
-		" AND " + by + " NOT IN (SELECT key FROM temp.linked WHERE place = " + literal(p.With) + ")"
+		" AND NOT " + among("linked", p)
 	for _, parent := range c.s.named(p.With) {
 		orphan += " AND NOT EXISTS (SELECT 1 FROM " + parent.table + " r WHERE r." + quote(parent.ID) + " = " + by + ")"
 	}
