@@ -132,8 +132,9 @@ func within(err error, fields []field) error {
 	return malformed(shown(dup.at), "must not have a key twice")
 }
 
-// lookup returns the field that name names. Its errors name our keys, never
-// the one that was sent: that one may be somebody's address.
+// lookup returns the field that name names. Its errors name our keys, and the
+// one that was sent only if it looks like a key and like nothing else: it may
+// be somebody's address.
 func lookup(at, name string, fields []field) (field, error) {
 	names := make([]string, len(fields))
 	for i, f := range fields {
@@ -147,7 +148,16 @@ func lookup(at, name string, fields []field) (field, error) {
 			return field{}, malformed(join(at, f.name), "must be spelled "+f.name+" exactly")
 		}
 	}
+	if keyLike(name) {
+		return field{}, malformed(join(at, name), "is not a known key; known are "+strings.Join(names, ", "))
+	}
 	return field{}, malformed(shown(at), "must not have keys other than "+strings.Join(names, ", "))
+}
+
+// keyLike reports whether a name is written as API keys are, in lower case with
+// underscores, so that a slip of the pen can be named.
+func keyLike(name string) bool {
+	return name != "" && len(name) <= 32 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") == ""
 }
 
 // plain drops what other spellings of a key differ by, case apart.
