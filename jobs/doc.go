@@ -25,5 +25,5 @@
 // under a key of the request's own, kept outside the database. Wiping a
 // request destroys that key, so it does not matter what SQLite leaves in free
 // pages, the WAL or a backup. The road not taken, secure_delete alone, leaves
-// copies behind when pages split (facts: 96 of 2,000 IDs).
+// copies behind when pages split (measured: 96 of 2,000 IDs).
 package jobs
