@@ -69,6 +69,14 @@ type Purger interface {
 	Purge(ctx context.Context) error
 }
 
+// A Limiter is a Store that has places which some Selectors cannot reach,
+// because nothing in their rows can be compared with them: raw messages name a
+// user, and no memory. Unreached returns the names of those places for sel.
+// What it names, a certificate must not pass over in silence.
+type Limiter interface {
+	Unreached(sel Selector) []string
+}
+
 // A Checker is a Store that can compare its data map with the live schema.
 // Check changes nothing.
 type Checker interface {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lethe/jobs"
+	"lethe/store"
 )
 
 // certify ends the request once every one of its jobs is done: the statement
@@ -21,13 +22,19 @@ func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
 	}
 	open := func(j jobs.Job) bool { return j.Stage != jobs.StageDone }
 	switch {
+	case rec.Status.Ended():
+		return jobs.ErrStale // another job's task was faster
 	case slices.ContainsFunc(rec.Jobs, func(j jobs.Job) bool { return j.ID == t.Job && open(j) }):
 		return errNotDone // this very task must come back: no other would
 	case slices.ContainsFunc(rec.Jobs, open):
 		return e.Ledger.Drop(ctx, t.Ring)
 	}
 	now := e.Now()
-	entry := jobs.CompletedEntry(rec, e.exclusions(), now)
+	exclusions, err := e.exclusions(ctx, t.Request)
+	if err != nil {
+		return err
+	}
+	entry := jobs.CompletedEntry(rec, exclusions, now)
 	if err := e.Ledger.Complete(ctx, t, entry, now.Add(e.KeepKey)); err != nil {
 		return err
 	}
@@ -41,10 +48,25 @@ func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
 // clock was set back after the job had been verified.
 var errNotDone = errors.New("the job has been verified after its purge")
 
-func (e *Eraser) exclusions() map[string][]jobs.Exclusion {
+// exclusions lists what erasing in each store does not reach: as configured,
+// and the places that this request's selector could not be compared with.
+func (e *Eraser) exclusions(ctx context.Context, request string) (map[string][]jobs.Exclusion, error) {
 	all := map[string][]jobs.Exclusion{}
 	for name, s := range e.Stores {
-		all[name] = s.Exclusions
+		all[name] = slices.Clone(s.Exclusions)
 	}
-	return all
+	for sel, err := range e.selectors(ctx, request) {
+		if err != nil {
+			return nil, err
+		}
+		for name, s := range e.Stores {
+			if l, ok := s.Store.(store.Limiter); ok {
+				for _, place := range l.Unreached(sel) {
+					all[name] = append(all[name], jobs.Exclusion{Code: "unreached-" + place})
+				}
+			}
+		}
+		break // a list of IDs comes as many selectors of one kind
+	}
+	return all, nil
 }

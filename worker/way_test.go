@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"lethe/audit/proof"
 	"lethe/jobs"
@@ -221,4 +222,30 @@ func TestTheCertificateSaysWhatItDoesNotReach(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	h.wantCounts(id, "requested 1 found 1 erased 1 absent 0 batches 1 rounds 1 verified")
+}
+
+// A deaf store has sessions that no list of IDs can be compared with.
+type deaf struct{ *storetest.Memory }
+
+func (deaf) Unreached(sel store.Selector) []string {
+	if sel.ByID() {
+		return []string{"messages"}
+	}
+	return nil
+}
+
+func TestTheCertificateNamesThePlacesItsSelectorCannotReach(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "m")
+	m := storetest.NewMemory(people(2, "alice")...)
+	e := h.eraser(kept("m", deaf{m}))
+	for id, want := range map[string]proof.Exclusions{
+		h.forgetIDs("nobody"): {{Code: "unreached-messages", Store: "m"}},
+		h.forget("alice"):     nil,
+	} {
+		h.finish(e, id)
+		if diff := cmp.Diff(want, h.completed(id).Exclusions, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	}
 }

@@ -96,7 +96,7 @@ func (s *StoreProof) report(p *report) {
 	}
 	p.line("", "verified: read again (%s, %s), %s", s.Method, s.VerifiedAt, left)
 	if s.Evidence == EvidencePurged {
-		p.line("", "purged: no bytes of the erased left in the store's files (%s)", s.PurgedAt)
+		p.line("", "purged: the store's files rewritten, no free page or journal left in them (%s)", s.PurgedAt)
 	} else {
 		p.line("", "not purged: bytes may be left in the store's files")
 	}

@@ -77,6 +77,9 @@ func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error 
 		if err != nil || left > 0 {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET evidence = ? WHERE id = ?`), store.EvidenceErased, t.Job); err != nil {
+			return err
+		}
 		return settle(ctx, tx, t.Job, now)
 	})
 	if err == nil {

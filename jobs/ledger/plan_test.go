@@ -117,13 +117,13 @@ func TestFinishCountsOnce(t *testing.T) {
 		}
 	}
 	got := b.request(t, r.ID).Jobs[0]
-	if got.Erased != 7 || got.Absent != 2 || got.Held != 1 || got.BatchesDone != 1 || got.Found != 20 || got.ErasedAt != nil {
+	if got.Erased != 7 || got.Absent != 2 || got.Held != 1 || got.BatchesDone != 1 || got.Found != 20 || got.ErasedAt != nil || got.Evidence != store.EvidenceNone {
 		t.Errorf("counts %+v", got)
 	}
 	b.advance(time.Minute)
 	b.erase(t, tasks[1])
 	got = b.request(t, r.ID).Jobs[0]
-	if got.Erased+got.Absent+got.Held+got.Refused != got.Requested || got.Stage != jobs.StageVerifying {
+	if got.Erased+got.Absent+got.Held+got.Refused != got.Requested || got.Stage != jobs.StageVerifying || got.Evidence != store.EvidenceErased {
 		t.Errorf("counts %+v", got)
 	}
 	if got.ErasedAt == nil || !got.ErasedAt.Equal(b.Now()) || got.FirstErasedAt == nil || !got.FirstErasedAt.Equal(b.Now().Add(-time.Minute)) {

@@ -92,7 +92,8 @@ func request(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Reques
 		return jobs.Request{}, err
 	}
 	r := row.request()
-	r.Jobs, err = jobsOf(ctx, q, id)
+	of, err := jobsOf(ctx, q, id)
+	r.Jobs = of[id]
 	return r, err
 }
 
@@ -104,19 +105,28 @@ func requestByID(ctx context.Context, q sqlx.QueryerContext, id string) (row req
 	return row, err
 }
 
-func jobsOf(ctx context.Context, q sqlx.QueryerContext, request string) ([]jobs.Job, error) {
-	var rows []jobRow
-	if err := sqlx.SelectContext(ctx, q, &rows, sqlx.Rebind(bindType, jobColumns+`WHERE j.request = ? GROUP BY j.id ORDER BY j.seq`), request); err != nil {
+// jobsOf returns the jobs of some requests, by request.
+func jobsOf(ctx context.Context, q sqlx.QueryerContext, requests ...string) (map[string][]jobs.Job, error) {
+	of := make(map[string][]jobs.Job, len(requests))
+	if len(requests) == 0 {
+		return of, nil
+	}
+	query, args, err := sqlx.In(jobColumns+`WHERE j.request IN (?) GROUP BY j.id ORDER BY j.request, j.seq`, requests)
+	if err != nil {
 		return nil, err
 	}
-	list := make([]jobs.Job, len(rows))
-	for i, row := range rows {
-		var err error
-		if list[i], err = row.job(); err != nil {
+	var rows []jobRow
+	if err := sqlx.SelectContext(ctx, q, &rows, sqlx.Rebind(bindType, query), args...); err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		j, err := row.job()
+		if err != nil {
 			return nil, err
 		}
+		of[row.Request] = append(of[row.Request], j)
 	}
-	return list, nil
+	return of, nil
 }
 
 // List implements jobs.Ledger.
@@ -134,11 +144,16 @@ func (l *Ledger) List(ctx context.Context, statuses []jobs.Status, limit int, be
 		return nil, fmt.Errorf("list requests: %w", err)
 	}
 	list := make([]jobs.Request, len(rows))
+	ids := make([]string, len(rows))
 	for i, row := range rows {
-		list[i] = row.request()
-		if list[i].Jobs, err = jobsOf(ctx, l.read, row.ID); err != nil {
-			return nil, fmt.Errorf("list requests: %w", err)
-		}
+		list[i], ids[i] = row.request(), row.ID
+	}
+	of, err := jobsOf(ctx, l.read, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("list requests: %w", err)
+	}
+	for i := range list {
+		list[i].Jobs = of[list[i].ID]
 	}
 	return list, nil
 }
@@ -157,9 +172,11 @@ func record(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Record,
 		Request: row.request(), Subject: row.Subject, TicketHMAC: row.TicketHMAC, Cancelling: row.Cancelling,
 		Entry: row.Entry, KeyGone: row.KeyGone,
 	}
-	if rec.Jobs, err = jobsOf(ctx, q, id); err != nil {
+	of, err := jobsOf(ctx, q, id)
+	if err != nil {
 		return jobs.Record{}, fmt.Errorf("read request: %w", err)
 	}
+	rec.Jobs = of[id]
 	var roots [][]byte
 	err = sqlx.SelectContext(ctx, q, &roots, sqlx.Rebind(bindType, `SELECT b.root FROM batches b JOIN jobs j ON j.id = b.job
 		WHERE j.request = ? AND b.root IS NOT NULL ORDER BY j.seq, b.seq`), id)

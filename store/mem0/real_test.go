@@ -195,3 +195,18 @@ func distinct(text, user string) []string {
 	slices.Sort(found)
 	return slices.Compact(found)
 }
+
+// Nothing ties a raw message to a memory, and the store says so.
+func TestRealMessagesAreNamedWhereTheyCannotBeReached(t *testing.T) {
+	var l store.Limiter = realFixture(t).s
+	for _, sel := range []store.Selector{
+		{IDs: []string{"x"}}, {AppID: "x"}, {UserID: "alice", Metadata: map[string]store.Value{"tier": store.StringValue("3")}},
+	} {
+		if got := l.Unreached(sel); !slices.Equal(got, []string{"messages"}) {
+			t.Errorf("unreached %q, want messages", got)
+		}
+	}
+	if got := l.Unreached(store.Selector{UserID: "alice", RunID: "run-2"}); got != nil {
+		t.Errorf("unreached %q by user and run, want none", got)
+	}
+}

@@ -47,6 +47,21 @@ func escape(v string) string {
 	return strings.NewReplacer("%", "%25", "&", "%26", "=", "%3D").Replace(v)
 }
 
+// Unreached implements store.Limiter: sessions are tied to users, agents and
+// runs, and to nothing else.
+func (s *Store) Unreached(sel store.Selector) []string {
+	if !sel.ByID() && len(sel.Metadata) == 0 && sel.AppID == "" {
+		return nil
+	}
+	var names []string
+	for _, p := range s.parts {
+		if p.Scope != "" {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
 // inScope reports whether every identity key of sel is in the scope with the
 // same value. A session has no metadata and no app, so a selector that asks
 // for them selects no session.
