@@ -56,7 +56,10 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 	if err := l.durable(ctx, tx); err != nil {
 		return 0, err
 	}
-	hashes := newReader(ctx, tx)
+	if err := l.begin(ctx, tx); err != nil {
+		return 0, err
+	}
+	hashes := l.reader(ctx, tx)
 	head, err := l.trusted(ctx, tx, hashes)
 	if err != nil {
 		return 0, err
@@ -69,6 +72,18 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 		return 0, err
 	}
 	return first, l.advance(ctx, tx, head.Size+int64(len(fresh)), hashes)
+}
+
+// begin gives the database's first log its name.
+func (l *Log) begin(ctx context.Context, tx *sqlx.Tx) error {
+	if l.base > 0 { // succeeding another one has named it
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO audit_log (n, origin) SELECT 0, ? WHERE NOT EXISTS (SELECT 1 FROM audit_log)`), l.origin)
+	if err != nil {
+		return fmt.Errorf("name log: %w", err)
+	}
+	return nil
 }
 
 func (l *Log) encode(entries []proof.Entry) ([]line, error) {
@@ -99,6 +114,8 @@ func (l *Log) unlogged(ctx context.Context, tx *sqlx.Tx, lines []line, size int6
 			return nil, 0, fmt.Errorf("look up %s: %w", x.id, err)
 		case !bytes.Equal(body, x.body):
 			return nil, 0, fmt.Errorf("%w: %s", ErrConflict, x.id)
+		default:
+			idx -= l.base
 		}
 		if i == 0 {
 			first = idx
@@ -113,14 +130,14 @@ func (l *Log) insert(ctx context.Context, tx *sqlx.Tx, at int64, lines []line, h
 	id := tlog.StoredHashCount(at)
 	for i, x := range lines {
 		idx := at + int64(i)
-		entryRows = append(entryRows, idx, x.id, x.body)
+		entryRows = append(entryRows, l.base+idx, x.id, x.body)
 		made, err := tlog.StoredHashes(idx, x.body, hashes)
 		if err != nil {
 			return fmt.Errorf("hash entry %d: %w", idx, err)
 		}
 		for _, h := range made {
 			hashes.seen[id] = h
-			hashRows = append(hashRows, id, h[:])
+			hashRows = append(hashRows, l.base+id, h[:])
 			id++
 		}
 	}
@@ -163,7 +180,7 @@ func (l *Log) advance(ctx context.Context, tx *sqlx.Tx, size int64, hashes *read
 		return err
 	}
 	_, err = tx.ExecContext(ctx, tx.Rebind(`INSERT INTO audit_checkpoint (size, root, note, at) VALUES (?, ?, ?, ?)`),
-		size, root[:], signed, l.now().Unix())
+		l.base+size, root[:], signed, l.now().Unix())
 	if err != nil {
 		return fmt.Errorf("store head of size %d: %w", size, err)
 	}

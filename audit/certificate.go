@@ -29,22 +29,23 @@ func (l *Log) Certificate(ctx context.Context, entryID string) ([]byte, error) {
 
 func (l *Log) certificate(ctx context.Context, entryID string) (proof.Certificate, error) {
 	var c proof.Certificate
-	row := l.db.QueryRowxContext(ctx, l.db.Rebind(`SELECT idx, body FROM audit_entry WHERE entry_id = ?`), entryID)
+	row := l.db.QueryRowxContext(ctx, l.db.Rebind(`SELECT idx, body FROM audit_entry WHERE entry_id = ? AND idx >= ? AND idx < ?`), entryID, l.base, l.end())
 	if err := row.Scan(&c.Index, &c.Entry); errors.Is(err, sql.ErrNoRows) {
 		return c, fmt.Errorf("%w: %s", ErrNotFound, entryID)
 	} else if err != nil {
 		return c, fmt.Errorf("read entry: %w", err)
 	}
+	c.Index -= l.base
 	// The rows read here never change, so no transaction is needed.
-	row = l.db.QueryRowxContext(ctx, l.db.Rebind(`SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? ORDER BY size LIMIT 1`), c.Index)
-	h, err := scanHead(row)
+	row = l.db.QueryRowxContext(ctx, l.db.Rebind(`SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? AND size < ? ORDER BY size LIMIT 1`), l.base+c.Index, l.end())
+	h, err := l.scanHead(row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, fmt.Errorf("%w: no head covers entry %d", ErrBroken, c.Index)
 	} else if err != nil {
 		return c, fmt.Errorf("read head: %w", err)
 	}
 	c.Checkpoint = h.Note
-	c.Path, err = tlog.ProveRecord(h.Size, c.Index, newReader(ctx, l.db))
+	c.Path, err = tlog.ProveRecord(h.Size, c.Index, l.reader(ctx, l.db))
 	return c, err
 }
 
@@ -96,7 +97,7 @@ func (l *Log) Tail(ctx context.Context, n int) ([]Line, error) {
 // bodies returns up to n bodies from index from on. A gap among them wraps
 // ErrBroken.
 func (l *Log) bodies(ctx context.Context, from, n int64) ([][]byte, error) {
-	rows, err := l.db.QueryxContext(ctx, l.db.Rebind(`SELECT idx, body FROM audit_entry WHERE idx >= ? AND idx < ? ORDER BY idx`), from, from+n)
+	rows, err := l.db.QueryxContext(ctx, l.db.Rebind(`SELECT idx, body FROM audit_entry WHERE idx >= ? AND idx < ? ORDER BY idx`), l.base+from, l.base+from+n)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +109,7 @@ func (l *Log) bodies(ctx context.Context, from, n int64) ([][]byte, error) {
 		if err := rows.Scan(&idx, &body); err != nil {
 			return nil, err
 		}
-		if idx != from+int64(len(all)) {
+		if idx != l.base+from+int64(len(all)) {
 			return nil, fmt.Errorf("%w: entry %d is missing", ErrBroken, from+int64(len(all)))
 		}
 		all = append(all, body)

@@ -73,8 +73,11 @@ func (c *checker) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 // left for the next time.
 func (c *checker) run(ctx context.Context) error {
 	var size, hashes, head int64
-	row := c.l.db.QueryRowxContext(ctx, `SELECT (SELECT coalesce(max(idx) + 1, 0) FROM audit_entry),
-		(SELECT coalesce(max(id) + 1, 0) FROM audit_hash), (SELECT coalesce(max(size), 0) FROM audit_checkpoint)`)
+	base, end := c.l.base, c.l.end()
+	row := c.l.db.QueryRowxContext(ctx, c.l.db.Rebind(`SELECT (SELECT coalesce(max(idx) + 1, ?) FROM audit_entry WHERE idx >= ? AND idx < ?) - ?,
+		(SELECT coalesce(max(id) + 1, ?) FROM audit_hash WHERE id >= ? AND id < ?) - ?,
+		(SELECT coalesce(max(size), ?) FROM audit_checkpoint WHERE size > ? AND size < ?) - ?`),
+		base, base, end, base, base, base, end, base, base, base, end, base)
 	if err := row.Scan(&size, &hashes, &head); err != nil {
 		return err
 	}
@@ -90,10 +93,10 @@ func (c *checker) run(ctx context.Context) error {
 			break
 		}
 	}
-	if err := c.count(ctx, "hashes", `SELECT count(*) FROM audit_hash WHERE id < ?`, tlog.StoredHashCount(size), c.next); err != nil {
+	if err := c.count(ctx, "hashes", `SELECT count(*) FROM audit_hash WHERE id >= ? AND id < ?`, tlog.StoredHashCount(size), c.next); err != nil {
 		return err
 	}
-	if err := c.count(ctx, "heads", `SELECT count(*) FROM audit_checkpoint WHERE size <= ?`, size, int64(c.r.Heads)); err != nil {
+	if err := c.count(ctx, "heads", `SELECT count(*) FROM audit_checkpoint WHERE size > ? AND size <= ?`, size, int64(c.r.Heads)); err != nil {
 		return err
 	}
 	var err error
@@ -104,7 +107,7 @@ func (c *checker) run(ctx context.Context) error {
 // count compares a number of rows below a bound with the number checked.
 func (c *checker) count(ctx context.Context, what, query string, below, checked int64) error {
 	var n int64
-	if err := c.l.db.GetContext(ctx, &n, c.l.db.Rebind(query), below); err != nil {
+	if err := c.l.db.GetContext(ctx, &n, c.l.db.Rebind(query), c.l.base, c.l.base+below); err != nil {
 		return err
 	}
 	if n != checked {
@@ -116,7 +119,7 @@ func (c *checker) count(ctx context.Context, what, query string, below, checked 
 // entries checks up to n entries from an index on, with their hashes and the
 // heads among them, and returns how many there were before the first gap.
 func (c *checker) entries(ctx context.Context, from, n int64) (int, error) {
-	stored := newReader(ctx, c.l.db)
+	stored := c.l.reader(ctx, c.l.db)
 	heads, err := c.heads(ctx, from, n)
 	if err != nil {
 		return 0, err
@@ -141,7 +144,7 @@ func (c *checker) entries(ctx context.Context, from, n int64) (int, error) {
 
 // lines reads up to n entries from an index on, to the first gap.
 func (c *checker) lines(ctx context.Context, from, n int64) ([]line, error) {
-	rows, err := c.l.db.QueryxContext(ctx, c.l.db.Rebind(`SELECT idx, entry_id, body FROM audit_entry WHERE idx >= ? ORDER BY idx LIMIT ?`), from, n)
+	rows, err := c.l.db.QueryxContext(ctx, c.l.db.Rebind(`SELECT idx, entry_id, body FROM audit_entry WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?`), c.l.base+from, c.l.end(), n)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +156,7 @@ func (c *checker) lines(ctx context.Context, from, n int64) ([]line, error) {
 		if err := rows.Scan(&idx, &x.id, &x.body); err != nil {
 			return nil, err
 		}
-		if want := from + int64(len(lines)); idx != want {
+		if want := from + int64(len(lines)); idx-c.l.base != want {
 			c.r.problem("entry %d is missing", want)
 			break
 		}
@@ -210,14 +213,14 @@ func (c *checker) forget() {
 
 // heads reads the heads that n entries from an index on can meet.
 func (c *checker) heads(ctx context.Context, from, n int64) (map[int64]Head, error) {
-	rows, err := c.l.db.QueryxContext(ctx, c.l.db.Rebind(`SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? AND size <= ?`), from, from+n)
+	rows, err := c.l.db.QueryxContext(ctx, c.l.db.Rebind(`SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? AND size <= ?`), c.l.base+from, c.l.base+from+n)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	heads := map[int64]Head{}
 	for rows.Next() {
-		h, err := scanHead(rows)
+		h, err := c.l.scanHead(rows)
 		if errors.Is(err, ErrBroken) {
 			c.r.problem("%v", err)
 			continue

@@ -88,7 +88,11 @@ func TestAFalseHeadIsFoundThoughWellSigned(t *testing.T) {
 	l := newLedger(t)
 	l.fill(t, 30)
 	root := bytes.Repeat([]byte{1}, 32)
-	text, err := note.Sign(&note.Note{Text: proof.FormatHead(l.Origin(), 2, [32]byte(root))}, l.key.Signer)
+	signer, err := proof.NewSigner(l.Origin(), l.key.Signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := note.Sign(&note.Note{Text: proof.FormatHead(l.Origin(), 2, [32]byte(root))}, signer)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func newLedger(t testing.TB) *ledger {
 }
 
 func (l *ledger) open(ctx context.Context) (*audit.Log, error) {
-	return audit.Open(ctx, l.read, audit.Options{Signer: l.key.Signer, Verifier: l.key.Verifier, Origin: l.key.Origin, Now: clock})
+	return audit.Open(ctx, l.read, audit.Options{Signers: []audit.Signer{{Name: l.key.Origin, Key: l.key.Signer}}, Verifier: l.key.Verifier, Origin: l.key.Origin, Now: clock})
 }
 
 // add commits entries and returns the index of the first.

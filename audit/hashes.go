@@ -17,11 +17,12 @@ const maxIn = 500
 type reader struct {
 	ctx  context.Context // of the one call it lives for
 	q    sqlx.QueryerContext
+	base int64           // of the stored IDs
 	seen map[int64]tlog.Hash
 }
 
-func newReader(ctx context.Context, q sqlx.QueryerContext) *reader {
-	return &reader{ctx: ctx, q: q, seen: map[int64]tlog.Hash{}}
+func (l *Log) reader(ctx context.Context, q sqlx.QueryerContext) *reader {
+	return &reader{ctx: ctx, q: q, base: l.base, seen: map[int64]tlog.Hash{}}
 }
 
 // ReadHashes implements [tlog.HashReader].
@@ -51,7 +52,11 @@ func (r *reader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 }
 
 func (r *reader) fetch(indexes []int64) error {
-	query, args, err := sqlx.In(`SELECT id, h FROM audit_hash WHERE id IN (?)`, indexes)
+	ids := make([]int64, len(indexes))
+	for i, x := range indexes {
+		ids[i] = r.base + x
+	}
+	query, args, err := sqlx.In(`SELECT id, h FROM audit_hash WHERE id IN (?)`, ids)
 	if err != nil {
 		return err
 	}
@@ -60,7 +65,7 @@ func (r *reader) fetch(indexes []int64) error {
 
 // preload reads all hashes from one ID to before another.
 func (r *reader) preload(from, to int64) error {
-	if err := r.query(`SELECT id, h FROM audit_hash WHERE id >= ? AND id < ?`, from, to); err != nil {
+	if err := r.query(`SELECT id, h FROM audit_hash WHERE id >= ? AND id < ?`, r.base+from, r.base+to); err != nil {
 		return fmt.Errorf("read hashes: %w", err)
 	}
 	return nil
@@ -80,10 +85,10 @@ func (r *reader) query(query string, args ...any) error {
 		}
 		var h tlog.Hash
 		if len(b) != len(h) {
-			return fmt.Errorf("%w: hash %d has another length", ErrBroken, id)
+			return fmt.Errorf("%w: hash %d has another length", ErrBroken, id-r.base)
 		}
 		copy(h[:], b)
-		r.seen[id] = h
+		r.seen[id-r.base] = h
 	}
 	return rows.Err()
 }

@@ -83,7 +83,7 @@ func (l *Log) ConsistencyProof(ctx context.Context, from, to int64) (tlog.TreePr
 	if from < 1 || from > to || to > size {
 		return nil, fmt.Errorf("prove consistency: want sizes from 1 to %d, smaller one first", size)
 	}
-	path, err := tlog.ProveTree(to, from, newReader(ctx, l.db))
+	path, err := tlog.ProveTree(to, from, l.reader(ctx, l.db))
 	if err != nil {
 		return nil, fmt.Errorf("prove consistency: %w", err)
 	}
@@ -101,7 +101,7 @@ func (l *Log) checkEdge(ctx context.Context, h Head) error {
 	if int64(len(bodies)) != h.Size-from {
 		return fmt.Errorf("%w: entry %d is missing", ErrBroken, from+int64(len(bodies)))
 	}
-	stored := newReader(ctx, l.db)
+	stored := l.reader(ctx, l.db)
 	id := tlog.StoredHashCount(from)
 	if err := stored.preload(id, tlog.StoredHashCount(h.Size)); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"lethe/audit/proof"
+
 	"golang.org/x/mod/sumdb/note"
 )
 
@@ -21,7 +24,7 @@ const maxKeyFile = 4096
 // A Key signs the heads of one log. Its name is the log's origin.
 type Key struct {
 	Origin   string
-	Signer   note.Signer
+	Signer   crypto.Signer // Ed25519
 	Verifier string // verifier key, one line without a line break: what the world gets
 }
 
@@ -102,12 +105,8 @@ func parseKey(text string) (*Key, error) {
 	if err != nil || len(b) != 1+ed25519.SeedSize {
 		return nil, errors.New("not an Ed25519 key")
 	}
-	public := ed25519.NewKeyFromSeed(b[1:]).Public().(ed25519.PublicKey)
-	verifier, err := note.NewEd25519VerifierKey(signer.Name(), public)
-	if err != nil {
-		return nil, fmt.Errorf("verifier key: %w", err)
-	}
-	return &Key{Origin: signer.Name(), Signer: signer, Verifier: verifier}, nil
+	key := ed25519.NewKeyFromSeed(b[1:])
+	return &Key{Origin: signer.Name(), Signer: key, Verifier: proof.VerifierKey(signer.Name(), key.Public().(ed25519.PublicKey))}, nil
 }
 
 // publishKey writes the verifier key if it is not there. Another one there is

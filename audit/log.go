@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"crypto"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -35,23 +36,35 @@ var (
 	ErrNotFound = errors.New("no such entry")
 )
 
+// A Signer is a key that signs the log's heads, each twice: as the log, and as
+// a cosigner of the same name, which says when. It may live in an agent.
+type Signer struct {
+	Name string        // the log's origin
+	Key  crypto.Signer // Ed25519
+}
+
 // Options says whose log it is.
 type Options struct {
-	Signer   note.Signer // nil for a log that is only read
-	Verifier string      // verifier key, one line
-	Origin   string      // the log's name; must be the key's
+	Signers  []Signer // the key in force and, while it is replaced, the next one; none for a log that is only read
+	Verifier string   // verifier key in force, one line
+	Origin   string   // the log's name; must be the key's
 	Now      func() time.Time
 }
 
 // A Log is an append-only tree of entries. It may be used concurrently.
 type Log struct {
 	db       *sqlx.DB
-	signer   note.Signer
-	keys     note.Verifiers
+	base     int64 // of the rows' keys, see shift
+	signers  []note.Signer
+	keys     *proof.Policy
 	verifier string
 	origin   string
 	now      func() time.Time
 }
+
+// shift tells the logs of one database apart, which follow one another: rows
+// of log n are stored under n<<shift + index, hash ID or size.
+const shift = 48
 
 // A Head is a signed head as it is stored.
 type Head struct {
@@ -73,17 +86,20 @@ func Open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	l := &Log{db: db, signer: o.Signer, keys: keys, verifier: o.Verifier, origin: o.Origin, now: o.Now}
+	l := &Log{db: db, keys: keys, verifier: o.Verifier, origin: o.Origin, now: o.Now}
 	if l.now == nil {
 		l.now = time.Now
 	}
-	if l.signer != nil && l.signer.Name() != o.Origin {
-		return nil, errors.New("open log: the key is not named for the log's origin")
+	if err := l.hire(o.Signers); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if l.base, err = findBase(ctx, db, o.Origin); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
 	}
 	if err := l.durable(ctx, db); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	h, err := l.trusted(ctx, db, newReader(ctx, db))
+	h, err := l.trusted(ctx, db, l.reader(ctx, db))
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
@@ -91,6 +107,40 @@ func Open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	return l, nil
+}
+
+// hire makes signers of keys.
+func (l *Log) hire(keys []Signer) error {
+	for _, k := range keys {
+		if k.Name != l.origin {
+			return errors.New("the key is not named for the log's origin")
+		}
+		log, err := proof.NewSigner(k.Name, k.Key)
+		if err != nil {
+			return err
+		}
+		clock, err := proof.NewCosigner(k.Name, k.Key, l.now)
+		if err != nil {
+			return err
+		}
+		l.signers = append(l.signers, log, clock)
+	}
+	return nil
+}
+
+// findBase returns where the rows of the log of that origin begin. A database
+// in which no log has begun yet, or was begun before logs had names, is the
+// first log's.
+func findBase(ctx context.Context, q sqlx.QueryerContext, origin string) (int64, error) {
+	var n, others int64
+	row := q.QueryRowxContext(ctx, rebind(q, `SELECT coalesce(max(CASE WHEN origin = ? THEN n ELSE -1 END), -1), count(*) FROM audit_log`), origin)
+	if err := row.Scan(&n, &others); err != nil {
+		return 0, fmt.Errorf("find log: %w", err)
+	}
+	if n < 0 && others > 0 {
+		return 0, errors.New("the database holds a log of another name")
+	}
+	return max(n, 0) << shift, nil
 }
 
 // Origin returns the log's name.
@@ -102,7 +152,7 @@ func (l *Log) Verifier() string { return l.verifier }
 // Head returns the newest signed head. That of an empty log is signed on
 // demand, with the time at which it was asked for.
 func (l *Log) Head(ctx context.Context) (Head, error) {
-	h, err := newestHead(ctx, l.db)
+	h, err := l.newestHead(ctx, l.db)
 	if err != nil {
 		return Head{}, fmt.Errorf("read head: %w", err)
 	}
@@ -118,7 +168,7 @@ func (l *Log) Head(ctx context.Context) (Head, error) {
 
 // Size returns the number of entries.
 func (l *Log) Size(ctx context.Context) (int64, error) {
-	h, err := newestHead(ctx, l.db)
+	h, err := l.newestHead(ctx, l.db)
 	if err != nil {
 		return 0, fmt.Errorf("read size: %w", err)
 	}
@@ -149,22 +199,27 @@ func (l *Log) durable(ctx context.Context, q sqlx.QueryerContext) error {
 
 // newestHead reads the newest head and believes it. For an empty log it is the
 // head of size 0, unsigned.
-func newestHead(ctx context.Context, q sqlx.QueryerContext) (Head, error) {
-	row := q.QueryRowxContext(ctx, `SELECT size, root, note, at FROM audit_checkpoint ORDER BY size DESC LIMIT 1`)
-	h, err := scanHead(row)
+func (l *Log) newestHead(ctx context.Context, q sqlx.QueryerContext) (Head, error) {
+	row := q.QueryRowxContext(ctx, rebind(q, `SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? AND size < ? ORDER BY size DESC LIMIT 1`),
+		l.base, l.end())
+	h, err := l.scanHead(row)
 	if errors.Is(err, sql.ErrNoRows) {
 		h.Root, err = tlog.TreeHash(0, nil)
 	}
 	return h, err
 }
 
-func scanHead(row interface{ Scan(...any) error }) (Head, error) {
+// end is the first row key of the next log.
+func (l *Log) end() int64 { return l.base + 1<<shift }
+
+func (l *Log) scanHead(row interface{ Scan(...any) error }) (Head, error) {
 	var h Head
 	var root []byte
 	var at int64
 	if err := row.Scan(&h.Size, &root, &h.Note, &at); err != nil {
 		return Head{}, err
 	}
+	h.Size -= l.base
 	if copy(h.Root[:], root) != len(root) || len(root) != tlog.HashSize {
 		return Head{}, fmt.Errorf("%w: head of size %d has no root", ErrBroken, h.Size)
 	}
@@ -175,7 +230,7 @@ func scanHead(row interface{ Scan(...any) error }) (Head, error) {
 // trusted reads the newest head and makes sure of it: that it is signed, that
 // it covers all that is stored, and that it is the root of the stored hashes.
 func (l *Log) trusted(ctx context.Context, q sqlx.QueryerContext, hashes tlog.HashReader) (Head, error) {
-	h, err := newestHead(ctx, q)
+	h, err := l.newestHead(ctx, q)
 	if err != nil {
 		return Head{}, err
 	}
@@ -185,7 +240,8 @@ func (l *Log) trusted(ctx context.Context, q sqlx.QueryerContext, hashes tlog.Ha
 		}
 	}
 	var entries, stored int64
-	row := q.QueryRowxContext(ctx, `SELECT (SELECT coalesce(max(idx) + 1, 0) FROM audit_entry), (SELECT coalesce(max(id) + 1, 0) FROM audit_hash)`)
+	row := q.QueryRowxContext(ctx, rebind(q, `SELECT (SELECT coalesce(max(idx) + 1, ?) FROM audit_entry WHERE idx >= ? AND idx < ?) - ?,
+		(SELECT coalesce(max(id) + 1, ?) FROM audit_hash WHERE id >= ? AND id < ?) - ?`), l.base, l.base, l.end(), l.base, l.base, l.base, l.end(), l.base)
 	if err := row.Scan(&entries, &stored); err != nil {
 		return Head{}, fmt.Errorf("count entries: %w", err)
 	}
@@ -216,10 +272,10 @@ func (l *Log) checkSigned(h Head) error {
 }
 
 func (l *Log) sign(size int64, root tlog.Hash) ([]byte, error) {
-	if l.signer == nil {
+	if len(l.signers) == 0 {
 		return nil, errors.New("sign head: opened without a key to sign with")
 	}
-	text, err := note.Sign(&note.Note{Text: proof.FormatHead(l.origin, size, root)}, l.signer)
+	text, err := note.Sign(&note.Note{Text: proof.FormatHead(l.origin, size, root)}, l.signers...)
 	if err != nil {
 		return nil, fmt.Errorf("sign head: %w", err)
 	}

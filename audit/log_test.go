@@ -192,7 +192,7 @@ func TestSynchronousMustBeFull(t *testing.T) {
 	l := newLedger(t)
 	l.fill(t, 1)
 	weak := connect(t, l.path, "NORMAL", 1)
-	if _, err := audit.Open(t.Context(), weak, audit.Options{Signer: l.key.Signer, Verifier: l.key.Verifier, Origin: l.key.Origin}); err == nil {
+	if _, err := audit.Open(t.Context(), weak, audit.Options{Signers: []audit.Signer{{Name: l.key.Origin, Key: l.key.Signer}}, Verifier: l.key.Verifier, Origin: l.key.Origin}); err == nil {
 		t.Error("opened on a connection with synchronous=NORMAL")
 	}
 	weakLedger := &ledger{write: weak, Log: l.Log}
@@ -272,7 +272,7 @@ func TestASignerThatLiesIsCaught(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Log, err = audit.Open(t.Context(), l.read, audit.Options{Signer: stranger.Signer, Verifier: l.key.Verifier, Origin: l.Origin()})
+	l.Log, err = audit.Open(t.Context(), l.read, audit.Options{Signers: []audit.Signer{{Name: l.Origin(), Key: stranger.Signer}}, Verifier: l.key.Verifier, Origin: l.Origin()})
 	if err != nil {
 		t.Fatal(err)
 	}

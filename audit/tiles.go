@@ -30,7 +30,7 @@ func (l *Log) tile(ctx context.Context, t tlog.Tile, size int64) ([]byte, error)
 		return nil, ErrNotFound
 	}
 	if t.L != proof.EntriesLevel {
-		return tlog.ReadTileData(t, newReader(ctx, l.db))
+		return tlog.ReadTileData(t, l.reader(ctx, l.db))
 	}
 	bodies, err := l.bodies(ctx, t.N<<proof.TileHeight, int64(t.W))
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -131,17 +130,17 @@ type Result struct {
 	text []byte // of the entry
 }
 
-// Verify checks a certificate against the log's keys, offline: that the head
+// Verify checks a certificate against a policy, offline: that the head
 // is signed by a key whose name is the log's origin, that the tree with this
 // head has this entry at this index, that the entry is spelled as [Encode]
 // would, and that it was made for this log. Every refusal wraps
 // [ErrNotVerified].
-func Verify(text []byte, keys note.Verifiers) (*Result, error) {
+func Verify(text []byte, p *Policy) (*Result, error) {
 	c, err := ParseCertificate(text)
 	if err != nil {
 		return nil, err
 	}
-	head, err := openCheckpoint(c.Checkpoint, keys)
+	head, err := openCheckpoint(c.Checkpoint, p)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -28,32 +29,10 @@ type Head struct {
 	Origin string
 	Size   int64 // number of entries
 	Root   tlog.Hash
-	KeyID  uint32   // of the log's key that signed
-	Others []string // names on further signature lines, which were not checked
-	Note   []byte   // the checkpoint, byte for byte
-}
-
-// ParseKeys reads verifier keys, one a line. Empty lines and lines that begin
-// with # are passed over.
-func ParseKeys(text []byte) (note.Verifiers, error) {
-	var keys []note.Verifier
-	seen := map[string]bool{}
-	for n, line := range strings.Split(string(text), "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' || seen[line] {
-			continue
-		}
-		seen[line] = true
-		key, err := note.NewVerifier(line)
-		if err != nil {
-			return nil, fmt.Errorf("verifier key, line %d: %w", n+1, err)
-		}
-		keys = append(keys, key)
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("verifier key: none given")
-	}
-	return note.VerifierList(keys...), nil
+	KeyID  uint32    // of the log's key that signed
+	At     time.Time // when it was signed, by the log's own word; zero if it does not say
+	Others []string  // names on further signature lines, which were not checked
+	Note   []byte    // the checkpoint, byte for byte
 }
 
 // FormatHead returns the text that a log signs for a head (C2SP
@@ -64,27 +43,27 @@ func FormatHead(origin string, size int64, root tlog.Hash) string {
 }
 
 // OpenHead reads a checkpoint, or takes it from a certificate, and checks that
-// it is signed by one of keys whose name is the checkpoint's origin. A
+// it is signed by a key of the policy whose name is the checkpoint's origin. A
 // certificate is verified as a whole. Errors wrap [ErrNotVerified].
-func OpenHead(text []byte, keys note.Verifiers) (Head, error) {
+func OpenHead(text []byte, p *Policy) (Head, error) {
 	if bytes.HasPrefix(text, []byte(certificateHeader)) {
-		r, err := Verify(text, keys)
+		r, err := Verify(text, p)
 		if err != nil {
 			return Head{}, err
 		}
 		return r.Head, nil
 	}
-	return openCheckpoint(text, keys)
+	return openCheckpoint(text, p)
 }
 
-func openCheckpoint(text []byte, keys note.Verifiers) (Head, error) {
+func openCheckpoint(text []byte, p *Policy) (Head, error) {
 	if len(text) > maxCertificate {
 		return Head{}, fmt.Errorf("%w: checkpoint: longer than %d bytes", ErrNotVerified, maxCertificate)
 	}
 	if err := checkSignatureLines(text); err != nil {
 		return Head{}, fmt.Errorf("%w: checkpoint: %w", ErrNotVerified, err)
 	}
-	signed, err := note.Open(text, keys)
+	signed, err := note.Open(text, p)
 	if err != nil {
 		return Head{}, fmt.Errorf("%w: checkpoint: %w", ErrNotVerified, signatureError(err))
 	}
@@ -93,14 +72,21 @@ func openCheckpoint(text []byte, keys note.Verifiers) (Head, error) {
 		return Head{}, fmt.Errorf("%w: checkpoint: %w", ErrNotVerified, err)
 	}
 	h.Note = bytes.Clone(text)
-	mine := false
+	var mine *VerifyKey
 	for _, sig := range signed.Sigs {
-		if sig.Name == h.Origin && !mine {
-			h.KeyID, mine = sig.Hash, true
+		if k, ok := p.signs(sig, h.Size); ok && k.Name() == h.Origin && mine == nil {
+			h.KeyID, mine = sig.Hash, &k
 		}
 	}
-	if !mine {
-		return Head{}, fmt.Errorf("%w: checkpoint: not signed by a key of its origin's name", ErrNotVerified)
+	if mine == nil {
+		return Head{}, fmt.Errorf("%w: checkpoint: not signed by a key of its origin's name that may sign this size", ErrNotVerified)
+	}
+	for _, sig := range signed.Sigs {
+		if sig.Hash == mine.Clock().KeyHash() && sig.Name == h.Origin {
+			if h.At, err = cosignatureTime(sig); err != nil {
+				return Head{}, fmt.Errorf("%w: checkpoint: %w", ErrNotVerified, err)
+			}
+		}
 	}
 	for _, sig := range signed.UnverifiedSigs {
 		h.Others = append(h.Others, sig.Name)

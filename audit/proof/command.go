@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/mod/sumdb/note"
 )
 
 // Exit statuses of [RunVerify].
@@ -46,7 +44,7 @@ type verification struct {
 	subjectKey       string
 	selectorFile     string
 	fetchURL         func(url string) Fetch
-	keys             note.Verifiers
+	keys             *Policy
 	fetch            Fetch
 	subject, persona []byte // the subject key and the selector
 	stdout, stderr   io.Writer
@@ -141,7 +139,7 @@ func (v *verification) load() error {
 
 // loadKeys reads a file of keys or, if there is none of that name and it looks
 // like one, takes a verifier key as it is.
-func loadKeys(keyOrFile string) (note.Verifiers, error) {
+func loadKeys(keyOrFile string) (*Policy, error) {
 	text, err := os.ReadFile(keyOrFile)
 	if err != nil && strings.Count(keyOrFile, "+") >= 2 {
 		text = []byte(keyOrFile)

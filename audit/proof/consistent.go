@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -81,12 +80,12 @@ func diverged(a, b Head) error {
 // log must have grown from it. It returns the log's own head. A log smaller
 // than the head is refused with [ErrNotVerified], for it may have been rolled
 // back.
-func CheckLog(old Head, fetch Fetch, keys note.Verifiers) (Head, error) {
+func CheckLog(old Head, fetch Fetch, p *Policy) (Head, error) {
 	text, err := fetch("checkpoint")
 	if err != nil {
 		return Head{}, fmt.Errorf("read the log's checkpoint: %w", err)
 	}
-	now, err := openCheckpoint(text, keys)
+	now, err := openCheckpoint(text, p)
 	if err != nil {
 		return Head{}, fmt.Errorf("the log's own head: %w", err)
 	}

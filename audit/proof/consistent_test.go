@@ -12,7 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-func open(t testing.TB, text []byte, keys note.Verifiers) proof.Head {
+func open(t testing.TB, text []byte, keys *proof.Policy) proof.Head {
 	t.Helper()
 	h, err := proof.OpenHead(text, keys)
 	if err != nil {

@@ -41,7 +41,7 @@ func newKey(t testing.TB, seed byte, name string) (note.Signer, string) {
 	return signer, public
 }
 
-func parseKeys(t testing.TB, lines ...string) note.Verifiers {
+func parseKeys(t testing.TB, lines ...string) *proof.Policy {
 	t.Helper()
 	keys, err := proof.ParseKeys([]byte(strings.Join(lines, "\n")))
 	if err != nil {

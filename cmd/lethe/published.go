@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"lethe/audit"
@@ -20,7 +19,7 @@ import (
 // head does not vouch for.
 type publishedLog struct {
 	fetch proof.Fetch
-	keys  note.Verifiers
+	keys  *proof.Policy
 }
 
 const bundleWidth = 1 << proof.TileHeight

@@ -32,7 +32,7 @@ func newLog(t *testing.T, n int) (*audit.Log, *publishedLog) {
 	if err := audit.Migrate(ctx, db); err != nil {
 		t.Fatal(err)
 	}
-	l, err := audit.Open(ctx, db, audit.Options{Signer: key.Signer, Verifier: key.Verifier, Origin: key.Origin})
+	l, err := audit.Open(ctx, db, audit.Options{Signers: []audit.Signer{{Name: key.Origin, Key: key.Signer}}, Verifier: key.Verifier, Origin: key.Origin})
 	if err != nil {
 		t.Fatal(err)
 	}

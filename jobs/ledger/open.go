@@ -81,7 +81,7 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	if err := audit.Migrate(ctx, l.db); err != nil {
 		return nil, fmt.Errorf("migrate log: %w", err)
 	}
-	l.log, err = audit.Open(ctx, l.read, audit.Options{Signer: o.Signer.Signer, Verifier: o.Signer.Verifier, Origin: o.Signer.Origin, Now: l.now})
+	l.log, err = audit.Open(ctx, l.read, audit.Options{Signers: []audit.Signer{{Name: o.Signer.Origin, Key: o.Signer.Signer}}, Verifier: o.Signer.Verifier, Origin: o.Signer.Origin, Now: l.now})
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
