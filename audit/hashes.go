@@ -17,7 +17,7 @@ const maxIn = 500
 type reader struct {
 	ctx  context.Context // of the one call it lives for
 	q    sqlx.QueryerContext
-	base int64           // of the stored IDs
+	base int64 // of the stored IDs
 	seen map[int64]tlog.Hash
 }
 

@@ -25,7 +25,7 @@ const maxKeyFile = 4096
 type Key struct {
 	Origin   string
 	Signer   crypto.Signer // Ed25519
-	Verifier string // verifier key, one line without a line break: what the world gets
+	Verifier string        // verifier key, one line without a line break: what the world gets
 }
 
 // OpenKey reads the log's Ed25519 key from a file in note format, or makes one

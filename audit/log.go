@@ -99,11 +99,7 @@ func Open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
 	if err := l.durable(ctx, db); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	h, err := l.trusted(ctx, db, l.reader(ctx, db))
-	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
-	}
-	if err := l.checkEdge(ctx, h); err != nil {
+	if err := l.Guard(ctx); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	return l, nil
