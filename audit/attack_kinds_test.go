@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"lethe/audit"
+	"lethe/audit/keyfile"
 	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -109,7 +109,7 @@ func insiderAttacks() []attack {
 			h.write(t, s.ledger)
 		}},
 		{"rewrite and sign all under a new key of the same name", rewrite(func(t testing.TB, s *scene, h *history) {
-			k, err := audit.OpenKey(filepath.Join(t.TempDir(), "k"), s.key.Origin)
+			k, err := keyfile.Open(filepath.Join(t.TempDir(), "k"), s.key.Origin)
 			if err != nil {
 				t.Fatal(err)
 			}

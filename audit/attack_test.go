@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"lethe/audit"
+	"lethe/audit/keyfile"
 	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/note"
@@ -193,7 +194,7 @@ func (s *scene) witness(t testing.TB) error {
 	return proof.Consistent(seen, next, path)
 }
 
-func (s *scene) signer(t testing.TB, k *audit.Key) note.Signer {
+func (s *scene) signer(t testing.TB, k *keyfile.Key) note.Signer {
 	t.Helper()
 	signer, err := proof.NewSigner(k.Origin, k.Signer)
 	if err != nil {

@@ -3,8 +3,6 @@ package audit_test
 import (
 	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -199,59 +197,5 @@ func TestPinsFindARestoredDatabase(t *testing.T) {
 	l.tamper(t, `UPDATE audit_hash SET h = zeroblob(32) WHERE id < 50`)
 	if err := l.CheckPin(t.Context(), pin); !errors.Is(err, audit.ErrBroken) || errors.Is(err, proof.ErrDiverged) {
 		t.Errorf("broken: err = %v, want ErrBroken", err)
-	}
-}
-
-func TestKeyFiles(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log.key")
-	k, err := audit.OpenKey(path, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasPrefix(k.Origin, "lethe.local/") || len(k.Origin) != len("lethe.local/")+8 {
-		t.Errorf("origin %q", k.Origin)
-	}
-	for name, want := range map[string]os.FileMode{path: 0o600, path + ".pub": 0o644} {
-		info, err := os.Stat(name)
-		if err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, want)
-		}
-	}
-	if b, err := os.ReadFile(path + ".pub"); err != nil || string(b) != k.Verifier+"\n" {
-		t.Errorf("public key file %q, %v, want %q", b, err, k.Verifier)
-	}
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(entries) != 2 {
-		t.Errorf("files left: %v, %v", entries, err)
-	}
-	again, err := audit.OpenKey(path, k.Origin)
-	if err != nil || again.Verifier != k.Verifier {
-		t.Errorf("again: %v, %v", again, err)
-	}
-	if _, err := audit.OpenKey(path, "log.example/other"); err == nil {
-		t.Error("opened for another origin")
-	}
-	for _, mode := range []os.FileMode{0o640, 0o604, 0o644, 0o620} {
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := audit.OpenKey(path, ""); err == nil {
-			t.Errorf("opened with mode %v", mode)
-		}
-	}
-	if err := errors.Join(os.Chmod(path, 0o600), os.WriteFile(path+".pub", []byte("other\n"), 0o644)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := audit.OpenKey(path, ""); err == nil {
-		t.Error("opened beside another public key")
-	}
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := audit.OpenKey(path, ""); err == nil {
-		t.Error("opened an empty key")
-	}
-	if _, err := audit.OpenKey(filepath.Join(t.TempDir(), "k"), "has space"); err == nil {
-		t.Error("made a key for an origin that no entry may have")
 	}
 }

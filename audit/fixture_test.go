@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lethe/audit"
+	"lethe/audit/keyfile"
 	"lethe/audit/proof"
 
 	"github.com/jmoiron/sqlx"
@@ -19,7 +20,7 @@ import (
 type ledger struct {
 	path        string
 	write, read *sqlx.DB
-	key         *audit.Key
+	key         *keyfile.Key
 	*audit.Log
 }
 
@@ -42,7 +43,7 @@ func newLedger(t testing.TB) *ledger {
 	l := &ledger{path: filepath.Join(dir, "ledger.db")}
 	l.write, l.read = connect(t, l.path, "FULL", 1), connect(t, l.path, "FULL", 4)
 	var err error
-	if l.key, err = audit.OpenKey(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
+	if l.key, err = keyfile.Open(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
 		t.Fatal(err)
 	}
 	if err := audit.Migrate(t.Context(), l.write); err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"lethe/audit"
+	"lethe/audit/keyfile"
 	"lethe/audit/proof"
 
 	"github.com/google/go-cmp/cmp"
@@ -268,7 +269,7 @@ func TestALogCanBeReadWithoutTheKey(t *testing.T) {
 
 func TestASignerThatLiesIsCaught(t *testing.T) {
 	l := newLedger(t)
-	stranger, err := audit.OpenKey(filepath.Join(t.TempDir(), "k"), l.Origin())
+	stranger, err := keyfile.Open(filepath.Join(t.TempDir(), "k"), l.Origin())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lethe/audit"
+	"lethe/audit/keyfile"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -150,7 +151,7 @@ func (d *disk) survived(t *testing.T, image, name, sync string) int {
 // sound checks the whole log and returns its size.
 func sound(t *testing.T, dir string, db *sqlx.DB) int {
 	t.Helper()
-	key, err := audit.OpenKey(filepath.Join(dir, "log.key"), "")
+	key, err := keyfile.Open(filepath.Join(dir, "log.key"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +178,7 @@ func TestPowerChild(t *testing.T) {
 	if os.Getenv(powerSync) == "FULL" {
 		l.read = connect(t, l.path, "FULL", 1)
 		var err error
-		if l.key, err = audit.OpenKey(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
+		if l.key, err = keyfile.Open(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
 			t.Fatal(err)
 		}
 		if err := audit.Migrate(t.Context(), l.write); err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"lethe/audit"
+	"lethe/audit/keyfile"
 	"lethe/jobs"
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
@@ -21,12 +21,12 @@ func newIntake(t *testing.T) (*jobs.Intake, *ledger.Ledger) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := audit.OpenKey(filepath.Join(dir, "log.key"), "log.example/lethe")
+	key, err := keyfile.Open(filepath.Join(dir, "log.key"), "log.example/lethe")
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := func() time.Time { return clock }
-	l, err := ledger.Open(t.Context(), ledger.Options{Dir: filepath.Join(dir, "data"), Keys: keys, Signer: key, Now: now})
+	l, err := ledger.Open(t.Context(), ledger.Options{Dir: filepath.Join(dir, "data"), Keys: keys, Origin: key.Origin, Signer: key.Signer, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"lethe/audit"
+	"lethe/audit/keyfile"
 	"lethe/audit/proof"
 	"lethe/jobs"
 	"lethe/jobs/keyring"
@@ -45,7 +45,7 @@ type house struct {
 	dir      string
 	clock    *clock
 	keys     *keyring.Keyring
-	key      *audit.Key
+	key      *keyfile.Key
 	ledger   *ledger.Ledger
 	intake   *jobs.Intake
 	logs     *bytes.Buffer // written by one handler, which locks
@@ -65,10 +65,10 @@ func newHouse(t *testing.T, stores ...string) *house {
 	if h.keys, err = keyring.Open(filepath.Join(h.dir, "keys")); err != nil {
 		t.Fatal(err)
 	}
-	if h.key, err = audit.OpenKey(filepath.Join(h.dir, "log.key"), "lethe.example/log"); err != nil {
+	if h.key, err = keyfile.Open(filepath.Join(h.dir, "log.key"), "lethe.example/log"); err != nil {
 		t.Fatal(err)
 	}
-	h.ledger, err = ledger.Open(t.Context(), ledger.Options{Dir: h.dir, Keys: h.keys, Signer: h.key, Now: h.clock.Now})
+	h.ledger, err = ledger.Open(t.Context(), ledger.Options{Dir: h.dir, Keys: h.keys, Origin: h.key.Origin, Signer: h.key.Signer, Now: h.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,9 @@ func floors() map[string][]string {
 		"store/mem0":      {"store", "store/tables"},
 		"store/storetest": {"store"},
 
-		"audit/proof": {},
-		"audit":       {"audit/proof"},
+		"audit/proof":   {},
+		"audit/keyfile": {"audit/proof"},
+		"audit":         {"audit/proof"},
 
 		"jobs":         {"store", "audit", "audit/proof"},
 		"jobs/keyring": {"jobs"},
@@ -41,7 +42,7 @@ func floors() map[string][]string {
 		"worker": {"jobs", "store", "audit", "audit/proof"},
 
 		"cmd/lethe-verify": {"audit/proof"},
-		"cmd/lethe":        {"worker", "jobs", "jobs/*", "store", "store/*", "audit", "audit/proof"},
+		"cmd/lethe":        {"worker", "jobs", "jobs/*", "store", "store/*", "audit", "audit/proof", "audit/keyfile"},
 	}
 }
 
@@ -181,6 +182,7 @@ func TestABreachOfTheFloorsIsSeen(t *testing.T) {
 		{"audit/side.go", `import "lethe/store"`, "audit/side.go: audit may not import lethe/store"},
 		{"jobs/up.go", `import "lethe/worker"`, "jobs may not import lethe/worker"},
 		{"jobs/api/door.go", `import "lethe/jobs/ledger"`, "jobs/api may not import lethe/jobs/ledger"},
+		{"worker/key.go", `import "lethe/audit/keyfile"`, "worker may not import lethe/audit/keyfile"},
 		{"worker/adapter.go", `import "lethe/store/mem0"`, "worker may not import lethe/store/mem0"},
 		{"worker/bell.go", `import "github.com/hibiken/asynq"`, "asynq may be imported in jobs/queue alone"},
 		{"store/tables/m.go", `import "github.com/prometheus/client_golang/prometheus"`, "prometheus may not"},

@@ -13,6 +13,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"lethe/audit"
+	"lethe/audit/keyfile"
 	"lethe/audit/proof"
 )
 
@@ -25,7 +26,7 @@ func newLog(t *testing.T, n int) (*audit.Log, *publishedLog) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	key, err := audit.OpenKey(filepath.Join(dir, logKeyFile), "")
+	key, err := keyfile.Open(filepath.Join(dir, logKeyFile), "")
 	if err != nil {
 		t.Fatal(err)
 	}

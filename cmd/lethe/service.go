@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"lethe/audit"
+	"lethe/audit/keyfile"
 	"lethe/jobs"
 	"lethe/jobs/api"
 	"lethe/jobs/keyring"
@@ -44,7 +44,7 @@ type service struct {
 	registry *prometheus.Registry
 
 	keys     *keyring.Keyring
-	signer   *audit.Key
+	signer   *keyfile.Key
 	ledger   *ledger.Ledger
 	queue    *queue.Queue
 	stores   []*worker.Store
@@ -128,10 +128,10 @@ func (s *service) openBook(ctx context.Context) (err error) {
 	if s.keys, err = keyring.Open(filepath.Join(s.config.Data, keysFolder)); err != nil {
 		return err
 	}
-	if s.signer, err = audit.OpenKey(filepath.Join(s.config.Data, logKeyFile), s.config.LogOrigin); err != nil {
+	if s.signer, err = keyfile.Open(filepath.Join(s.config.Data, logKeyFile), s.config.LogOrigin); err != nil {
 		return err
 	}
-	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: s.config.Data, Keys: s.keys, Signer: s.signer})
+	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: s.config.Data, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer})
 	if err != nil {
 		return err
 	}

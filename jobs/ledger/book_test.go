@@ -13,7 +13,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	_ "github.com/mattn/go-sqlite3"
 
-	"lethe/audit"
+	"lethe/audit/keyfile"
 	"lethe/audit/proof"
 	"lethe/jobs"
 	"lethe/jobs/keyring"
@@ -32,7 +32,7 @@ type book struct {
 	*ledger.Ledger
 	intake *jobs.Intake
 	keys   *keyring.Keyring
-	key    *audit.Key
+	key    *keyfile.Key
 	dir    string
 	raw    *sqlx.DB // sees the tables from outside
 
@@ -48,7 +48,7 @@ func newBook(t testing.TB) *book {
 	if b.keys, err = keyring.Open(filepath.Join(dir, "keys")); err != nil {
 		t.Fatal(err)
 	}
-	if b.key, err = audit.OpenKey(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
+	if b.key, err = keyfile.Open(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
 		t.Fatal(err)
 	}
 	b.open(t)
@@ -74,7 +74,7 @@ func (b *book) open(t testing.TB) {
 }
 
 func (b *book) options() ledger.Options {
-	return ledger.Options{Dir: b.dir, Keys: b.keys, Signer: b.key, Now: b.Now}
+	return ledger.Options{Dir: b.dir, Keys: b.keys, Origin: b.key.Origin, Signer: b.key.Signer, Now: b.Now}
 }
 
 func (b *book) Now() time.Time {

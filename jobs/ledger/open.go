@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
 	"embed"
 	"errors"
 	"fmt"
@@ -17,6 +19,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"lethe/audit"
+	"lethe/audit/proof"
 	"lethe/jobs/keyring"
 )
 
@@ -34,7 +37,8 @@ var ErrUnsafe = errors.New("ledger is not durable")
 type Options struct {
 	Dir    string           // the folder of ledger.db, made if need be
 	Keys   *keyring.Keyring // seals what the ledger keeps
-	Signer *audit.Key       // signs the log
+	Origin string           // the name of the log and of its key
+	Signer crypto.Signer    // the log's Ed25519 key
 	Now    func() time.Time // nil means time.Now
 }
 
@@ -81,11 +85,20 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	if err := audit.Migrate(ctx, l.db); err != nil {
 		return nil, fmt.Errorf("migrate log: %w", err)
 	}
-	l.log, err = audit.Open(ctx, l.read, audit.Options{Signers: []audit.Signer{{Name: o.Signer.Origin, Key: o.Signer.Signer}}, Verifier: o.Signer.Verifier, Origin: o.Signer.Origin, Now: l.now})
-	if err != nil {
+	if l.log, err = openLog(ctx, l.read, o.Origin, o.Signer, l.now); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	return l, l.sweepStaged(ctx)
+}
+
+func openLog(ctx context.Context, db *sqlx.DB, origin string, key crypto.Signer, now func() time.Time) (*audit.Log, error) {
+	public, ok := key.Public().(ed25519.PublicKey)
+	if !ok {
+		return nil, errors.New("not an Ed25519 key")
+	}
+	return audit.Open(ctx, db, audit.Options{
+		Signers: []audit.Signer{{Name: origin, Key: key}}, Verifier: proof.VerifierKey(origin, public), Origin: origin, Now: now,
+	})
 }
 
 // Log returns the log that the ledger keeps in its database.

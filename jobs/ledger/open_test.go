@@ -84,7 +84,7 @@ func TestALogUnderAnotherKeyIsRefused(t *testing.T) {
 	}
 	other := newBook(t)
 	o := b.options()
-	o.Signer = other.key
+	o.Signer = other.key.Signer
 	if _, err := ledger.Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "open log") {
 		t.Errorf("err = %v, want one of the log", err)
 	}
