@@ -13,11 +13,11 @@ import (
 type disk struct {
 	folder *os.File
 	tmp    string
-	step   func(name string) error // tests stop here, before the step of that name; nil in service
+	step   func(name string, do func() error) error // takes each step; tests stop here
 }
 
 // lock waits for its turn in the folder of path.
-func lock(path string, step func(string) error) (*disk, error) {
+func lock(path string, step func(string, func() error) error) (*disk, error) {
 	folder, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func lock(path string, step func(string) error) (*disk, error) {
 		return nil, &fs.PathError{Op: "lock", Path: folder.Name(), Err: err}
 	}
 	if step == nil {
-		step = func(string) error { return nil }
+		step = func(_ string, do func() error) error { return do() }
 	}
 	return &disk{folder: folder, tmp: path + ".tmp", step: step}, nil
 }
@@ -35,24 +35,18 @@ func lock(path string, step func(string) error) (*disk, error) {
 // unlock gives the turn to the next.
 func (d *disk) unlock() { _ = d.folder.Close() }
 
-func (d *disk) do(name string, step func() error) error {
-	if err := d.step(name); err != nil {
-		return err
-	}
-	return step()
-}
-
-func (d *disk) sync() error { return d.do("sync folder", d.folder.Sync) }
+func (d *disk) sync() error { return d.step("sync folder", d.folder.Sync) }
 
 // put makes or replaces a file, which is on disk when put returns.
 func (d *disk) put(path, text string, mode fs.FileMode) error {
 	if err := d.destroy(d.tmp); err != nil {
 		return err
 	}
-	if err := d.step("create"); err != nil {
+	var f *os.File
+	err := d.step("create", func() (err error) {
+		f, err = os.OpenFile(d.tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 		return err
-	}
-	f, err := os.OpenFile(d.tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	})
 	if err != nil {
 		return err
 	}
@@ -65,15 +59,15 @@ func (d *disk) put(path, text string, mode fs.FileMode) error {
 
 func (d *disk) write(f *os.File, text string) error {
 	for _, half := range []string{text[:len(text)/2], text[len(text)/2:]} { // a write may be torn
-		if err := d.do("write", func() error { _, err := f.WriteString(half); return err }); err != nil {
+		if err := d.step("write", func() error { _, err := f.WriteString(half); return err }); err != nil {
 			return err
 		}
 	}
-	return d.do("sync", f.Sync)
+	return d.step("sync", f.Sync)
 }
 
 func (d *disk) rename(from, to string) error {
-	if err := d.do("rename", func() error { return os.Rename(from, to) }); err != nil {
+	if err := d.step("rename", func() error { return os.Rename(from, to) }); err != nil {
 		return err
 	}
 	return d.sync()
@@ -81,7 +75,7 @@ func (d *disk) rename(from, to string) error {
 
 // link gives a file a second name, which it may have already.
 func (d *disk) link(from, to string) error {
-	err := d.do("link", func() error { return os.Link(from, to) })
+	err := d.step("link", func() error { return os.Link(from, to) })
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -98,10 +92,8 @@ func (d *disk) destroy(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.step("open"); err != nil {
-		return err
-	}
-	if err := os.Chmod(path, 0o600); err != nil { // its owner may have made it read-only
+	// Its owner may have made it read-only.
+	if err := d.step("chmod", func() error { return os.Chmod(path, 0o600) }); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -116,7 +108,7 @@ func (d *disk) destroy(path string) error {
 }
 
 func (d *disk) remove(path string) error {
-	err := d.do("remove", func() error { return os.Remove(path) })
+	err := d.step("remove", func() error { return os.Remove(path) })
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

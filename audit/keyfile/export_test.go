@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Stopping returns f with a function that is called before each step on disk.
-func (f File) Stopping(step func(string) error) File {
+// Stopping returns f with a function that takes each step on disk.
+func (f File) Stopping(step func(name string, do func() error) error) File {
 	f.step = step
 	return f
 }

@@ -23,9 +23,9 @@ type File struct {
 	Path   string // of the key; other files stand beside it
 	Socket string // of the ssh-agent, for a key that is in one; empty means that of SSH_AUTH_SOCK
 
-	step func(string) error // see disk
-	wait time.Duration      // for an answer of the agent; 0 means agentWait
-	now  func() time.Time   // nil means time.Now
+	step func(string, func() error) error // see disk; nil in service
+	wait time.Duration                    // for an answer of the agent; 0 means agentWait
+	now  func() time.Time                 // nil means time.Now
 }
 
 // Open is File.Open of a path.
