@@ -260,8 +260,8 @@ func TestAStagedSuccessorOfAnotherOriginIsNotUsed(t *testing.T) {
 			break
 		}
 		k, err := f.Replace("log.example/second", "")
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || k.Origin != "log.example/second" {
+			t.Fatalf("Replace = %v, %v", k, err)
 		}
 		check(t, f, k.Verifier, "", old.Verifier)
 	}

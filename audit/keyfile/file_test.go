@@ -162,6 +162,9 @@ func TestAKeyThatIsNotSafeIsRefused(t *testing.T) {
 		if (err == nil) != (name == "another origin") {
 			t.Errorf("%s: Open = %v, %v", name, k, err)
 		}
+		if name == "large" && !strings.Contains(err.Error(), "small file") {
+			t.Errorf("%s: it was read: %v", name, err)
+		}
 		if after := beside(t, f); !slices.Equal(before, after) {
 			t.Errorf("%s: files %q, before %q", name, after, before)
 		}
