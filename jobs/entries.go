@@ -35,12 +35,14 @@ func terms(r Request, subject, ticket string) proof.Terms {
 }
 
 // CompletedEntry states what became of a request all of whose jobs are done.
-// The exclusions are by the store's name.
+// The exclusions are by the store's name; those that the stores' figures imply
+// are added.
 func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) *proof.Completed {
 	e := &proof.Completed{
 		Terms: terms(r.Request, r.Subject, r.TicketHMAC), PlanHash: r.PlanHash, CompletedAt: proof.At(now),
 		BatchesRoot: proof.Digest(proof.BatchesRoot(r.Roots)),
 	}
+	var given []proof.Exclusion
 	for _, j := range r.Jobs {
 		s := proof.StoreProof{
 			Name: j.Store, StoreKind: j.Kind, Requested: j.Requested, Found: j.Found, Erased: j.Erased, Absent: j.Absent,
@@ -56,12 +58,10 @@ func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) 
 		e.VerifiedAt = max(e.VerifiedAt, s.VerifiedAt)
 		e.PurgedAt = max(e.PurgedAt, s.PurgedAt)
 		for _, x := range exclusions[j.Store] {
-			e.Exclusions = append(e.Exclusions, exclusion(j.Store, x, now))
-		}
-		if j.Unattributable > 0 {
-			e.Exclusions = append(e.Exclusions, proof.Exclusion{Code: "unattributable-rows", Store: j.Store})
+			given = append(given, exclusion(j.Store, x, now))
 		}
 	}
+	e.Exclude(given...)
 	return e
 }
 

@@ -1,41 +1,22 @@
 package proof
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// maxDepth bounds the nesting of canonical JSON. A selector needs 2.
+// maxDepth bounds the nesting of a selector's JSON, which needs 2.
 const maxDepth = 8
 
-// maxInt is the first integer that not every JSON reader can hold exactly.
-const maxInt = 1 << 53
-
-// A jsonProfile says which scalars may stand in canonical JSON, and how
-// numbers are written.
-type jsonProfile struct {
-	text    func(string) error
-	number  func(string) (string, error)
-	boolean bool
-}
-
-// entryProfile is what entries are written in: whole numbers and printable
-// ASCII, in which every JSON library agrees with RFC 8785.
-func entryProfile() jsonProfile { return jsonProfile{text: printable, number: whole} }
-
-// selectorProfile also takes what people write into metadata.
-func selectorProfile() jsonProfile {
-	return jsonProfile{text: func(string) error { return nil }, number: scalar, boolean: true}
-}
+// errJSON says no more, for what is wrong may be somebody's name.
+var errJSON = errors.New("not valid JSON")
 
 // CanonicalSelector returns the one spelling of a selector's JSON: no white
 // space, keys sorted and strings escaped as RFC 8785 says, numbers as 64-bit
@@ -43,88 +24,81 @@ func selectorProfile() jsonProfile {
 // Double keys, nulls and invalid UTF-8 are errors; the error never repeats a
 // value.
 func CanonicalSelector(text []byte) ([]byte, error) {
-	b, err := canonical(text, selectorProfile())
+	if !utf8.Valid(text) {
+		return nil, fmt.Errorf("canonical selector: %w", errJSON)
+	}
+	r := reader{in: string(text)}
+	b, err := r.value(nil, 0)
+	if r.space(); err == nil && r.in != "" {
+		err = errors.New("more than one value")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("canonical selector: %w", err)
 	}
 	return b, nil
 }
 
-func canonical(text []byte, profile jsonProfile) ([]byte, error) {
-	if !utf8.Valid(text) || !json.Valid(text) {
-		return nil, errors.New("not valid JSON")
-	}
-	w := rewriter{in: json.NewDecoder(bytes.NewReader(text)), profile: profile}
-	w.in.UseNumber()
-	b, err := w.value(nil, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := w.in.Token(); err != io.EOF {
-		return nil, errors.New("more than one value")
-	}
-	return b, nil
-}
+// A reader reads JSON (RFC 8259) and writes it in canonical form. The
+// standard library's would hide double keys, and needs reflection.
+type reader struct{ in string }
 
-// A rewriter reads JSON by tokens, because decoding into maps would hide
-// double keys.
-type rewriter struct {
-	in      *json.Decoder
-	profile jsonProfile
-}
-
-func (w *rewriter) value(out []byte, depth int) ([]byte, error) {
-	tok, err := w.in.Token()
-	if err != nil {
-		return nil, errors.New("not valid JSON")
+// value reads one value and appends it to out.
+func (r *reader) value(out []byte, depth int) ([]byte, error) {
+	r.space()
+	if r.in == "" {
+		return nil, errJSON
 	}
-	switch t := tok.(type) {
-	case json.Delim:
+	switch b := r.in[0]; {
+	case b == '{' || b == '[':
 		if depth == maxDepth {
 			return nil, errors.New("nested too deep")
 		}
-		if t == '{' {
-			return w.object(out, depth+1)
+		r.in = r.in[1:]
+		if b == '{' {
+			return r.object(out, depth+1)
 		}
-		return w.array(out, depth+1)
-	case string:
-		if err := w.profile.text(t); err != nil {
-			return nil, err
-		}
-		return quote(out, t), nil
-	case json.Number:
-		n, err := w.profile.number(t.String())
+		return r.array(out, depth+1)
+	case b == '"':
+		s, err := r.text()
+		return quote(out, s), err
+	case b == '-' || '0' <= b && b <= '9':
+		n, err := r.number()
 		return append(out, n...), err
-	case bool:
-		if !w.profile.boolean {
-			return nil, errors.New("a boolean is not allowed")
-		}
-		return strconv.AppendBool(out, t), nil
 	}
-	return nil, errors.New("null is not allowed")
+	switch {
+	case r.next("true"):
+		return append(out, "true"...), nil
+	case r.next("false"):
+		return append(out, "false"...), nil
+	case r.next("null"):
+		return nil, errors.New("null is not allowed")
+	}
+	return nil, errJSON
 }
 
-func (w *rewriter) object(out []byte, depth int) ([]byte, error) {
-	members := map[string][]byte{}
-	for w.in.More() {
-		tok, err := w.in.Token()
-		key, ok := tok.(string)
-		if err != nil || !ok {
-			return nil, errors.New("not valid JSON")
-		}
-		if _, twice := members[key]; twice {
-			return nil, errors.New("a key stands twice")
-		}
-		if err := w.profile.text(key); err != nil {
+func (r *reader) object(out []byte, depth int) ([]byte, error) {
+	values := map[string][]byte{}
+	for more := !r.ends("}"); more; {
+		r.space()
+		key, err := r.text()
+		if err != nil {
 			return nil, err
 		}
-		if members[key], err = w.value(nil, depth); err != nil {
+		if _, twice := values[key]; twice {
+			return nil, errors.New("a key stands twice")
+		}
+		if r.space(); !r.next(":") {
+			return nil, errJSON
+		}
+		if values[key], err = r.value(nil, depth); err != nil {
+			return nil, err
+		}
+		if more, err = r.follows("}"); err != nil {
 			return nil, err
 		}
 	}
-	_, _ = w.in.Token() // the closing brace: the text is valid JSON
 	// RFC 8785, section 3.2.3 sorts by UTF-16 code units.
-	keys := slices.SortedFunc(maps.Keys(members), func(a, b string) int {
+	keys := slices.SortedFunc(maps.Keys(values), func(a, b string) int {
 		return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
 	})
 	out = append(out, '{')
@@ -132,28 +106,147 @@ func (w *rewriter) object(out []byte, depth int) ([]byte, error) {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(append(quote(out, key), ':'), members[key]...)
+		out = append(append(quote(out, key), ':'), values[key]...)
 	}
 	return append(out, '}'), nil
 }
 
-func (w *rewriter) array(out []byte, depth int) ([]byte, error) {
+func (r *reader) array(out []byte, depth int) ([]byte, error) {
 	out = append(out, '[')
-	for first := true; w.in.More(); first = false {
-		if !first {
+	begin := len(out)
+	for more := !r.ends("]"); more; {
+		if len(out) > begin {
 			out = append(out, ',')
 		}
 		var err error
-		if out, err = w.value(out, depth); err != nil {
+		if out, err = r.value(out, depth); err != nil {
+			return nil, err
+		}
+		if more, err = r.follows("]"); err != nil {
 			return nil, err
 		}
 	}
-	_, _ = w.in.Token() // the closing bracket
 	return append(out, ']'), nil
 }
 
-// quote writes a string as RFC 8785, section 3.2.2.2 says. encoding/json would
-// also escape U+2028 and U+2029.
+// space passes over white space.
+func (r *reader) space() { r.in = strings.TrimLeft(r.in, " \t\r\n") }
+
+// next reads s if it comes next.
+func (r *reader) next(s string) (ok bool) {
+	r.in, ok = strings.CutPrefix(r.in, s)
+	return ok
+}
+
+// ends reads the end of a list if it comes next.
+func (r *reader) ends(end string) bool {
+	r.space()
+	return r.next(end)
+}
+
+// follows reads a comma, after which another item must follow, or the end.
+func (r *reader) follows(end string) (bool, error) {
+	if r.ends(end) {
+		return false, nil
+	}
+	if !r.next(",") {
+		return false, errJSON
+	}
+	return true, nil
+}
+
+// text reads a string.
+func (r *reader) text() (string, error) {
+	if !r.next(`"`) {
+		return "", errJSON
+	}
+	var s []byte
+	for {
+		i := strings.IndexAny(r.in, `"\`)
+		if i < 0 || strings.IndexFunc(r.in[:i], func(c rune) bool { return c < ' ' }) >= 0 {
+			return "", errJSON
+		}
+		s = append(s, r.in[:i]...)
+		r.in = r.in[i:]
+		if r.next(`"`) {
+			return string(s), nil
+		}
+		c, ok := r.escaped()
+		if !ok {
+			return "", errJSON
+		}
+		s = utf8.AppendRune(s, c)
+	}
+}
+
+// escaped reads one character that is written with a backslash. A surrogate
+// that stands alone is no character, and is read as U+FFFD.
+func (r *reader) escaped() (rune, bool) {
+	if c, ok := r.unit(); ok {
+		if !utf16.IsSurrogate(c) {
+			return c, true
+		}
+		rest := *r
+		low, _ := rest.unit()
+		pair := utf16.DecodeRune(c, low)
+		if pair != utf8.RuneError {
+			*r = rest
+		}
+		return pair, true
+	}
+	if len(r.in) < 2 {
+		return 0, false
+	}
+	i := strings.IndexByte(`"\/bfnrt`, r.in[1])
+	if i < 0 {
+		return 0, false
+	}
+	r.in = r.in[2:]
+	return rune("\"\\/\b\f\n\r\t"[i]), true
+}
+
+// unit reads \u and four hexadecimal digits.
+func (r *reader) unit() (rune, bool) {
+	if len(r.in) < 6 || r.in[:2] != `\u` {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(r.in[2:6], 16, 16)
+	if err != nil {
+		return 0, false
+	}
+	r.in = r.in[6:]
+	return rune(n), true
+}
+
+// number reads a number.
+func (r *reader) number() (string, error) {
+	all := r.in
+	r.next("-")
+	whole := r.digits()
+	ok := whole == 1 || whole > 1 && strings.TrimPrefix(all, "-")[0] != '0'
+	if r.next(".") {
+		ok = r.digits() > 0 && ok
+	}
+	if r.next("e") || r.next("E") {
+		_ = r.next("+") || r.next("-")
+		ok = r.digits() > 0 && ok
+	}
+	if !ok {
+		return "", errJSON
+	}
+	return scalar(all[:len(all)-len(r.in)])
+}
+
+// digits passes over digits and returns how many there were.
+func (r *reader) digits() int {
+	rest := strings.TrimLeft(r.in, "0123456789")
+	n := len(r.in) - len(rest)
+	r.in = rest
+	return n
+}
+
+// quote writes a string as RFC 8785, section 3.2.2.2 says. Nothing else is
+// escaped.
 func quote(out []byte, s string) []byte {
 	out = append(out, '"')
 	for _, r := range s {
@@ -179,23 +272,6 @@ func quote(out []byte, s string) []byte {
 		}
 	}
 	return append(out, '"')
-}
-
-func printable(s string) error {
-	for _, b := range []byte(s) {
-		if b < ' ' || b > '~' {
-			return errors.New("a string is not printable ASCII")
-		}
-	}
-	return nil
-}
-
-func whole(literal string) (string, error) {
-	n, err := strconv.ParseInt(literal, 10, 64)
-	if err != nil || n < 0 || n >= maxInt {
-		return "", errors.New("a number is not an integer from 0 to 2^53-1")
-	}
-	return strconv.FormatInt(n, 10), nil
 }
 
 // scalar writes a number as a metadata value is compared: 1, 1.0 and 1e0 are

@@ -5,7 +5,16 @@ const (
 	KindAccepted            = "erasure.accepted/v1"
 	KindCompleted           = "erasure.completed/v1"
 	KindCancelled           = "erasure.cancelled/v1"
+	KindRejected            = "erasure.rejected/v1"
+	KindSuperseded          = "erasure.superseded/v1"
 	KindSubjectKeyDestroyed = "subject-key.destroyed/v1"
+	KindHoldPlaced          = "hold.placed/v1"
+	KindHoldReleased        = "hold.released/v1"
+	KindPolicyAdopted       = "policy.adopted/v1"
+	KindPolicyRetired       = "policy.retired/v1"
+	KindKeyRotated          = "key.rotated/v1"
+	KindKeyRetired          = "key.retired/v1"
+	KindLogSucceeded        = "log.succeeded/v1"
 )
 
 // What a request selects by; see [Accepted.Selector].
@@ -23,27 +32,25 @@ const (
 // Terms is what a request was accepted under. It stands, the same, in each of
 // its entries.
 type Terms struct {
-	RequestID  string `json:"request_id"` // UUID in lower case
-	ReceivedAt Time   `json:"received_at"`
-	AcceptedAt Time   `json:"accepted_at"`
-	DueAt      Time   `json:"due_at"`
-	Regime     string `json:"regime"`           // code
-	Ground     string `json:"ground,omitempty"` // code
-	Subject    string `json:"subject"`          // see SubjectCommitment
-	Ticket     string `json:"ticket,omitempty"` // see TicketDigest
+	RequestID  string // UUID in lower case
+	ReceivedAt Time
+	AcceptedAt Time
+	DueAt      Time
+	Regime     string // code
+	Ground     string // code
+	Subject    string // see SubjectCommitment
+	Ticket     string // see TicketDigest
 }
 
-func (t *Terms) check(c *checks) {
-	c.uuid("request_id", t.RequestID)
-	c.time("received_at", t.ReceivedAt)
-	c.time("accepted_at", t.AcceptedAt)
-	c.time("due_at", t.DueAt)
-	c.code("regime", t.Regime)
-	c.optionalCode("ground", t.Ground)
-	c.digest("subject", keyedDigest, t.Subject)
-	if t.Ticket != "" {
-		c.digest("ticket", keyedDigest, t.Ticket)
-	}
+func (t *Terms) members(m *members) {
+	m.time("accepted_at", &t.AcceptedAt)
+	m.time("due_at", &t.DueAt)
+	m.maybeCode("ground", &t.Ground)
+	m.time("received_at", &t.ReceivedAt)
+	m.code("regime", &t.Regime)
+	m.uuid("request_id", &t.RequestID)
+	m.keyed("subject", &t.Subject)
+	m.maybeKeyed("ticket", &t.Ticket)
 }
 
 // An Accepted entry says that a request was accepted. It is what turns a
@@ -51,9 +58,9 @@ func (t *Terms) check(c *checks) {
 type Accepted struct {
 	Header
 	Terms
-	Selector string   `json:"selector"`      // SelectsIDs or SelectsScope
-	IDs      int      `json:"ids,omitempty"` // how many; for SelectsIDs only
-	Stores   []string `json:"stores"`        // names, at least one
+	Selector string   // SelectsIDs or SelectsScope
+	IDs      int      // how many; for SelectsIDs only
+	Stores   []string // names, at least one
 }
 
 // Kind returns [KindAccepted].
@@ -62,25 +69,17 @@ func (*Accepted) Kind() string { return KindAccepted }
 // ID returns the entry's ID.
 func (a *Accepted) ID() string { return EntryID(a.RequestID, a.Kind()) }
 
-func (a *Accepted) check() error {
-	var c checks
-	a.Terms.check(&c)
-	c.count("ids", a.IDs)
+func (a *Accepted) members(m *members) {
+	a.Terms.members(m)
+	m.maybeCount("ids", &a.IDs)
+	m.code("selector", &a.Selector)
+	m.codes("stores", &a.Stores)
+}
+
+func (a *Accepted) check(c *checks) {
 	c.that(a.Selector == SelectsIDs && a.IDs > 0 || a.Selector == SelectsScope && a.IDs == 0,
 		"selector must be ids, with their number, or scope")
 	c.names(a.Stores)
-	return c.err
-}
-
-// names checks that there are stores and that each stands once.
-func (c *checks) names(stores []string) {
-	c.that(len(stores) > 0, "stores must not be empty")
-	seen := map[string]bool{}
-	for _, name := range stores {
-		c.code("stores.name", name)
-		c.that(!seen[name], "stores must each stand once")
-		seen[name] = true
-	}
 }
 
 // A Cancelled entry says that a request was stopped, and how far it got. It is
@@ -88,25 +87,25 @@ func (c *checks) names(stores []string) {
 type Cancelled struct {
 	Header
 	Terms
-	CancelledAt Time             `json:"cancelled_at"`
-	BatchesRoot string           `json:"batches_root"` // over the receipts of the batches done
-	Stores      []CancelledStore `json:"stores"`       // at least one
+	CancelledAt Time
+	BatchesRoot string           // over the receipts of the batches done
+	Stores      []CancelledStore // at least one
 }
 
 // A CancelledStore is what had become of a cancelled request in one store. The
 // counts are of IDs.
 type CancelledStore struct {
-	Name        string `json:"name"`
-	StoreKind   string `json:"kind"`
-	Requested   int    `json:"requested"`
-	Found       int    `json:"found"`
-	Erased      int    `json:"erased"`
-	Absent      int    `json:"absent"`
-	Held        int    `json:"held"`
-	Refused     int    `json:"refused"`
-	Remaining   *int   `json:"remaining,omitempty"` // nil if it was not looked at
-	Batches     int    `json:"batches"`
-	BatchesDone int    `json:"batches_done"`
+	Name        string
+	StoreKind   string
+	Requested   int
+	Found       int
+	Erased      int
+	Absent      int
+	Held        int
+	Refused     int
+	Remaining   *int // nil if it was not looked at
+	Batches     int
+	BatchesDone int
 }
 
 // Kind returns [KindCancelled].
@@ -115,26 +114,37 @@ func (*Cancelled) Kind() string { return KindCancelled }
 // ID returns the entry's ID.
 func (e *Cancelled) ID() string { return EntryID(e.RequestID, e.Kind()) }
 
-func (e *Cancelled) check() error {
-	var c checks
-	e.Terms.check(&c)
-	c.time("cancelled_at", e.CancelledAt)
-	c.digest("batches_root", plainDigest, e.BatchesRoot)
-	var names []string
+func (e *Cancelled) members(m *members) {
+	e.Terms.members(m)
+	m.hash("batches_root", &e.BatchesRoot)
+	m.time("cancelled_at", &e.CancelledAt)
+	m.add("stores", (*list[CancelledStore, *CancelledStore])(&e.Stores), false)
+}
+
+func (e *Cancelled) check(c *checks) {
+	names := make([]string, len(e.Stores))
 	for i := range e.Stores {
-		e.Stores[i].check(&c)
-		names = append(names, e.Stores[i].Name)
+		e.Stores[i].check(c)
+		names[i] = e.Stores[i].Name
 	}
 	c.names(names)
-	return c.err
+}
+
+func (s *CancelledStore) members(m *members) {
+	m.count("absent", &s.Absent)
+	m.count("batches", &s.Batches)
+	m.count("batches_done", &s.BatchesDone)
+	m.count("erased", &s.Erased)
+	m.count("found", &s.Found)
+	m.count("held", &s.Held)
+	m.code("kind", &s.StoreKind)
+	m.code("name", &s.Name)
+	m.count("refused", &s.Refused)
+	m.tally("remaining", &s.Remaining)
+	m.count("requested", &s.Requested)
 }
 
 func (s *CancelledStore) check(c *checks) {
-	c.code("stores.kind", s.StoreKind)
-	c.counts(s.Requested, s.Found, s.Erased, s.Absent, s.Held, s.Refused, s.Batches, s.BatchesDone)
-	if s.Remaining != nil {
-		c.count("stores.remaining", *s.Remaining)
-	}
 	c.that(s.Found <= s.Requested, "stores.found must not exceed requested")
 	c.that(s.BatchesDone <= s.Batches, "stores.batches_done must not exceed batches")
 	// Subtract, for the sum of large counts could wrap.
@@ -142,18 +152,12 @@ func (s *CancelledStore) check(c *checks) {
 		"stores.requested must be at least erased + absent + held + refused")
 }
 
-func (c *checks) counts(ns ...int) {
-	for _, n := range ns {
-		c.count("a count of stores", n)
-	}
-}
-
 // A SubjectKeyDestroyed entry says that the key which opens the subject
 // commitment of a request is gone, and with it the last tie to a person.
 type SubjectKeyDestroyed struct {
 	Header
-	RequestID   string `json:"request_id"`
-	DestroyedAt Time   `json:"destroyed_at"`
+	RequestID   string
+	DestroyedAt Time
 }
 
 // Kind returns [KindSubjectKeyDestroyed].
@@ -162,9 +166,9 @@ func (*SubjectKeyDestroyed) Kind() string { return KindSubjectKeyDestroyed }
 // ID returns the entry's ID.
 func (e *SubjectKeyDestroyed) ID() string { return EntryID(e.RequestID, e.Kind()) }
 
-func (e *SubjectKeyDestroyed) check() error {
-	var c checks
-	c.uuid("request_id", e.RequestID)
-	c.time("destroyed_at", e.DestroyedAt)
-	return c.err
+func (e *SubjectKeyDestroyed) members(m *members) {
+	m.time("destroyed_at", &e.DestroyedAt)
+	m.uuid("request_id", &e.RequestID)
 }
+
+func (*SubjectKeyDestroyed) check(*checks) {}

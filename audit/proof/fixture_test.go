@@ -66,7 +66,11 @@ func completed() *proof.Completed {
 		Header: proof.Header{Origin: origin}, Terms: terms(),
 		PlannedAt: noon - 40, FirstErasedAt: noon - 30, ErasedAt: noon - 20, VerifiedAt: noon - 10, PurgedAt: noon - 5, CompletedAt: noon,
 		PlanHash: proof.Digest([32]byte{1}), Batches: 3, BatchesRoot: proof.Digest(proof.BatchesRoot([][32]byte{{1}, {2}, {3}})),
-		ApprovedBy: "tok-7", Exclusions: proof.Exclusions{{Code: "backup", Store: "assistant", Until: noon + 30*86400}},
+		ApprovedBy: "tok-7",
+		Exclusions: proof.Exclusions{
+			{Code: "backup", Store: "assistant", Until: noon + 30*86400},
+			{Code: proof.ExcludesHeld, Store: "assistant"}, {Code: proof.ExcludesUnattributable, Store: "assistant"},
+		},
 		Stores: []proof.StoreProof{{
 			Name: "assistant", StoreKind: "mem0-sqlite", Requested: 2483, Found: 2480, Erased: 2478, Absent: 3, Held: 2,
 			Unattributable: 12, Batches: 3, Rounds: 1, Evidence: proof.EvidencePurged, Method: "find+remaining",

@@ -105,18 +105,6 @@ func (s *StoreProof) report(p *report) {
 	}
 }
 
-// String says what was not reached, where and until when.
-func (x Exclusion) String() string {
-	s := x.Code
-	if x.Store != "" {
-		s += " of " + x.Store
-	}
-	if x.Until != 0 {
-		s += " until " + x.Until.String()
-	}
-	return s
-}
-
 func (e *Cancelled) report(p *report) {
 	p.line("cancelled", "this is NOT a completed erasure")
 	for _, s := range e.Stores {
