@@ -217,7 +217,9 @@ func TestTheCertificateSaysWhatItDoesNotReach(t *testing.T) {
 	h.finish(h.eraser(s), id)
 	c := h.completed(id)
 	until := c.CompletedAt + proof.Time(24*3600)
-	want := proof.Exclusions{{Code: "backups", Store: "m", Until: until}, {Code: "unattributable-rows", Store: "m"}}
+	want := proof.Exclusions{
+		{Code: "backups", Store: "m", Until: until}, {Code: proof.ExcludesUnattributable, Store: "m"}, {Code: proof.ExcludesWAL, Store: "m"},
+	}
 	if diff := cmp.Diff(want, c.Exclusions); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

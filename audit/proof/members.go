@@ -21,6 +21,9 @@ type members struct {
 	key      string   // the member that is passed over
 }
 
+// maxMembers is more than any object has.
+const maxMembers = 32
+
 // A member is one that has been declared.
 type member struct {
 	key      string
@@ -77,20 +80,20 @@ func (m *members) inner(o object) {
 // object passes over the members declared since the first.
 func (m *members) object(first int) {
 	own := m.declared[first:]
-	sortByKey(own)
+	order := inOrder(own)
 	m.token('{')
 	begin := len(m.out)
-	for _, x := range own {
+	for _, i := range order[:len(own)] {
 		if m.err != nil {
 			return
 		}
-		m.key = x.key
-		m.member(x, len(m.out) > begin)
+		m.key = own[i].key
+		m.member(&own[i], len(m.out) > begin)
 	}
 	m.token('}')
 }
 
-func (m *members) member(x member, follows bool) {
+func (m *members) member(x *member, follows bool) {
 	switch {
 	case !m.reading && x.optional && x.value.absent():
 		return
@@ -111,16 +114,18 @@ func (m *members) member(x member, follows bool) {
 	}
 }
 
-// sortByKey sorts as RFC 8785, section 3.2.3 says: all keys are ASCII, for which
-// the order of bytes is that of UTF-16. The members are few and nearly in order.
-func sortByKey(own []member) {
-	for i := 1; i < len(own); i++ {
-		x, j := own[i], i
-		for ; j > 0 && own[j-1].key > x.key; j-- {
-			own[j] = own[j-1]
+// inOrder returns the places of members in the order of RFC 8785, section
+// 3.2.3: all keys are ASCII, for which the order of bytes is that of UTF-16.
+// The members are few and nearly in order.
+func inOrder(own []member) (order [maxMembers]uint8) {
+	for i := range own {
+		j := i
+		for ; j > 0 && own[order[j-1]].key > own[i].key; j-- {
+			order[j] = order[j-1]
 		}
-		own[j] = x
+		order[j] = uint8(i) //nolint:gosec // less than maxMembers
 	}
+	return order
 }
 
 // readKey reads the key if it is the next one.
