@@ -185,6 +185,8 @@ func termsOf(e Entry) *Terms {
 		return &e.Terms
 	case *Cancelled:
 		return &e.Terms
+	case *Rejected:
+		return &e.Terms
 	}
 	return nil
 }

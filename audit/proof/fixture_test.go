@@ -69,7 +69,8 @@ func completed() *proof.Completed {
 		ApprovedBy: "tok-7",
 		Exclusions: proof.Exclusions{
 			{Code: "backup", Store: "assistant", Until: noon + 30*86400},
-			{Code: proof.ExcludesHeld, Store: "assistant"}, {Code: proof.ExcludesUnattributable, Store: "assistant"},
+			{Code: proof.ExcludesHeld, Store: "assistant"},
+			{Code: proof.ExcludesUnattributable, Store: "assistant"},
 		},
 		Stores: []proof.StoreProof{{
 			Name: "assistant", StoreKind: "mem0-sqlite", Requested: 2483, Found: 2480, Erased: 2478, Absent: 3, Held: 2,
