@@ -37,4 +37,25 @@
 // 2026-11-22. Times of an entry are not compared with each other. They come
 // from several machines, and a clock set back must not make a finished erasure
 // impossible to certify. What the operator's clocks said stands there.
+//
+// 2026-11-28. Entries are written and read by a codec of our own. Each kind
+// declares its members once; the declaration writes, reads and checks, and what
+// it can declare is a closed set of value types, none of which takes free text.
+// The standard library's codec looks into structs by reflection: it took 146 µs
+// to decode a completed entry, of which a full check of a million would have
+// needed two minutes, against 8 µs now; and it made lethe-verify larger. The
+// canonical form is compared in tests with an implementation that is not ours.
+// Selectors have a reader of their own too, compared with the standard
+// library's.
+//
+// 2026-11-28. A completed entry says no more than its figures, and no less.
+// What they imply was not reached (a store that was not purged, IDs under a
+// hold, rows that nothing ties to anyone) stands among its exclusions, and
+// nothing of these codes stands there that they do not imply. Its times that
+// sum the stores up must be those of the stores. Exclusions are sorted and each
+// stands once, so that one statement has one spelling.
+//
+// 2026-11-28. The keys of a log, its policies and its succession are entries
+// like all others, not a table beside the log: who trusts a head can derive
+// from it which keys to believe, and since when.
 package proof
