@@ -148,6 +148,28 @@ func TestExcludeAddsWhatIsImplied(t *testing.T) {
 	encode(t, e)
 }
 
+func TestTextsHaveALength(t *testing.T) {
+	for n, ok := range map[int]bool{1: true, 64: true, 65: false} {
+		e := completed()
+		e.Regime = strings.Repeat("a", n)
+		if _, err := proof.Encode(e); (err == nil) != ok {
+			t.Errorf("a code of %d letters: %v", n, err)
+		}
+	}
+	for n, ok := range map[int]bool{1: true, 255: true, 256: false} {
+		e := completed()
+		e.Origin = strings.Repeat("~", n)
+		if _, err := proof.Encode(e); (err == nil) != ok {
+			t.Errorf("an origin of %d letters: %v", n, err)
+		}
+	}
+	for _, b := range []string{"+", " ", `"`, `\`, "\x7f", "é"} {
+		e := completed()
+		e.Origin = "log.example" + b
+		wantRefusal(t, "an origin with "+b, e, "origin must be")
+	}
+}
+
 func TestErrorsNameNobody(t *testing.T) {
 	e := completed()
 	e.Subject, e.ApprovedBy, e.Stores[0].Name = "alice@example.com", "Alice Example", "alice's phone"

@@ -47,6 +47,10 @@ func TestDecodeIsStrict(t *testing.T) {
 		}
 		return strings.Replace(good, old, by, 1)
 	}
+	ids := func(n, selector string) string {
+		text := strings.Replace(good, `"kind":`, `"ids":`+n+`,"kind":`, 1)
+		return strings.Replace(text, `"scope"`, `"`+selector+`"`, 1)
+	}
 	rows := map[string]string{
 		"empty":             "",
 		"null":              "null",
@@ -65,12 +69,12 @@ func TestDecodeIsStrict(t *testing.T) {
 		"null field":        replace(`"gdpr"`, `null`),
 		"empty optional":    replace(`"art17-1-b"`, `""`),
 		"escaped letter":    replace(`"gdpr"`, `"\u0067dpr"`),
-		"float":             replace(`"selector":"scope"`, `"ids":1.0,"selector":"ids"`),
-		"exponent":          replace(`"selector":"scope"`, `"ids":1e1,"selector":"ids"`),
-		"negative":          replace(`"selector":"scope"`, `"ids":-1,"selector":"ids"`),
-		"too large":         replace(`"selector":"scope"`, `"ids":9007199254740992,"selector":"ids"`),
-		"zero optional":     replace(`"selector":"scope"`, `"ids":0,"selector":"scope"`),
-		"number as string":  replace(`"selector":"scope"`, `"ids":"1","selector":"ids"`),
+		"float":             ids(`1.0`, `ids`),
+		"exponent":          ids(`1e1`, `ids`),
+		"negative":          ids(`-1`, `ids`),
+		"too large":         ids(`9007199254740992`, `ids`),
+		"zero optional":     ids(`0`, `scope`),
+		"number as string":  ids(`"1"`, `ids`),
 		"unknown kind":      replace("accepted/v1", "accepted/v2"),
 		"not ASCII":         replace("assistant", "assistänt"),
 		"code in capitals":  replace("assistant", "Assistant"),
@@ -82,8 +86,10 @@ func TestDecodeIsStrict(t *testing.T) {
 			t.Errorf("%s: err = %v, want ErrEntry", name, err)
 		}
 	}
-	if _, err := proof.Decode([]byte(good)); err != nil {
-		t.Errorf("the unchanged one: %v", err)
+	for name, text := range map[string]string{"the unchanged one": good, "a number": ids("1", "ids"), "the largest": ids("9007199254740991", "ids")} {
+		if _, err := proof.Decode([]byte(text)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
