@@ -262,8 +262,8 @@ func TestReportsSayNoMoreThanTheEntry(t *testing.T) {
 		text      string
 		has, lack []string
 	}{
-		{"purged", report(completed()), []string{"2478 of 2483", "3 were already absent", "NOT erased", "purged: the store's files rewritten", "nothing left but what is held", "12 rows that nothing ties", "backup of assistant until 2026-12-22", "entry 0 of 1", "no independent time", "not that no copy exists elsewhere"}, []string{"not purged"}},
-		{"verified", report(verified), []string{"not purged: bytes may be left"}, []string{"purged: the store"}},
+		{"purged", report(completed()), []string{"2478 of 2483", "3 were already absent", "NOT erased", "purged: the store's files rewritten", "nothing left but what is held", "12 rows that nothing ties", "backup of assistant until 2026-12-22", "held of assistant (IDs that", "entry 0 of 1", "no independent time", "not that no copy exists elsewhere"}, []string{"not purged"}},
+		{"verified", report(verified), []string{"not purged: bytes may be left", "wal of assistant (free pages"}, []string{"purged: the store"}},
 		{"cancelled", report(cancelled()), []string{"NOT a completed erasure", "3 of 10 erased", "1 of 2 batches done", "remaining: 5"}, []string{"verified", "purged"}},
 		{"accepted", report(accepted()), []string{"NOT an erasure"}, []string{"verified", "erased "}},
 		{"key", report(keyDestroyed()), []string{requestID}, []string{"erased"}},

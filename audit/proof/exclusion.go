@@ -51,9 +51,20 @@ func (x Exclusion) String() string {
 	return s
 }
 
-func (x Exclusion) implied() bool {
-	return x.Code == ExcludesWAL || x.Code == ExcludesHeld || x.Code == ExcludesUnattributable
+// meaning says, for people, what an implied exclusion is.
+func (x Exclusion) meaning() string {
+	switch x.Code {
+	case ExcludesWAL:
+		return " (free pages, journals and logs of the store may still hold bytes)"
+	case ExcludesHeld:
+		return " (IDs that a legal hold forbids to erase)"
+	case ExcludesUnattributable:
+		return " (rows that nothing ties to anyone)"
+	}
+	return ""
 }
+
+func (x Exclusion) implied() bool { return x.meaning() != "" }
 
 // compare orders exclusions by code and store.
 func (x Exclusion) compare(y Exclusion) int {

@@ -76,7 +76,7 @@ func (e *Completed) report(p *report) {
 		s.report(p)
 	}
 	for _, x := range e.Exclusions {
-		p.line("excluded", "%s", x)
+		p.line("excluded", "%s%s", x, x.meaning())
 	}
 	e.Terms.report(p)
 	p.line("plan", "%s, made %s", e.PlanHash, e.PlannedAt)
