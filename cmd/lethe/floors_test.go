@@ -29,6 +29,11 @@ func floors() map[string][]string {
 		"audit/keyfile": {"audit/proof"},
 		"audit":         {"audit/proof"},
 
+		"audit/durable": {},
+		"audit/witness": {"audit/proof", "audit/durable"},
+		"audit/stamp":   {},
+		"audit/anchor":  {"audit/durable"},
+
 		"jobs":         {"store", "audit", "audit/proof"},
 		"jobs/keyring": {"jobs"},
 		"jobs/ledger":  {"jobs", "jobs/keyring", "store", "audit", "audit/proof"},
@@ -42,7 +47,7 @@ func floors() map[string][]string {
 		"worker": {"jobs", "store", "audit", "audit/proof"},
 
 		"cmd/lethe-verify": {"audit/proof"},
-		"cmd/lethe":        {"worker", "jobs", "jobs/*", "store", "store/*", "audit", "audit/proof", "audit/keyfile"},
+		"cmd/lethe":        {"worker", "jobs", "jobs/*", "store", "store/*", "audit", "audit/*"},
 	}
 }
 
