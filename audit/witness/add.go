@@ -65,6 +65,9 @@ func (s *Server) cosign(ctx context.Context, body []byte) (string, error) {
 	if err != nil {
 		return "", refuse(http.StatusBadRequest, err.Error())
 	}
+	if len(r.head) > maxHead {
+		return "", refuse(http.StatusBadRequest, "the checkpoint is too long")
+	}
 	h, err := parseHead(r.head)
 	if err != nil {
 		return "", refuse(http.StatusBadRequest, err.Error())

@@ -12,7 +12,7 @@
 // [Server] keeps a key, in a file of its own, and a state folder:
 //
 //	witness            the verifier key, and the logs that were ever cosigned
-//	HASH               the newest cosigned head of a log
+//	HASH               the newest cosigned head of a log, after a line with its digest
 //	HASH.contradiction two heads of one size that the log has signed, if it did
 //
 // where HASH is the SHA-256 of the log's origin in hexadecimal. A witness that

@@ -12,7 +12,8 @@ import (
 
 const (
 	maxProof   = 63       // lines, C2SP tlog-witness, add-checkpoint
-	maxHead    = 32 << 10 // bytes of a head with its signatures
+	maxHead    = 32 << 10 // bytes of a submitted head with its signatures
+	maxKeys    = 16       // of one log
 	maxRequest = maxHead + maxProof*45 + 64
 
 	// maxSize keeps sizes exact everywhere, as package proof does.

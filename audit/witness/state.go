@@ -1,6 +1,8 @@
 package witness
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,24 +41,28 @@ type state struct {
 
 // openState takes hold of the folder for the key at path. If neither is there,
 // both are made.
-func openState(dir, path, name string) (s *state, k key, err error) {
-	s = &state{dir: dir}
+func openState(dir, path, name string) (*state, key, error) {
+	s := &state{dir: dir}
 	if err := s.hold(path); err != nil {
-		return nil, k, err
+		return nil, key{}, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.lock.Close())
-		}
-	}()
-	if err := durable.Sweep(dir); err != nil {
-		return nil, k, fmt.Errorf("open state: %w", err)
+	k, err := s.open(path, name)
+	if err != nil {
+		return nil, key{}, errors.Join(err, s.Close())
+	}
+	return s, k, nil
+}
+
+// open reads the index and the key. The folder is held.
+func (s *state) open(path, name string) (key, error) {
+	if err := durable.Sweep(s.dir); err != nil {
+		return key{}, fmt.Errorf("open state: %w", err)
 	}
 	indexed, err := s.readIndex()
 	if err != nil {
-		return nil, k, err
+		return key{}, err
 	}
-	k, err = readKey(path)
+	k, err := readKey(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		k, err = s.begin(path, name)
@@ -67,7 +73,7 @@ func openState(dir, path, name string) (s *state, k key, err error) {
 	case s.key != k.String():
 		err = fmt.Errorf("%w: the folder is that of another key", ErrState)
 	}
-	return s, k, err
+	return k, err
 }
 
 // hold makes the folder, if there is no key either, and locks it.
@@ -180,9 +186,27 @@ func (s *state) files() ([]string, error) {
 	return names, nil
 }
 
-// put makes text the newest head of a log, before anybody is told of it.
-func (s *state) put(name string, text []byte) error {
-	if err := durable.Replace(filepath.Join(s.dir, name), text, 0o600); err != nil {
+// get returns the newest head of a log. A line with the digest of what follows
+// stands before it: the signatures do not cover one another.
+func (s *state) get(name string) ([]byte, error) {
+	text, err := readSmall(filepath.Join(s.dir, name), 2*maxHead)
+	if err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	_, head, _ := bytes.Cut(text, []byte("\n"))
+	if !bytes.Equal(text, sealed(head)) {
+		return nil, fmt.Errorf("%w: file %s is damaged", ErrState, name)
+	}
+	return head, nil
+}
+
+func sealed(head []byte) []byte {
+	return fmt.Appendf(nil, "sha256 %x\n%s", sha256.Sum256(head), head)
+}
+
+// put makes head the newest of a log, before anybody is told of it.
+func (s *state) put(name string, head []byte) error {
+	if err := durable.Replace(filepath.Join(s.dir, name), sealed(head), 0o600); err != nil {
 		return err
 	}
 	if err := s.enter(name); err != nil {
