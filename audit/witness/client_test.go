@@ -2,6 +2,7 @@ package witness_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -170,6 +171,30 @@ func TestABadAnswerIsNoCosignature(t *testing.T) {
 		}
 		if asked > 3 {
 			t.Errorf("%s: asked %d times", name, asked)
+		}
+	}
+}
+
+// A signature over a text that goes on after the head is none over the head.
+func TestACosignatureOverALongerTextIsNone(t *testing.T) {
+	log := newTree(t, 1, 5, noFork)
+	signer, err := proof.NewCosigner("witness.example/w1", private(9), clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := proof.ParseVerifyKey(proof.CosignerKey("witness.example/w1", private(9).Public().(ed25519.PublicKey)))
+	head := proof.FormatHead(origin, 5, log.root(5))
+	for _, more := range []string{"", "\nmore text\n"} {
+		signed, err := note.Sign(&note.Note{Text: head + more}, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Write(signed[len(head)+1:])
+		}))
+		lines, err := newClient(t, url, key).Cosign(t.Context(), log.head(5), log.prove)
+		if (err == nil) != (more == "") {
+			t.Errorf("signed %q: %q, %v", head+more, lines, err)
 		}
 	}
 }

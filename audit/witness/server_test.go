@@ -38,6 +38,9 @@ func TestEveryAnswerIsThatOfTheSpecification(t *testing.T) {
 		{"extension lines", body(40, path, extended), 200, ""},
 		{"signatures of unknown keys are ignored", body(40, path, []byte(unknown)), 200, ""},
 
+		{"the log's lines in another order", body(40, path, swapped(log.head(64))), 200, ""},
+		{"a line of another name with the key's hash", body(40, path, replace(log.head(64), "\n\n— "+origin, "\n\n— another "+line(log.head(64))+"\n— "+origin)), 200, ""},
+
 		{"unknown origin", stranger.ask(0, 5), 404, ""},
 		{"another key", other.ask(40, 64), 403, ""},
 		{"a signature over another head", body(40, path, replace(log.head(64), "\n64\n", "\n65\n")), 403, ""},
@@ -104,12 +107,29 @@ func TestEveryAnswerIsThatOfTheSpecification(t *testing.T) {
 			signed := string(head[:bytes.LastIndex(head, []byte("\n\n"))+2])
 			for what, full := range map[string]string{"answer": signed + text, "GET": after} {
 				n, err := note.Open([]byte(full), note.VerifierList(keyOf(t, s), log.verifyKey()))
+				if what == "GET" && strings.Count(full, "— ") != 3 {
+					t.Errorf("GET: want the log's two lines and the witness's:\n%s", full)
+				}
 				if err != nil || n.Text+"\n" != signed || n.Sigs[len(n.Sigs)-1].Name != "witness.example/w1" {
 					t.Errorf("%s does not verify: %v\n%s", what, err, full)
 				}
 			}
 		})
 	}
+}
+
+// line is the base64 of the first signature.
+func line(head []byte) string {
+	_, sigs, _ := strings.Cut(string(head), "\n\n— "+origin+" ")
+	b64, _, _ := strings.Cut(sigs, "\n")
+	return b64
+}
+
+// swapped has the two signature lines in the other order.
+func swapped(head []byte) []byte {
+	text, sigs, _ := strings.Cut(string(head), "\n\n")
+	lines := strings.SplitAfter(sigs, "\n")
+	return []byte(text + "\n\n" + lines[1] + lines[0])
 }
 
 func replace(text []byte, old, with string) []byte {
@@ -227,6 +247,15 @@ func TestALogMayHaveTwoKeysWhileItRotates(t *testing.T) {
 	if _, status := s.Answer(next.ask(15, 20)); status != 200 {
 		t.Errorf("after the rotation: status %d", status)
 	}
+	s.Close()
+	o.Logs = nil // and then none: it is still published, and not cosigned
+	s = open(t, o)
+	if _, status := s.Answer(next.ask(20, 20)); status != 404 {
+		t.Errorf("no longer configured: status %d, want 404", status)
+	}
+	if status, text := get(t, serve(t, s)+"/checkpoint/"+stateName(origin)); status != 200 || !strings.HasPrefix(text, origin+"\n20\n") {
+		t.Errorf("no longer configured: GET %d, %q", status, text)
+	}
 }
 
 func TestWhatAWitnessIsNot(t *testing.T) {
@@ -234,6 +263,13 @@ func TestWhatAWitnessIsNot(t *testing.T) {
 	o := options(t, log.verifyKey().Clock())
 	if _, err := witness.Open(o); err == nil {
 		t.Error("a key that cosigns was taken for a log's")
+	}
+	o = options(t)
+	for seed := range byte(17) {
+		o.Logs = append(o.Logs, newTree(t, seed, 1, noFork).verifyKey())
+	}
+	if _, err := witness.Open(o); err == nil {
+		t.Error("17 keys of one log were taken")
 	}
 	o = options(t)
 	s := open(t, o)

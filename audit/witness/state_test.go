@@ -63,7 +63,11 @@ func TestAStateThatIsNotWholeIsRefused(t *testing.T) {
 		"the index and the key are": func(t *testing.T, dir string) {
 			check(t, errors.Join(os.Remove(filepath.Join(dir, "state", "witness")), os.Remove(filepath.Join(dir, "witness.key"))))
 		},
-		"the head is lost":   func(t *testing.T, dir string) { check(t, os.Remove(filepath.Join(dir, head))) },
+		"the head is lost": func(t *testing.T, dir string) { check(t, os.Remove(filepath.Join(dir, head))) },
+		"the head and the key are": func(t *testing.T, dir string) {
+			check(t, errors.Join(os.Remove(filepath.Join(dir, head)), os.Remove(filepath.Join(dir, "witness.key"))))
+		},
+		"the index is cut":   func(t *testing.T, dir string) { cut(t, filepath.Join(dir, "state", "witness")) },
 		"the head is empty":  func(t *testing.T, dir string) { check(t, os.Truncate(filepath.Join(dir, head), 0)) },
 		"the head is cut":    func(t *testing.T, dir string) { check(t, os.Truncate(filepath.Join(dir, head), 100)) },
 		"the index is empty": func(t *testing.T, dir string) { check(t, os.Truncate(filepath.Join(dir, "state", "witness"), 0)) },
@@ -83,10 +87,14 @@ func TestAStateThatIsNotWholeIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o, _ := used(t)
 			harm(t, filepath.Dir(o.Key))
+			_, hadKey := os.Stat(o.Key)
 			s, err := witness.Open(o)
 			if err == nil {
 				s.Close()
 				t.Fatal("the witness starts")
+			}
+			if _, err := os.Stat(o.Key); (err == nil) != (hadKey == nil) {
+				t.Error("a key was made")
 			}
 			if !errors.Is(err, witness.ErrState) && name != "others may read the key" {
 				t.Errorf("%v does not wrap ErrState", err)
@@ -100,6 +108,12 @@ func check(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func cut(t *testing.T, path string) {
+	info, err := os.Stat(path)
+	check(t, err)
+	check(t, os.Truncate(path, info.Size()-1))
 }
 
 func rename(t *testing.T, from, to string) { check(t, os.Rename(from, to)) }
@@ -117,6 +131,16 @@ func other(t *testing.T, dir string) {
 	o, _ := used(t)
 	check(t, os.RemoveAll(filepath.Join(dir, "state")))
 	rename(t, o.State, filepath.Join(dir, "state"))
+}
+
+func TestAKeyIsRefusedWithTheFolderOfAnother(t *testing.T) {
+	a, b := options(t), options(t)
+	open(t, a).Close()
+	open(t, b).Close()
+	a.State = b.State // neither has cosigned anything
+	if s, err := witness.Open(a); !errors.Is(err, witness.ErrState) {
+		t.Errorf("%v, %v, want ErrState", s, err)
+	}
 }
 
 func TestEveryChangedByteOfTheStateIsFound(t *testing.T) {

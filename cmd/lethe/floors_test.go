@@ -31,7 +31,7 @@ func floors() map[string][]string {
 
 		"audit/durable": {},
 		"audit/witness": {"audit/proof", "audit/durable"},
-		"audit/stamp":   {},
+		"audit/stamp":   {"audit/proof"},
 		"audit/anchor":  {"audit/durable"},
 
 		"jobs":         {"store", "audit", "audit/proof"},
