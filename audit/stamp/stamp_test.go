@@ -260,7 +260,8 @@ func TestWhatIsNoAuthority(t *testing.T) {
 	if _, err := stamp.New("http://tsa.example", nil, nil); err == nil {
 		t.Error("no roots were taken")
 	}
-	for _, text := range []string{"", "canary", "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\nQUJD\n-----END PRIVATE KEY-----\n"} {
+	cert := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: newTSA(t, nil).root.Raw})
+	for _, text := range []string{"", "canary", string(cert), "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\nQUJD\n-----END PRIVATE KEY-----\n"} {
 		if _, err := stamp.Roots([]byte(text)); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("roots %q: %v", text, err)
 		}

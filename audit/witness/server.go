@@ -78,6 +78,7 @@ func Open(o Options) (*Server, error) {
 	s.mux = http.NewServeMux()
 	s.mux.HandleFunc("POST /add-checkpoint", s.add)
 	s.mux.HandleFunc("GET /checkpoint/{log}", s.checkpoint)
+	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("GET /key", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, textPlain, s.Key()+"\n")
 	})
@@ -140,6 +141,7 @@ func (s *Server) Key() string { return s.key.String() }
 //	POST /add-checkpoint    C2SP tlog-witness
 //	GET  /checkpoint/HASH   the newest cosigned head of a log, with its cosignature
 //	GET  /key               the verifier key
+//	GET  /readyz            200, or 503 if it must be started again
 //
 // HASH is the SHA-256 of the log's origin in hexadecimal.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
@@ -164,6 +166,20 @@ func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request) {
 	default:
 		answer(w, http.StatusOK, textPlain, string(text))
 	}
+}
+
+// ready says whether every log can be cosigned.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	for _, l := range s.logs {
+		l.mu.Lock()
+		doubt := l.doubt
+		l.mu.Unlock()
+		if doubt != nil {
+			answer(w, http.StatusServiceUnavailable, textPlain, "the witness must be started again\n")
+			return
+		}
+	}
+	answer(w, http.StatusOK, textPlain, "ready\n")
 }
 
 // persist makes h, with the lines of the log and of the witness, the newest

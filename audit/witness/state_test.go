@@ -88,6 +88,7 @@ func TestAStateThatIsNotWholeIsRefused(t *testing.T) {
 			o, _ := used(t)
 			harm(t, filepath.Dir(o.Key))
 			_, hadKey := os.Stat(o.Key)
+			_, hadState := os.Stat(o.State)
 			s, err := witness.Open(o)
 			if err == nil {
 				s.Close()
@@ -95,6 +96,9 @@ func TestAStateThatIsNotWholeIsRefused(t *testing.T) {
 			}
 			if _, err := os.Stat(o.Key); (err == nil) != (hadKey == nil) {
 				t.Error("a key was made")
+			}
+			if _, err := os.Stat(o.State); (err == nil) != (hadState == nil) {
+				t.Error("a folder was made")
 			}
 			if !errors.Is(err, witness.ErrState) && name != "others may read the key" {
 				t.Errorf("%v does not wrap ErrState", err)
@@ -225,6 +229,41 @@ func TestAHeadThatCannotBeKeptIsNotCosigned(t *testing.T) {
 		t.Errorf("status %d, %q, want 500", status, line)
 	}
 	check(t, os.Chmod(o.State, 0o700))
+}
+
+// When the head is in place and the rest fails, nothing is said any more: what
+// a crash would leave is not known.
+func TestAfterADoubtNothingIsSaid(t *testing.T) {
+	o, log := used(t)
+	next := newTree(t, 3, 5, noFork)
+	next.name = "log.example/next"
+	o.Logs = append(o.Logs, next.verifyKey())
+	s := open(t, o)
+	index := filepath.Join(o.State, "witness")
+	rename(t, index, index+".gone")
+	check(t, os.MkdirAll(filepath.Join(index, "below"), 0o700)) // cannot be replaced
+	if line, status := s.Answer(next.ask(0, 5)); status != 500 || line != "" {
+		t.Errorf("status %d, %q, want 500", status, line)
+	}
+	check(t, os.RemoveAll(index))
+	rename(t, index+".gone", index)
+	if line, status := s.Answer(next.ask(0, 5)); status != 500 || line != "" {
+		t.Errorf("asked again: status %d, %q, want 500", status, line)
+	}
+	if status, _ := get(t, serve(t, s)+"/checkpoint/"+stateName(next.name)); status != 500 {
+		t.Errorf("GET: status %d, want 500", status)
+	}
+	if status, _ := get(t, serve(t, s)+"/readyz"); status != 503 {
+		t.Errorf("GET /readyz: status %d, want 503", status)
+	}
+	if _, status := s.Answer(log.ask(40, 64)); status != 200 {
+		t.Errorf("the other log: status %d, want 200", status)
+	}
+	s.Close()
+	s = open(t, o) // which finds the head, and enters it
+	if _, status := s.Answer(next.ask(5, 5)); status != 200 {
+		t.Errorf("started again: status %d, want 200", status)
+	}
 }
 
 const killedState = "LETHE_TEST_WITNESS_STATE"

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"lethe/audit/proof"
+	"lethe/audit/witness"
+)
+
+// A witness is started as people do, says its key, cosigns, and stops when it
+// is told to, with a client still connected.
+func TestAWitnessCosignsUntilItIsStopped(t *testing.T) {
+	dir := t.TempDir()
+	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
+	const origin = "log.example/lethe"
+	signer, err := proof.NewSigner(origin, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	listener.Close()
+
+	ctx, stop := context.WithCancel(t.Context())
+	out, stdout := io.Pipe()
+	var stderr bytes.Buffer
+	status := make(chan int, 1)
+	go func() {
+		status <- run(ctx, []string{
+			"witness", "--listen", addr, "--state", filepath.Join(dir, "w"), "--name", "witness.example/w1",
+			"--log", proof.VerifierKey(origin, private.Public().(ed25519.PublicKey)),
+		}, nil, stdout, &stderr)
+		stdout.Close()
+	}()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		stop()
+		t.Fatalf("status %d: %s", <-status, &stderr)
+	}
+	key, err := proof.ParseVerifyKey(strings.TrimSuffix(line, "\n"))
+	if err != nil || !key.Cosigns() || key.Name() != "witness.example/w1" {
+		t.Fatalf("the key is %q: %v", line, err)
+	}
+
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "POST /add-checkpoint HTTP/1.1\r\n") // and never the rest
+
+	head, err := note.Sign(&note.Note{Text: proof.FormatHead(origin, 1, tlog.RecordHash([]byte("entry")))}, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := witness.NewClient("http://"+addr, key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := client.Cosign(t.Context(), head, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := note.Open(append(head, lines...), note.VerifierList(key)); err != nil {
+		t.Errorf("%v\n%s", err, lines)
+	}
+
+	stop()
+	select {
+	case code := <-status:
+		if code != exitDone {
+			t.Errorf("status %d", code)
+		}
+	case <-time.After(patience):
+		t.Fatal("the witness does not stop")
+	}
+	for said := range strings.Lines(stderr.String()) {
+		if !json.Valid([]byte(said)) || strings.Contains(said, "PRIVATE") {
+			t.Errorf("said %q, want JSON without the key", said)
+		}
+	}
+}
