@@ -1,10 +1,14 @@
 package anchor_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,6 +44,8 @@ func TestAServerThatGoesWrongIsAnError(t *testing.T) {
 			"out of order":    {answer(500, canary), false},
 			"busy":            {answer(503, canary), false},
 			"forbidden":       {answer(403, canary), false},
+			"an odd code":     {answer(403, "<Error><Code>"+canary+"</Code></Error>"), false},
+			"a long code":     {answer(403, "<Error><Code>canary"+strings.Repeat("x", 100)+"</Code></Error>"), false},
 			"gone":            {answer(410, canary), false},
 			"a redirect":      {answer(302, "", "Location", "/elsewhere"), false},
 			"a redirect, 307": {answer(307, "", "Location", "/elsewhere"), false},
@@ -70,6 +76,9 @@ func TestAServerThatGoesWrongIsAnError(t *testing.T) {
 					t.Errorf("%d requests for two calls", n)
 				}
 				wantClean(t, a, err, serr)
+				if strings.Contains(fmt.Sprint(err, serr), "canaryx") {
+					t.Error("what the server says is repeated at length")
+				}
 			})
 		}
 	}
@@ -89,8 +98,8 @@ func TestAWrongTokenIsAnError(t *testing.T) {
 		}
 		wantClean(t, a, err, serr)
 	}
-	if k.kept != nil {
-		t.Error("something was kept")
+	if k.kept != nil || k.requests() != 4 { // with the wrong token, and with none
+		t.Errorf("something was kept, or asked for: %d requests", k.requests())
 	}
 	path := file(t, "token", "old")
 	a := newHTTP(t, anchor.HTTPOptions{Put: url, TokenFile: path})
@@ -144,10 +153,14 @@ func TestWrongCredentialsAreAnError(t *testing.T) {
 	if k.kept != nil {
 		t.Error("something was kept")
 	}
-	o := s3Options(t, url)
-	o.SessionFile = ""
-	if err := newS3(t, o).Store(t.Context(), head(1)); err != nil {
-		t.Errorf("without a session token: %v", err)
+	for _, session := range []string{canary, ""} {
+		o := s3Options(t, url)
+		if session == "" {
+			o.SessionFile = ""
+		}
+		if err := newS3(t, o).Store(t.Context(), head(1)); err != nil || k.session != session {
+			t.Errorf("session token %q: %v, the service was given %q", session, err, k.session)
+		}
 	}
 }
 
@@ -167,6 +180,42 @@ func TestEachHeadIsAVersionThatNobodyCanDelete(t *testing.T) {
 	k.kept, k.deleted = nil, true
 	if got, err := a.Load(t.Context()); err == nil {
 		t.Errorf("an object that was deleted: %q, want an error", got)
+	}
+}
+
+// What a disk that hangs was told is done when it is back, in order and as it
+// was told, and nothing piles up meanwhile.
+func TestADiskThatComesBackDoesWhatItWasTold(t *testing.T) {
+	a := anchor.NewFile(filepath.Join(t.TempDir(), "head"))
+	release := make(chan struct{})
+	asked := a.Hang(release)
+	told := head(1)
+	for range 5 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		if err := a.Store(ctx, told); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Store: %v, want the deadline", err)
+		}
+		cancel()
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("%d goroutines wait for the disk", n)
+	}
+	clear(told) // who gave up may use it again
+	close(release)
+	if got, err := a.Load(t.Context()); err != nil || !equal(got, head(1)) {
+		t.Errorf("got %q, %v, want what was told", got, err)
+	}
+}
+
+func TestWhatIsNoFileIsNotWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := anchor.NewFile(path).Load(ctx); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a pipe: %v, want an error at once", err)
 	}
 }
 

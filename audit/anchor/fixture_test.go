@@ -53,6 +53,7 @@ type keeper struct {
 	kept     []byte
 	versions int
 	locked   string // retention of the newest version
+	session  string // token of the newest version's writer
 	deleted  bool
 	fault    func(w http.ResponseWriter) // instead of an answer
 	asked    int
@@ -107,6 +108,7 @@ func (k *keeper) serve(w http.ResponseWriter, r *http.Request, body []byte, miss
 	case r.Method == http.MethodPut:
 		k.kept, k.deleted = body, false
 		k.versions++
+		k.session = r.Header.Get("X-Amz-Security-Token")
 		k.locked = r.Header.Get("X-Amz-Object-Lock-Mode") + " " + r.Header.Get("X-Amz-Object-Lock-Retain-Until-Date")
 	case r.Method != http.MethodGet:
 		w.WriteHeader(http.StatusMethodNotAllowed)

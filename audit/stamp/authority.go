@@ -22,8 +22,11 @@ import (
 )
 
 const (
-	maxReply   = 64 << 10 // bytes
-	nonceBytes = 8        // as RFC 3161, section 2.4.1 suggests
+	// maxReply bounds what is parsed, in bytes. Tokens are of 2 to 8 KB with the
+	// certificates; what the library does with nested garbage grows with the
+	// square.
+	maxReply   = 16 << 10
+	nonceBytes = 8 // as RFC 3161, section 2.4.1 suggests
 )
 
 // ErrRejected is wrapped when the authority does not grant a time stamp.

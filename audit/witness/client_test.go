@@ -99,7 +99,7 @@ func TestARefusalSaysWhetherToAskAgain(t *testing.T) {
 				t.Errorf("%s, client %s: %v, want %v", name, what, err, tt.want)
 			}
 			for _, other := range []error{witness.ErrContradicted, witness.ErrAhead, witness.ErrRefused, proof.ErrDiverged, proof.ErrNotVerified} {
-				if other != tt.want && errors.Is(err, other) { //nolint:errorlint // the sentinel itself
+				if !errors.Is(tt.want, other) && errors.Is(err, other) {
 					t.Errorf("%s, client %s: %v wraps %v too", name, what, err, other)
 				}
 			}
@@ -164,9 +164,9 @@ func TestABadAnswerIsNoCosignature(t *testing.T) {
 		case tt.want == nil:
 		case err == nil || lines != nil:
 			t.Errorf("%s: taken for a cosignature: %q", name, lines)
-		case tt.want != none && !errors.Is(err, tt.want):
+		case !errors.Is(tt.want, none) && !errors.Is(err, tt.want):
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
-		case tt.want == none && (errors.Is(err, witness.ErrContradicted) || errors.Is(err, witness.ErrRefused) || errors.Is(err, witness.ErrAhead) || errors.Is(err, proof.ErrNotVerified)):
+		case errors.Is(tt.want, none) && (errors.Is(err, witness.ErrContradicted) || errors.Is(err, witness.ErrRefused) || errors.Is(err, witness.ErrAhead) || errors.Is(err, proof.ErrNotVerified)):
 			t.Errorf("%s: %v, want an error after which to ask again", name, err)
 		}
 		if limit := map[bool]int{true: 1, false: 3}[strings.HasPrefix(name, "a conflict of no type")]; asked > limit {

@@ -1,6 +1,9 @@
 package witness
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // OnPersist has f called when a head is on disk and nobody knows yet.
 func (s *Server) OnPersist(f func()) { s.persisted = f }
@@ -11,7 +14,7 @@ func (s *Server) Answer(body []byte) (string, int) {
 	if err == nil {
 		return lines, 200
 	}
-	if r, ok := err.(*refusal); ok { //nolint:errorlint // as it is returned
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return "", r.status
 	}
 	return "", 500

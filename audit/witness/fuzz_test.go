@@ -2,6 +2,7 @@ package witness_test
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,14 +47,14 @@ func FuzzHead(f *testing.F) {
 			t.Errorf("read %q as %s, %d, %s", text, origin, size, root)
 		}
 		_, err = note.Open(text, note.VerifierList(log.verifyKey()))
-		switch e := err.(type) { //nolint:errorlint // as the package documents it
-		case *note.UnverifiedNoteError:
-			if e.Note.Text != signed {
-				t.Errorf("the note package reads %q, we %q", e.Note.Text, signed)
-			}
-		case nil, *note.InvalidSignatureError:
-		default:
+		_, invalid := errors.AsType[*note.InvalidSignatureError](err)
+		unverified, ok := errors.AsType[*note.UnverifiedNoteError](err)
+		switch {
+		case err == nil || invalid:
+		case !ok:
 			t.Errorf("the note package refuses %q: %v", text, err)
+		case unverified.Note.Text != signed:
+			t.Errorf("the note package reads %q, we %q", unverified.Note.Text, signed)
 		}
 	})
 }

@@ -83,6 +83,7 @@ func TestEveryAnswerIsThatOfTheSpecification(t *testing.T) {
 		{"too long", body(40, path, append(log.head(64), bytes.Repeat([]byte("— x AAAA\n"), 8000)...)), 413, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // mostly it waits for the disk
 			s := open(t, options(t, log.verifyKey()))
 			url := serve(t, s)
 			if status, _, text := post(t, url, log.ask(0, 40)); status != 200 {

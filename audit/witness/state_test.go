@@ -147,13 +147,13 @@ func TestAKeyIsRefusedWithTheFolderOfAnother(t *testing.T) {
 	}
 }
 
-func TestEveryChangedByteOfTheStateIsFound(t *testing.T) {
+func TestAChangedByteOfTheStateIsFound(t *testing.T) {
 	o, _ := used(t)
 	for _, name := range []string{stateName(origin), "witness"} {
 		path := filepath.Join(o.State, name)
 		sound, err := os.ReadFile(path)
 		check(t, err)
-		for i := range sound {
+		for i := 0; i < len(sound); i += 1 + len(sound)/300 {
 			spoilt := bytes.Clone(sound)
 			spoilt[i] ^= 1
 			check(t, os.WriteFile(path, spoilt, 0o600))
