@@ -47,12 +47,8 @@ func (f *File) Load(ctx context.Context) ([]byte, error) {
 func (f *File) load() ([]byte, error) {
 	head, err := f.read(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		info, err := os.Stat(filepath.Dir(f.path))
-		switch {
-		case err != nil:
+		if _, err := os.Stat(filepath.Dir(f.path)); err != nil {
 			return nil, err
-		case !info.IsDir():
-			return nil, errors.New("its folder is none")
 		}
 		if _, err := os.Lstat(f.path); err == nil { // a link that leads nowhere
 			return nil, errors.New("the file leads nowhere")
