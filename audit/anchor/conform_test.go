@@ -11,18 +11,19 @@ import (
 	"testing"
 	"time"
 
+	"lethe/audit"
 	"lethe/audit/anchor"
 )
 
 // A subject is an anchor with the two things that only its kind can do.
 type subject struct {
-	Anchor
+	audit.Anchor
 	plant func(text []byte)           // puts there what no Store would
 	hang  func(release chan struct{}) // holds on to whoever asks
 }
 
 func subjects() map[string]func(t *testing.T) subject {
-	remote := func(k *keeper, a Anchor) subject {
+	remote := func(k *keeper, a audit.Anchor) subject {
 		return subject{a, func(text []byte) { k.kept = text }, func(release chan struct{}) {
 			k.setFault(func(http.ResponseWriter) { <-release })
 		}}

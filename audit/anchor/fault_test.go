@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"lethe/audit"
 	"lethe/audit/anchor"
 )
 
@@ -27,12 +28,12 @@ func TestAServerThatGoesWrongIsAnError(t *testing.T) {
 			w.Write([]byte(body))
 		}
 	}
-	for kind, open := range map[string]func(t *testing.T) (*keeper, Anchor){
-		"HTTP": func(t *testing.T) (*keeper, Anchor) {
+	for kind, open := range map[string]func(t *testing.T) (*keeper, audit.Anchor){
+		"HTTP": func(t *testing.T) (*keeper, audit.Anchor) {
 			k, url := httpKeeper(t)
 			return k, newHTTP(t, anchor.HTTPOptions{Put: url + "/" + canary, TokenFile: file(t, "token", canary)})
 		},
-		"S3": func(t *testing.T) (*keeper, Anchor) {
+		"S3": func(t *testing.T) (*keeper, audit.Anchor) {
 			k, url := s3Keeper(t)
 			return k, newS3(t, s3Options(t, url))
 		},

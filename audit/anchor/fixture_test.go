@@ -2,7 +2,6 @@ package anchor_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha256"
@@ -19,15 +18,15 @@ import (
 	"testing"
 	"time"
 
+	"lethe/audit"
 	"lethe/audit/anchor"
 )
 
-// An Anchor as audit declares it.
-type Anchor interface {
-	Name() string
-	Load(ctx context.Context) ([]byte, error)
-	Store(ctx context.Context, head []byte) error
-}
+var (
+	_ audit.Anchor = (*anchor.File)(nil)
+	_ audit.Anchor = (*anchor.HTTP)(nil)
+	_ audit.Anchor = (*anchor.S3)(nil)
+)
 
 const canary = "canary-secret"
 
@@ -215,7 +214,7 @@ func s3Options(t testing.TB, url string) anchor.S3Options {
 	}
 }
 
-func newS3(t testing.TB, o anchor.S3Options) Anchor {
+func newS3(t testing.TB, o anchor.S3Options) audit.Anchor {
 	t.Helper()
 	a, err := anchor.NewS3(o)
 	if err != nil {
@@ -224,7 +223,7 @@ func newS3(t testing.TB, o anchor.S3Options) Anchor {
 	return a
 }
 
-func newHTTP(t testing.TB, o anchor.HTTPOptions) Anchor {
+func newHTTP(t testing.TB, o anchor.HTTPOptions) audit.Anchor {
 	t.Helper()
 	a, err := anchor.NewHTTP(o)
 	if err != nil {
@@ -234,7 +233,7 @@ func newHTTP(t testing.TB, o anchor.HTTPOptions) Anchor {
 }
 
 // wantClean makes sure that what was said names no secret.
-func wantClean(t testing.TB, a Anchor, errs ...error) {
+func wantClean(t testing.TB, a audit.Anchor, errs ...error) {
 	t.Helper()
 	for _, text := range append([]string{a.Name()}, fmt.Sprint(errs)) {
 		if strings.Contains(text, canary) {

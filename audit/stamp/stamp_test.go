@@ -19,15 +19,12 @@ import (
 
 	"github.com/digitorus/timestamp"
 
+	"lethe/audit"
 	"lethe/audit/proof"
 	"lethe/audit/stamp"
 )
 
-// What audit asks of an authority; see its Stamper.
-var _ interface {
-	Name() string
-	Stamp(ctx context.Context, head []byte) ([]byte, error)
-} = (*stamp.Authority)(nil)
+var _ audit.Stamper = (*stamp.Authority)(nil)
 
 func TestAHeadIsStamped(t *testing.T) {
 	a := newTSA(t, nil)

@@ -16,15 +16,12 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"lethe/audit"
 	"lethe/audit/proof"
 	"lethe/audit/witness"
 )
 
-// What audit asks of a witness; see its Witness.
-var _ interface {
-	Name() string
-	Cosign(ctx context.Context, head []byte, prove func(ctx context.Context, from, to int64) (tlog.TreeProof, error)) ([]byte, error)
-} = (*witness.Client)(nil)
+var _ audit.Witness = (*witness.Client)(nil)
 
 func newClient(t testing.TB, url string, key proof.VerifyKey) *witness.Client {
 	t.Helper()

@@ -212,7 +212,7 @@ func TestAContradictionIsKeptAsEvidence(t *testing.T) {
 				if !strings.HasPrefix(part, origin) {
 					part = origin + part
 				}
-				h, err := proof.OpenHead([]byte(part), note.VerifierList(log.verifyKey()))
+				h, err := proof.OpenHead([]byte(part), proof.NewPolicy(proof.LogKey{Key: log.verifyKey(), Until: proof.Unbounded}))
 				if err != nil {
 					t.Fatalf("%v\n%s", err, part)
 				}
