@@ -103,7 +103,7 @@ func noHeadIsRefused(t *testing.T, s subject) {
 func aDamagedHeadIsFound(t *testing.T, s subject) {
 	for _, text := range [][]byte{{}, []byte("\n"), head(8)[:10], head(8)[:len(head(8))-1], bytes.Repeat(head(8), 1000), []byte("<html>welcome</html>\n")} {
 		s.plant(text)
-		if got, err := s.Load(t.Context()); err == nil || got != nil && len(got) > 0 && len(got) != len(text) {
+		if got, err := s.Load(t.Context()); err == nil || got != nil {
 			t.Errorf("%.80q: got %.80q, %v, want an error", text, got, err)
 		}
 	}

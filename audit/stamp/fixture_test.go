@@ -35,7 +35,6 @@ type tsa struct {
 
 // A flaw is what a test authority does wrong.
 type flaw struct {
-	cert  func(*x509.Certificate)          // of its certificate
 	stamp func(*timestamp.Timestamp)       // of its tokens
 	reply func(reply []byte) []byte        // of its replies
 	sign  crypto.SignerOpts                // else SHA-256

@@ -96,18 +96,22 @@ digests = sha256
 	}
 }
 
+// A refused token is given with who made it, and by default with its roots and
+// the head.
+type refused struct {
+	tsa   *tsa
+	token []byte
+	roots *x509.CertPool
+	text  string
+}
+
 func TestATokenThatProvesNothingIsRefused(t *testing.T) {
 	a, other := newTSA(t, nil), newTSA(t, nil)
 	expired := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
 	with := func(spoil func(*x509.Certificate)) *tsa { return newTSA(t, spoil) }
 	good := a.token(t, head, flaw{})
 	impostor := *other // a certificate of the right name by another root
-	for name, tt := range map[string]struct {
-		tsa   *tsa
-		token []byte
-		roots *x509.CertPool
-		text  string
-	}{
+	for name, tt := range map[string]refused{
 		"another head":       {tsa: a, token: good, text: head + "x"},
 		"another root":       {tsa: a, token: good, roots: other.roots(t)},
 		"an impostor":        {tsa: &impostor, token: impostor.token(t, head, flaw{}), roots: a.roots(t)},
@@ -150,13 +154,6 @@ func TestATokenThatProvesNothingIsRefused(t *testing.T) {
 	if _, err := stamp.Check(good, []byte(head), nil); !errors.Is(err, proof.ErrNotVerified) {
 		t.Errorf("with nil for roots: %v", err)
 	}
-}
-
-type refused = struct {
-	tsa   *tsa
-	token []byte
-	roots *x509.CertPool
-	text  string
 }
 
 func spoilt(t *testing.T, a *tsa) refused { return refused{tsa: a, token: a.token(t, head, flaw{})} }
