@@ -181,7 +181,7 @@ func openssl(t testing.TB, dir string, args ...string) []byte {
 	t.Helper()
 	path, err := exec.LookPath("openssl")
 	if err != nil {
-		t.Fatal("openssl is not there: apt-get install openssl")
+		t.Fatal("openssl is not there: run .ci/need openssl (apt-get install openssl)")
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Dir = dir
