@@ -12,11 +12,20 @@ import (
 )
 
 // Certificate returns the certificate of an entry, by the ID that
-// proof.EntryID gives. It has the same bytes whenever it is asked for. An ID
-// that is not in the log wraps [ErrNotFound]; a certificate that does not
-// verify is not handed out and wraps [ErrBroken].
+// proof.EntryID gives, under the first head that covers it. It has the same
+// bytes whenever it is asked for. An ID that is not in the log wraps
+// [ErrNotFound]; a certificate that does not verify is not handed out and wraps
+// [ErrBroken].
 func (l *Log) Certificate(ctx context.Context, entryID string) ([]byte, error) {
-	c, err := l.certificate(ctx, entryID)
+	return l.CertificateAt(ctx, entryID, false)
+}
+
+// CertificateAt is Certificate or, with newest, the same entry's certificate
+// cut anew for the newest head: it shows that the log still has the entry, and
+// carries the signatures that heads get by now. Its bytes change as the log
+// grows.
+func (l *Log) CertificateAt(ctx context.Context, entryID string, newest bool) ([]byte, error) {
+	c, err := l.certificate(ctx, entryID, newest)
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
@@ -27,7 +36,13 @@ func (l *Log) Certificate(ctx context.Context, entryID string) ([]byte, error) {
 	return text, nil
 }
 
-func (l *Log) certificate(ctx context.Context, entryID string) (proof.Certificate, error) {
+// The heads that a certificate can be cut for.
+const (
+	firstHead  = `SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? AND size < ? ORDER BY size LIMIT 1`
+	newestOver = `SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? AND size < ? ORDER BY size DESC LIMIT 1`
+)
+
+func (l *Log) certificate(ctx context.Context, entryID string, newest bool) (proof.Certificate, error) {
 	var c proof.Certificate
 	row := l.db.QueryRowxContext(ctx, l.db.Rebind(`SELECT idx, body FROM audit_entry WHERE entry_id = ? AND idx >= ? AND idx < ?`), entryID, l.base, l.end())
 	if err := row.Scan(&c.Index, &c.Entry); errors.Is(err, sql.ErrNoRows) {
@@ -36,8 +51,12 @@ func (l *Log) certificate(ctx context.Context, entryID string) (proof.Certificat
 		return c, fmt.Errorf("read entry: %w", err)
 	}
 	c.Index -= l.base
+	head := firstHead
+	if newest {
+		head = newestOver
+	}
 	// The rows read here never change, so no transaction is needed.
-	row = l.db.QueryRowxContext(ctx, l.db.Rebind(`SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? AND size < ? ORDER BY size LIMIT 1`), l.base+c.Index, l.end())
+	row = l.db.QueryRowxContext(ctx, l.db.Rebind(head), l.base+c.Index, l.end())
 	h, err := l.scanHead(row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, fmt.Errorf("%w: no head covers entry %d", ErrBroken, c.Index)

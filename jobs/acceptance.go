@@ -47,8 +47,14 @@ type Ledger interface {
 	// its record then, unless a task of it still runs, which is no error.
 	EndCancelled(ctx context.Context, request string, entry func(Record) proof.Entry, keyUntil time.Time) (ended bool, err error)
 
-	// Certificate returns the certificate of the log's entry with that ID.
+	// Certificate returns the certificate of the log's entry with that ID, and
+	// CertificateAt the same or, with newest, one for the log's newest head.
 	Certificate(ctx context.Context, entryID string) ([]byte, error)
+	CertificateAt(ctx context.Context, entryID string, newest bool) ([]byte, error)
+
+	// Receipts yields the receipts of a request's finished batches, in the order
+	// of Record.Roots, one at a time. It may be called again after an error.
+	Receipts(ctx context.Context, request string) iter.Seq2[BatchReceipt, error]
 }
 
 // A Seen is a set of IDs. Add returns those of ids that were not in it yet,

@@ -38,6 +38,18 @@ type Book interface {
 	// was accepted.
 	AcceptedReceipt(ctx context.Context, id string) ([]byte, error)
 
+	// Reissue returns the file of Certificate or, with accepted, that of
+	// AcceptedReceipt, cut anew for the log's newest head: it says the same, and
+	// shows that the log still has it.
+	Reissue(ctx context.Context, id string, accepted bool) ([]byte, error)
+
+	// MemoryProof returns the proof (lethe/memory-proof@v1) of what became of one
+	// memory of a request that has ended, to be opened with its subject key. It
+	// wraps ErrTooLate before the end, ErrGone once the key has been destroyed,
+	// and ErrNotFound if no store had anything of this ID when the request was
+	// planned. The ID is personal data and never in an error.
+	MemoryProof(ctx context.Context, id, memoryID string) ([]byte, error)
+
 	// SubjectKey returns the 32-byte key that opens the subject commitment in
 	// the log; ErrGone once it has been destroyed on schedule.
 	SubjectKey(ctx context.Context, id string) ([]byte, error)

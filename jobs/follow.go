@@ -62,6 +62,22 @@ func (in *Intake) AcceptedReceipt(ctx context.Context, id string) ([]byte, error
 	return in.Ledger.Certificate(ctx, proof.EntryID(id, proof.KindAccepted))
 }
 
+// Reissue implements Book.
+func (in *Intake) Reissue(ctx context.Context, id string, accepted bool) ([]byte, error) {
+	rec, err := in.Ledger.Record(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	entry := rec.Entry
+	if accepted {
+		entry = proof.EntryID(id, proof.KindAccepted)
+	}
+	if entry == "" {
+		return nil, fmt.Errorf("%w: the request has not ended", ErrTooLate)
+	}
+	return in.Ledger.CertificateAt(ctx, entry, true)
+}
+
 // SubjectKey implements Book.
 func (in *Intake) SubjectKey(ctx context.Context, id string) ([]byte, error) {
 	rec, err := in.Ledger.Record(ctx, id)

@@ -193,3 +193,8 @@ func record(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Record,
 func (l *Ledger) Certificate(ctx context.Context, entryID string) ([]byte, error) {
 	return l.log.Certificate(ctx, entryID)
 }
+
+// CertificateAt implements jobs.Ledger.
+func (l *Ledger) CertificateAt(ctx context.Context, entryID string, newest bool) ([]byte, error) {
+	return l.log.CertificateAt(ctx, entryID, newest)
+}
