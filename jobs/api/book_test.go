@@ -31,7 +31,9 @@ type memory struct {
 	requests  []*jobs.Request // in the order filed
 	keys      map[string]filed
 	fail      error
-	keep      bool // whether stagings keep their IDs
+	keep      bool   // whether stagings keep their IDs
+	uncut     error  // of receipts only
+	provedID  string // the last memory that was asked for
 }
 
 type filed struct {
@@ -172,7 +174,24 @@ func (m *memory) Certificate(_ context.Context, id string) ([]byte, error) {
 	return m.file(id, "certificate", func(r *jobs.Request) bool { return r.Certificate })
 }
 
+func (m *memory) Reissue(_ context.Context, id string, accepted bool) ([]byte, error) {
+	return m.file(id, fmt.Sprintf("newest %v", accepted), func(r *jobs.Request) bool { return accepted || r.Certificate })
+}
+
+// MemoryProof knows one memory, canary.
+func (m *memory) MemoryProof(_ context.Context, id, memoryID string) ([]byte, error) {
+	m.provedID = memoryID
+	file, err := m.file(id, "proof", func(r *jobs.Request) bool { return r.Certificate })
+	if err == nil && memoryID != canary {
+		err = fmt.Errorf("prove memory: %w", jobs.ErrNotFound)
+	}
+	return file, err
+}
+
 func (m *memory) AcceptedReceipt(_ context.Context, id string) ([]byte, error) {
+	if m.uncut != nil {
+		return nil, m.uncut
+	}
 	return m.file(id, "receipt", func(*jobs.Request) bool { return true })
 }
 

@@ -55,16 +55,16 @@ func NewClient(baseURL, token string, transport http.RoundTripper) (*Client, err
 // Submit files a request. replayed says that the key was used before, for the
 // same body, and r is that request. With s.IDs memory stays flat, and Submit
 // returns only when s.IDs has.
-func (c *Client) Submit(ctx context.Context, s Submission) (r Request, replayed bool, err error) {
+func (c *Client) Submit(ctx context.Context, s Submission) (r Accepted, replayed bool, err error) {
 	header := http.Header{}
 	if s.IdempotencyKey != "" {
 		header.Set("Idempotency-Key", s.IdempotencyKey)
 	}
 	answer, err := c.send(ctx, "/v1/requests", s, header) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {
-		return Request{}, false, err
+		return Accepted{}, false, err
 	}
-	r, err = decodeAnswer[Request](answer)
+	r, err = decodeAnswer[Accepted](answer)
 	return r, answer.Header.Get("Idempotent-Replayed") == "true", err
 }
 
@@ -129,6 +129,28 @@ func (c *Client) Receipt(ctx context.Context, id string) ([]byte, error) {
 	return c.getText(ctx, idPath(id)+"/receipt")
 }
 
+// Reissued returns the certificate or, with accepted, the receipt, cut anew for
+// the log's newest head.
+func (c *Client) Reissued(ctx context.Context, id string, accepted bool) ([]byte, error) {
+	file := "/certificate"
+	if accepted {
+		file = "/receipt"
+	}
+	return c.getText(ctx, idPath(id)+file+"?head=newest")
+}
+
+// MemoryProof returns the proof of what became of one memory of a request that
+// has ended; 404 also if it has no receipt of it, 410 once the subject key has
+// been destroyed.
+func (c *Client) MemoryProof(ctx context.Context, id, memoryID string) ([]byte, error) {
+	body, err := json.Marshal(map[string]string{"memory_id": memoryID})
+	if err != nil {
+		return nil, unacceptable("memory_id", "must be valid UTF-8") // err may quote it
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	return c.readText(c.do(ctx, http.MethodPost, idPath(id)+"/memory-proof", bytes.NewReader(body), header)) //nolint:bodyclose // readText closes it
+}
+
 // SubjectKey returns the 32-byte key that opens the subject commitment; 410
 // once it has been destroyed.
 func (c *Client) SubjectKey(ctx context.Context, id string) ([]byte, error) {
@@ -180,7 +202,10 @@ func getJSON[T any](ctx context.Context, c *Client, path string) (T, error) {
 }
 
 func (c *Client) getText(ctx context.Context, path string) ([]byte, error) {
-	answer, err := c.do(ctx, http.MethodGet, path, nil, nil)
+	return c.readText(c.do(ctx, http.MethodGet, path, nil, nil)) //nolint:bodyclose // readText closes it
+}
+
+func (c *Client) readText(answer *http.Response, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"strings"
@@ -18,6 +19,9 @@ const (
 	bodyPatience = 15 * time.Second
 	bodyRate     = 16 << 10
 )
+
+// receiptPatience is how long an answer waits for its receipt.
+const receiptPatience = 2 * time.Second
 
 // originHeader is what a Client says it is.
 const originHeader = "Lethe-Origin"
@@ -42,7 +46,20 @@ func (s *server) submit(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Idempotent-Replayed", "true")
 	}
 	w.Header().Set("Location", requestPath(req.ID))
-	return writeJSON(w, http.StatusAccepted, wireRequest(req))
+	return writeJSON(w, http.StatusAccepted, Accepted{wireRequest(req), s.receiptText(r.Context(), req.ID)})
+}
+
+// receiptText returns the proof that a request was accepted, or nil. The request
+// is durable by now, so no error and no delay of its proof may hide that.
+func (s *server) receiptText(ctx context.Context, id string) *string {
+	ctx, cancel := context.WithTimeout(ctx, receiptPatience)
+	defer cancel()
+	file, err := s.Book.AcceptedReceipt(ctx, id)
+	if err != nil {
+		s.Logger.LogAttrs(ctx, slog.LevelWarn, "receipt not cut", slog.String("request", id), slog.Any("error", err))
+		return nil
+	}
+	return new(string(file))
 }
 
 // plan is POST /v1/plans.

@@ -50,10 +50,10 @@ func operation(schemas huma.Registry, r route) *huma.Operation {
 	for _, p := range r.params {
 		op.Parameters = append(op.Parameters, parameter(p))
 	}
-	if r.takes {
+	if r.takes != nil {
 		op.RequestBody = &huma.RequestBody{
 			Required: true,
-			Content:  map[string]*huma.MediaType{"application/json": {Schema: submissionSchema()}},
+			Content:  map[string]*huma.MediaType{"application/json": {Schema: r.takes()}},
 		}
 	}
 	op.Responses[strconv.Itoa(r.status)] = goodAnswer(schemas, r)
@@ -111,6 +111,13 @@ func submissionSchema() *huma.Schema {
 			"received_at": {Type: huma.TypeString, Format: "date-time", Description: "When the person asked; now if not given"},
 			"grace":       str("How long to wait before erasing, such as 72h or 0s", 0),
 		},
+	}
+}
+
+func memorySchema() *huma.Schema {
+	return &huma.Schema{
+		Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"memory_id"},
+		Properties: map[string]*huma.Schema{"memory_id": str("As the store knows the memory", store.MaxValueBytes)},
 	}
 }
 

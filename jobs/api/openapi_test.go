@@ -20,6 +20,7 @@ func promised() []string {
 		"GET /v1/openapi.yaml", "GET /v1/requests", "GET /v1/requests/{id}", "GET /v1/requests/{id}/certificate",
 		"GET /v1/requests/{id}/events", "GET /v1/requests/{id}/receipt", "GET /v1/requests/{id}/subject-key",
 		"POST /v1/plans", "POST /v1/requests", "POST /v1/requests/{id}/cancel",
+		"POST /v1/requests/{id}/memory-proof",
 	}
 }
 
@@ -103,6 +104,10 @@ func TestDocumentHasTheFieldsOfAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	properties, _ := doc.Components.Schemas["Request"]["properties"].(map[string]any)
+	filed, _ := doc.Components.Schemas["Accepted"]["properties"].(map[string]any)
+	if len(filed) != len(properties)+1 || filed["receipt_text"] == nil {
+		t.Errorf("%d fields documented of the answer to a filing, want those of a request and receipt_text", len(filed))
+	}
 	for name := range answer {
 		if properties[name] == nil {
 			t.Errorf("%s is not documented", name)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -139,38 +138,6 @@ func (s *server) cancel(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, wireRequest(req))
-}
-
-// certificate is GET /v1/requests/{id}/certificate.
-func (s *server) certificate(w http.ResponseWriter, r *http.Request) error {
-	id, err := requestID(r)
-	if err != nil {
-		return err
-	}
-	file, err := s.Book.Certificate(r.Context(), id)
-	if errors.Is(err, jobs.ErrTooLate) {
-		return problem(http.StatusConflict, "not_yet", "there is no certificate yet")
-	}
-	if err != nil {
-		return err
-	}
-	return writeText(w, file)
-}
-
-// receipt is GET /v1/requests/{id}/receipt.
-func (s *server) receipt(w http.ResponseWriter, r *http.Request) error {
-	id, err := requestID(r)
-	if err != nil {
-		return err
-	}
-	file, err := s.Book.AcceptedReceipt(r.Context(), id)
-	if errors.Is(err, jobs.ErrTooLate) {
-		return problem(http.StatusConflict, "not_yet", "there is no receipt yet")
-	}
-	if err != nil {
-		return err
-	}
-	return writeText(w, file)
 }
 
 // subjectKey is GET /v1/requests/{id}/subject-key.

@@ -1,6 +1,10 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
 
 // A route is one operation: what the mux serves and what the OpenAPI document
 // says about it.
@@ -11,9 +15,9 @@ type route struct {
 	id, summary string
 	description string
 	params      []param
-	takes       bool // a submission as its body
-	status      int  // of the good answer
-	answer      any  // its JSON, or nil
+	takes       func() *huma.Schema // its body, or nil
+	status      int                 // of the good answer
+	answer      any                 // its JSON, or nil
 	media       string
 	also        map[int]any // other answers that are no problems
 	problems    []int
@@ -37,12 +41,12 @@ func (s *server) requestRoutes() []route {
 			description: "It is durable once answered. The same Idempotency-Key with the same body gives the same request again, " +
 				"with Idempotent-Replayed: true; with another body, 409. Malformed bodies, and refused values of regime, ground, " +
 				"received_at and grace, are 400; selectors and stores that can be read but not accepted are 422. " +
-				"Besides the ids (64 MiB) a body may have 64 KiB.",
+				"Besides the ids (64 MiB) a body may have 64 KiB. receipt_text is the proof that the request stands in the log: keep it.",
 			params: []param{
 				{"header", "Idempotency-Key", "1 to 255 printable ASCII characters"},
 				{"header", originHeader, "cli, from the command line"},
 			},
-			takes: true, status: 202, answer: Request{}, problems: []int{400, 403, 408, 409, 413, 415, 422, 503},
+			takes: submissionSchema, status: 202, answer: Accepted{}, problems: []int{400, 403, 408, 409, 413, 415, 422, 503},
 		},
 		{
 			method: "GET", path: "/v1/requests", handle: s.list, id: "list-requests",
@@ -76,13 +80,24 @@ func (s *server) requestRoutes() []route {
 		{
 			method: "GET", path: byID + "/certificate", handle: s.certificate, id: "get-certificate",
 			summary:     "Get the certificate (C2SP tlog-proof)",
-			description: "409 while there is none.",
-			status:      200, media: text, problems: []int{403, 404, 409, 503},
+			description: "409 while there is none. It is the same file whenever it is asked for, unless head is given.",
+			params:      []param{headParam()},
+			status:      200, media: text, problems: []int{400, 403, 404, 409, 503},
 		},
 		{
 			method: "GET", path: byID + "/receipt", handle: s.receipt, id: "get-receipt",
 			summary: "Get the proof that the request was accepted (C2SP tlog-proof)",
-			status:  200, media: text, problems: []int{403, 404, 409, 503},
+			params:  []param{headParam()},
+			status:  200, media: text, problems: []int{400, 403, 404, 409, 503},
+		},
+		{
+			method: "POST", path: byID + "/memory-proof", handle: s.memoryProof, id: "prove-memory",
+			summary: "Get the proof of what became of one memory (lethe/memory-proof@v1)",
+			description: "It holds the certificate and neither the memory's ID nor the subject key: both are needed to check it. " +
+				"404 too if no store had anything of this ID when the request was planned, 409 before the end, " +
+				"410 once the subject key has been destroyed. Changes nothing; it is a POST because an ID must not stand in URLs.",
+			takes:  memorySchema,
+			status: 200, media: text, problems: []int{400, 403, 404, 408, 409, 410, 413, 415, 422, 503},
 		},
 		{
 			method: "GET", path: byID + "/subject-key", handle: s.subjectKey, id: "get-subject-key",
@@ -99,7 +114,7 @@ func (s *server) otherRoutes() []route {
 			method: "POST", path: "/v1/plans", handle: s.plan, id: "plan",
 			summary:     "Say what a request would erase now",
 			description: "Takes the body of a request. Changes nothing.",
-			takes:       true, status: 200, answer: Plan{}, problems: []int{400, 403, 408, 413, 415, 422, 503},
+			takes:       submissionSchema, status: 200, answer: Plan{}, problems: []int{400, 403, 408, 413, 415, 422, 503},
 		},
 		{
 			method: "GET", path: "/v1/openapi.yaml", handle: s.document, id: "openapi",

@@ -27,6 +27,13 @@ type Request struct {
 	Receipt     string          `json:"receipt" doc:"Path of the proof that the request was accepted"`
 }
 
+// An Accepted is the answer to a request that was filed, or had been filed
+// before: the Request and the proof that the log has it.
+type Accepted struct {
+	Request
+	ReceiptText *string `json:"receipt_text" doc:"The file at receipt (C2SP tlog-proof); null if it could not be cut just now: the request stands all the same"`
+}
+
 // StoreProgress is what became of a Request in one Store. All numbers count
 // IDs, but for the batches and the round.
 type StoreProgress struct {

@@ -104,7 +104,7 @@ func TestRawAnswerOfSubmitIsTheContract(t *testing.T) {
 		`"grace_until":null,"completed_at":null,"plan_hash":"","stores":[{"store":"app","kind":"memory","stage":"planning",` +
 		`"evidence":"none","requested":0,"found":0,"erased":0,"absent":0,"held":0,"refused":0,"remaining":0,` +
 		`"unattributable":0,"batches_total":0,"batches_done":0,"round":0,"places":[],"note":""}],` +
-		`"certificate":null,"receipt":"/v1/requests/` + id + `/receipt"}` + "\n"
+		`"certificate":null,"receipt":"/v1/requests/` + id + `/receipt","receipt_text":"receipt of ` + id + `\n"}` + "\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
