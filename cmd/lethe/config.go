@@ -86,6 +86,11 @@ type StoreConfig struct {
 	// Default none.
 	BackupsUntil Duration `yaml:"backups_until"`
 
+	// replicas_until: how long replicas of this store may lag and still hold
+	// what was erased, such as 1h. It stands in every certificate as an
+	// exclusion, beside that of the backups. Default none.
+	ReplicasUntil Duration `yaml:"replicas_until"`
+
 	// Own marks the memory store that lethe made for itself because none was
 	// configured: its files are created if they are missing.
 	Own bool `yaml:"-"`

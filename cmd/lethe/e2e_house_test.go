@@ -86,6 +86,7 @@ func configFor(data, queue string, stores ...StoreConfig) Config {
 // A running is the real service at work, asked over HTTP.
 type running struct {
 	t      testing.TB
+	id     string // of the request that a test is about
 	s      *service
 	client *api.Client
 	cancel context.CancelFunc
@@ -95,7 +96,12 @@ type running struct {
 // start runs the service in this process until the test or stop ends it.
 func start(t testing.TB, c Config, m moment) *running {
 	t.Helper()
-	s, err := openService(t.Context(), c, slog.New(slog.DiscardHandler))
+	return startLogging(t, c, m, slog.New(slog.DiscardHandler))
+}
+
+func startLogging(t testing.TB, c Config, m moment, logger *slog.Logger) *running {
+	t.Helper()
+	s, err := openService(t.Context(), c, logger)
 	if err != nil {
 		t.Fatal(err)
 	}

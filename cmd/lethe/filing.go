@@ -29,7 +29,7 @@ type filing struct {
 
 // file files the request. With an idempotency key it asks again when the
 // network or the server fails, as long as the IDs can be read again.
-func (f *filing) file(ctx context.Context) (api.Request, error) {
+func (f *filing) file(ctx context.Context) (api.Accepted, error) {
 	begun := time.Now()
 	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 15*time.Second) {
 		req, replayed, err := f.client.Submit(ctx, f.what)

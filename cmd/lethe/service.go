@@ -33,6 +33,7 @@ const (
 	sqliteWriter = 1               // SQLite has one writer
 	httpDrain    = 3 * time.Second // for open HTTP requests
 	backupsCode  = "backups"       // the exclusion that backups_until stands for
+	replicasCode = "replicas"      // the exclusion that replicas_until stands for
 	logKeyFile   = "log.key"       // in the data folder
 	keysFolder   = "keys"          // in the data folder
 )
@@ -98,10 +99,20 @@ func openStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
 		return nil, err
 	}
 	ws := &worker.Store{Store: st, Name: c.Name, Kind: c.Kind, Concurrency: sqliteWriter, Purge: c.Purge.policy()}
-	if c.BackupsUntil > 0 {
-		ws.Exclusions = append(ws.Exclusions, jobs.Exclusion{Code: backupsCode, For: time.Duration(c.BackupsUntil)})
-	}
+	ws.Exclusions = c.exclusions()
 	return ws, nil
+}
+
+// exclusions lists what the operator says that erasing in a store does not
+// reach.
+func (c *StoreConfig) exclusions() (list []jobs.Exclusion) {
+	if c.BackupsUntil > 0 {
+		list = append(list, jobs.Exclusion{Code: backupsCode, For: time.Duration(c.BackupsUntil)})
+	}
+	if c.ReplicasUntil > 0 {
+		list = append(list, jobs.Exclusion{Code: replicasCode, For: time.Duration(c.ReplicasUntil)})
+	}
+	return list
 }
 
 // makeOwnStore makes the newcomer's memory store at the first start.

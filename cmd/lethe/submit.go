@@ -17,6 +17,7 @@ type submitFlags struct {
 	stores                 []string
 	ticket, regime, ground string
 	receivedAt, grace, key string
+	receipt                string
 	wait, asJSON           bool
 }
 
@@ -36,9 +37,14 @@ With --wait it goes on until the request has ended, or until people have to act.
 It then also asks again when the network fails, under an idempotency key, so
 that nothing is filed twice.
 
+With --receipt it keeps the proof that the request stands in the log. Whoever has
+it can show, offline and with nothing but the log's public key, that the request
+was accepted, even if the operator should deny it.
+
 ` + selectorHelp,
 		Example: `  echo '{"user_id":"alice"}' | lethe submit --selector-file - --ticket PRIV-123 --wait
   lethe submit --user-id alice --metadata tier=3 --store assistant --grace 72h
+  lethe submit --user-id alice --receipt PRIV-123.accepted
   lethe submit --ids-file ids.txt --idempotency-key PRIV-123 --json`,
 		Args:        wants(),
 		Annotations: map[string]string{exitNote: exitSection(exitHeld)},
@@ -77,6 +83,7 @@ func (f *submitFlags) add(cmd *cobra.Command) {
 	fs.StringVar(&f.receivedAt, "received-at", "", "when the person asked, such as 2026-11-20T09:00:00Z (default now)")
 	fs.StringVar(&f.grace, "grace", "", "how long to wait before anything is erased, such as 72h or 3d")
 	fs.StringVar(&f.key, "idempotency-key", "", "file nothing if this `KEY` was used for the same request before")
+	fs.StringVar(&f.receipt, "receipt", "", "write the proof that the request was accepted to `FILE`")
 	fs.BoolVar(&f.wait, "wait", false, "wait until the request has ended")
 	fs.BoolVar(&f.asJSON, "json", false, "print the request as JSON instead of its ID")
 }
@@ -101,9 +108,13 @@ func (f *submitFlags) submission(cmd *cobra.Command) (api.Submission, error) {
 }
 
 // conclude prints the answer and, if asked, waits for the end.
-func (c *console) conclude(ctx context.Context, client *api.Client, req api.Request, f submitFlags) error {
+func (c *console) conclude(ctx context.Context, client *api.Client, req api.Accepted, f submitFlags) error {
 	if !f.asJSON {
 		c.answer("%s\n", req.ID)
+	}
+	kept := f.keepReceipt(ctx, client, req)
+	if kept != nil && f.wait {
+		c.talk("%v\n", kept) // at once: waiting may take days
 	}
 	if f.wait {
 		show := newProgress(c.stderr)
@@ -112,8 +123,8 @@ func (c *console) conclude(ctx context.Context, client *api.Client, req api.Requ
 		if err != nil {
 			return fmt.Errorf("follow request %s: %w", req.ID, err)
 		}
-		req = last
-		c.summarize(req)
+		req.Request = last
+		c.summarize(last)
 	}
 	if f.asJSON {
 		if err := c.answerJSON(req); err != nil {
@@ -122,11 +133,36 @@ func (c *console) conclude(ctx context.Context, client *api.Client, req api.Requ
 	}
 	switch {
 	case !f.wait:
-		return nil
+		return kept
 	case req.Status == jobs.Cancelled, req.Status == jobs.Rejected:
 		return fmt.Errorf("the request was %s", req.Status)
 	}
-	return orHeld(req, nil)
+	if err := orHeld(req.Request, nil); err != nil {
+		return err
+	}
+	return kept
+}
+
+// keepReceipt writes the receipt if it was asked for. The request stands whether
+// it can or not, so an error says how to get it.
+func (f *submitFlags) keepReceipt(ctx context.Context, client *api.Client, req api.Accepted) error {
+	if f.receipt == "" {
+		return nil
+	}
+	var text []byte
+	var err error
+	if req.ReceiptText != nil {
+		text = []byte(*req.ReceiptText)
+	} else {
+		text, err = client.Receipt(ctx, req.ID)
+	}
+	if err == nil {
+		err = writeFile(f.receipt, text, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("the request was filed, but not its receipt kept (%w): lethe certificate %s --accepted fetches it", err, req.ID)
+	}
+	return nil
 }
 
 // summarize tells what became of a request.

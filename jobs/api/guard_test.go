@@ -66,8 +66,13 @@ func TestOtherOriginsCannotChangeAnything(t *testing.T) {
 	if w := h.ask("POST", "/v1/requests", strings.NewReader(goodBody), "Sec-Fetch-Site", "same-origin"); w.Code != 202 {
 		t.Errorf("same origin: %d", w.Code)
 	}
-	if h.book.count() != 1 {
-		t.Errorf("the book was called %d times, want once", h.book.count())
+	if n := h.book.count(); n != 2 { // the filing and its receipt
+		t.Errorf("the book was called %d times, want twice", n)
+	}
+	id := h.book.requests[0].ID
+	w := h.ask("POST", "/v1/requests/"+id+"/memory-proof", strings.NewReader(`{"memory_id":"`+canary+`"}`), "Origin", "https://evil.example", "Content-Type", "application/json")
+	if w.Code != 403 || h.book.count() != 2 {
+		t.Errorf("a memory's proof: %d %s", w.Code, w.Body)
 	}
 }
 
