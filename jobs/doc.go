@@ -26,4 +26,11 @@
 // request destroys that key, so it does not matter what SQLite leaves in free
 // pages, the WAL or a backup. The road not taken, secure_delete alone, leaves
 // copies behind when pages split (measured: 96 of 2,000 IDs).
+//
+// 2026-11-28. A memory is looked for in the receipts with the subject key: all
+// leaves that it could have in a batch are computed and compared. Nothing is
+// kept for it, so nothing more is to be wiped (77 ms for a million IDs; no index
+// of keyed IDs beside the leaves). Of several receipts of one memory the proof
+// shows the last in each place, and of these first one that says that something
+// is still there: it must not tell the better half.
 package jobs

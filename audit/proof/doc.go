@@ -58,4 +58,11 @@
 // 2026-11-28. The keys of a log, its policies and its succession are entries
 // like all others, not a table beside the log: who trusts a head can derive
 // from it which keys to believe, and since when.
+//
+// 2026-11-28. A memory proof has sides instead of an index and a size. A root
+// commits to neither (RFC 6962), so "leaf 17 of 1000" would be a statement that
+// nobody could check; "under this root" is all that a path shows.
+//
+// 2026-11-28. A memory proof holds neither the memory's ID nor the key: the file
+// may be passed on and kept, and says something only to who had both already.
 package proof

@@ -37,7 +37,7 @@ queue_file: queue-url
 subject_key_retention: 10d
 log_origin: erasure.example.com/log
 stores:
-  - {name: assistant, kind: mem0-sqlite, vectors: v.db, entities: none, history: /h/memory.db, purge: "22:30-04:00", backups_until: 30d}
+  - {name: assistant, kind: mem0-sqlite, vectors: v.db, entities: none, history: /h/memory.db, purge: "22:30-04:00", backups_until: 30d, replicas_until: 90m}
   - {name: second, kind: mem0-sqlite, vectors: w.db, entities: e.db, history: none, purge: off}
 `
 
@@ -58,7 +58,7 @@ func TestConfigPathsAreMeantFromItsFolder(t *testing.T) {
 	if s.Vectors != filepath.Join(dir, "v.db") || s.Entities != "" || s.History != "/h/memory.db" || s.Own {
 		t.Errorf("store = %+v", s)
 	}
-	if time.Duration(s.BackupsUntil) != 720*time.Hour || time.Duration(c.SubjectKeyRetention) != 240*time.Hour {
+	if time.Duration(s.BackupsUntil) != 720*time.Hour || time.Duration(s.ReplicasUntil) != 90*time.Minute || c.Stores[1].ReplicasUntil != 0 || time.Duration(c.SubjectKeyRetention) != 240*time.Hour {
 		t.Errorf("durations = %v, %v", time.Duration(s.BackupsUntil), time.Duration(c.SubjectKeyRetention))
 	}
 	if !c.Stores[1].Purge.Off() {
@@ -82,6 +82,7 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"forgotten file", "stores:\n  - name: a\n    kind: mem0-sqlite\n    vectors: v.db\n    history: h.db\n", "stores[0].entities: must be the path"},
 		{"purge", store + ", purge: \"25:00-26:00\"}\n", "lethe.yaml:2:87: stores[0].purge: must be always, off, or a window"},
 		{"retention", "subject_key_retention: 30 days\n", "lethe.yaml:1:24: subject_key_retention: must be a duration such as 36h"},
+		{"replicas", store + ", replicas_until: soon}\n", "lethe.yaml:2:96: stores[0].replicas_until: must be a duration"},
 		{"negative", "subject_key_retention: -3h\n", "must be a duration"},
 		{"public", "listen: 0.0.0.0:80\n", "lethe.yaml:1:9: listen: must be a loopback address"},
 		{"every address", "listen: :80\n", "listen: must be a loopback address"},

@@ -40,4 +40,8 @@
 // 2026-11-22. Progress is read from the book on a ticker, one reader a stream,
 // instead of being announced by whoever makes it: workers may run in other
 // processes, and the ledger is the one thing all of them share.
+//
+// 2026-11-28. The answer to a filing has the receipt in it, waits 2 s for it at
+// most, and is 202 without: the request is durable by then, and an error would
+// make the client file it again.
 package api
