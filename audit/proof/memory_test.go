@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,7 @@ type erasure struct {
 	batches [][][32]byte
 	roots   [][32]byte
 	all     []receipted
+	entry   *proof.Cancelled
 	text    []byte // of its certificate
 	vkey    string
 }
@@ -56,7 +58,8 @@ func newErasure(t testing.TB, sizes ...int) *erasure {
 	var l tree
 	l.append(t, encode(t, accepted()))
 	l.append(t, encode(t, entry))
-	e.text, e.vkey = l.certificate(t, 1, 2, signer).Text(), vkey
+	e.entry, e.vkey = entry, vkey
+	e.text = l.certificate(t, 1, 2, signer).Text()
 	return &e
 }
 
@@ -187,13 +190,21 @@ func TestForgedMemoryProofsAreRefused(t *testing.T) {
 		"step moved to the other": change(func(p *proof.MemoryProof) {
 			p.Receipt, p.Batches = append(p.Receipt, p.Batches[0]), p.Batches[1:]
 		}),
-		"paths left out":        change(func(p *proof.MemoryProof) { p.Receipt, p.Batches = nil, nil }),
-		"path without end":      change(func(p *proof.MemoryProof) { p.Receipt = make([]proof.Step, 64) }),
-		"batches first":         change(func(p *proof.MemoryProof) { p.Receipt, p.Batches = p.Batches, p.Receipt }),
-		"of an accepted entry":  change(func(p *proof.MemoryProof) { p.Certificate = acceptedCertificate(t) }),
+		"paths left out":       change(func(p *proof.MemoryProof) { p.Receipt, p.Batches = nil, nil }),
+		"path without end":     change(func(p *proof.MemoryProof) { p.Receipt = make([]proof.Step, 64) }),
+		"batches first":        change(func(p *proof.MemoryProof) { p.Receipt, p.Batches = p.Batches, p.Receipt }),
+		"index edited":         edit("\nindex 1\n", "\nindex 0\n"),
+		"of an accepted entry": change(func(p *proof.MemoryProof) { p.Certificate = acceptedCertificate(t) }),
+	}
+	// What is wrong with the form is found without a key.
+	misshapen := map[string][]byte{
 		"unknown outcome":       edit("outcome "+m.outcome.String(), "outcome gone"),
 		"outcome as a byte":     edit("outcome "+m.outcome.String(), "outcome e"),
 		"batch in capitals":     edit("batch 0199f2a4", "batch 0199F2A4"),
+		"no UUID":               edit("batch 0199f2a4", "batch 0199f2a"),
+		"place with a slash":    edit("place memories", "place memories/x"),
+		"batches' lines first":  swapTrees(t, good),
+		"certificate spoilt":    edit("extra ", "extra  "),
 		"line more":             edit("\noutcome", "\nleaf 17 of 1000\noutcome"),
 		"two spaces":            edit("place memories", "place  memories"),
 		"CRLF":                  bytes.ReplaceAll(good.Text(), []byte("\n"), []byte("\r\n")),
@@ -202,12 +213,18 @@ func TestForgedMemoryProofsAreRefused(t *testing.T) {
 		"text after the end":    append(good.Text(), '\n'),
 		"head of version two":   edit("@v1\nbatch", "@v2\nbatch"),
 		"certificate alone":     e.text,
+		"certificate left out":  bytes.TrimSuffix(good.Text(), e.text),
 		"nothing":               nil,
-		"count edited":          edit("\nindex 1\n", "\nindex 0\n"),
 		"more than a megabyte":  append(good.Text(), make([]byte, 2<<20)...),
 		"half of it":            good.Text()[:len(good.Text())/2],
 		"byte order mark":       append([]byte("\ufeff"), good.Text()...),
 		"white space before it": append([]byte("\n"), good.Text()...),
+	}
+	for name, text := range misshapen {
+		if _, err := proof.ParseMemoryProof(text); !errors.Is(err, proof.ErrNotVerified) {
+			t.Errorf("%s is parsed: %v", name, err)
+		}
+		rows[name] = text
 	}
 	for name, text := range rows {
 		_, line, err := e.verify(t, text, subjectKey(), m.id)
@@ -234,6 +251,19 @@ func acceptedCertificate(t testing.TB) []byte {
 	var l tree
 	l.append(t, encode(t, accepted()))
 	return l.certificate(t, 0, 1, signer).Text()
+}
+
+// swapTrees writes the lines of the one path before those of the other.
+func swapTrees(t testing.TB, m proof.MemoryProof) []byte {
+	t.Helper()
+	head, certificate, _ := strings.Cut(string(m.Text()), "\n\n")
+	lines := strings.Split(head, "\n")
+	at := 4 + len(m.Receipt)
+	if len(m.Receipt) == 0 || len(m.Batches) == 0 {
+		t.Fatal("a path is empty")
+	}
+	lines = slices.Concat(lines[:4], lines[at:], lines[4:at])
+	return []byte(strings.Join(lines, "\n") + "\n\n" + certificate)
 }
 
 // strayBits sets bits of the first hash that decoders throw away.
@@ -265,11 +295,11 @@ func TestMemoryProofsNeedTheirKeyTheirIDAndTheirCertificate(t *testing.T) {
 			t.Errorf("%s: err = %v", name, err)
 		}
 	}
-	for _, n := range []int{0, 31, 33, 64} { // of zeroes: HMAC would fill up or fold these
-		if _, _, err := e.verify(t, p.Text(), make([]byte, n), m.id); err == nil {
-			t.Errorf("a key of %d bytes is taken", n)
-		}
+	p.Place = "memories/" + canaryID // the beginning of the ID, which has a slash
+	if err := p.CheckEntry(e.entry, subjectKey(), strings.TrimPrefix(m.id, canaryID+"/")); !errors.Is(err, proof.ErrNotVerified) {
+		t.Errorf("the end of an ID passes for an ID: err = %v", err)
 	}
+	p.Place = "memories"
 	other, err := proof.Verify(newErasure(t, 5).text, parseKeys(t, e.vkey))
 	if err != nil {
 		t.Fatal(err)
@@ -283,6 +313,19 @@ func TestMemoryProofsNeedTheirKeyTheirIDAndTheirCertificate(t *testing.T) {
 	_, _, err = proof.VerifyMemory(p.Text(), func([]byte) (*proof.Result, error) { return nil, refused }, subjectKey(), m.id)
 	if !errors.Is(err, refused) {
 		t.Errorf("a certificate that does not verify: err = %v", err)
+	}
+}
+
+// HMAC fills keys up with zeroes: without their one length, many would open it.
+func TestSubjectKeysHaveOneLength(t *testing.T) {
+	leaf := proof.ReceiptLeaf(make([]byte, 32), batchID(0), "memories/m", 'e')
+	e := cancelled()
+	e.BatchesRoot = proof.Digest(proof.BatchesRoot([][32]byte{proof.ReceiptRoot([][32]byte{leaf})}))
+	m := proof.MemoryProof{Batch: batchID(0), Place: "memories", Outcome: 'e'}
+	for n := range 66 {
+		if err := m.CheckEntry(e, make([]byte, n), "m"); (err == nil) != (n == 32) {
+			t.Errorf("a key of %d bytes: err = %v", n, err)
+		}
 	}
 }
 

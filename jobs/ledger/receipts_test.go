@@ -3,6 +3,8 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -165,12 +167,52 @@ func TestMemoryProofsAreRefusedWithoutRepeatingTheID(t *testing.T) {
 			t.Errorf("%s: err = %v, want %v", name, err, row.want)
 		}
 	}
-	if err := b.keys.DestroySubject(r.ID); err != nil {
-		t.Fatal(err)
+	gone := func(when string, destroy error) {
+		t.Helper()
+		if destroy != nil {
+			t.Fatal(destroy)
+		}
+		if _, err := b.intake.MemoryProof(t.Context(), r.ID, id.Key); !errors.Is(err, jobs.ErrGone) {
+			t.Errorf("%s: err = %v, want ErrGone", when, err)
+		}
 	}
-	if _, err := b.intake.MemoryProof(t.Context(), r.ID, id.Key); !errors.Is(err, jobs.ErrGone) {
-		t.Errorf("without the key: err = %v, want ErrGone", err)
+	key := filepath.Join(filepath.Dir(b.dir), "keys", "subject", r.ID)
+	text, err := os.ReadFile(key)
+	gone("without the key", errors.Join(err, b.keys.DestroySubject(r.ID)))
+	entry := &proof.SubjectKeyDestroyed{RequestID: r.ID, DestroyedAt: proof.At(b.Now())}
+	gone("with a key put back from a backup", errors.Join(b.SubjectKeyGone(t.Context(), r.ID, entry), os.WriteFile(key, text, 0o600)))
+}
+
+// A proof that nobody would believe is not handed out.
+func TestDamagedReceiptsProveNothing(t *testing.T) {
+	b := newBook(t)
+	r := b.submit(t, "u1", "notes")
+	b.plannedIn(t, b.task(t, jobs.PlanTask), memories("m", 3))
+	b.receive(t, b.task(t, jobs.BatchTask), allErased)
+	b.settle(t)
+	for name, damage := range map[string]string{
+		"another leaf":    `UPDATE batches SET leaves = CAST(substr(leaves, 1, 64) || zeroblob(32) AS BLOB)`,
+		"half a leaf":     `UPDATE batches SET leaves = substr(leaves, 1, 40)`,
+		"no leaves":       `UPDATE batches SET leaves = x''`,
+		"no receipt":      `UPDATE batches SET root = NULL`,
+		"all of it, even": `UPDATE batches SET leaves = NULL`,
+	} {
+		var leaves, root []byte
+		if err := b.raw.QueryRow(`SELECT leaves, root FROM batches`).Scan(&leaves, &root); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.raw.Exec(damage); err != nil {
+			t.Fatal(err)
+		}
+		text, err := b.intake.MemoryProof(t.Context(), r.ID, memories("m", 3)[0].Key)
+		if err == nil || text != nil || strings.Contains(err.Error(), canaryMemory) {
+			t.Errorf("%s: %d bytes, %v", name, len(text), err)
+		}
+		if _, err := b.raw.Exec(`UPDATE batches SET leaves = ?, root = ?`, leaves, root); err != nil {
+			t.Fatal(err)
+		}
 	}
+	b.proved(t, r.ID, memories("m", 3)[0].Key)
 }
 
 // Of a memory that stands in two stores, the proof must not tell the better half.
