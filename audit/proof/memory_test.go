@@ -300,7 +300,12 @@ func TestMemoryProofsNeedTheirKeyTheirIDAndTheirCertificate(t *testing.T) {
 		t.Errorf("the end of an ID passes for an ID: err = %v", err)
 	}
 	p.Place = "memories"
-	other, err := proof.Verify(newErasure(t, 5).text, parseKeys(t, e.vkey))
+	later := *e.entry // with the same receipts
+	later.CancelledAt++
+	signer, _ := newKey(t, 1, origin)
+	var l tree
+	l.append(t, encode(t, &later))
+	other, err := proof.Verify(l.certificate(t, 0, 1, signer).Text(), parseKeys(t, e.vkey))
 	if err != nil {
 		t.Fatal(err)
 	}
