@@ -138,8 +138,9 @@ func (m *MemoryProof) parseHead(lines []string) error {
 // and the slash of a key must not pass for the end of a place.
 func (m *MemoryProof) checkHead() error {
 	var c checks
-	c.uuid("batch", m.Batch)
-	c.code("place", m.Place)
+	fault := uuid{}.fault(m.Batch)
+	c.that(fault == "", "batch %s", fault)
+	c.that(isCode(m.Place), "place must be a code")
 	c.that(!strings.Contains(m.Place, "/"), "place must not have a slash")
 	return c.err
 }
