@@ -31,7 +31,8 @@ type line struct {
 // An entry whose ID is there already with the same body is not logged again,
 // so a retry is harmless; with another body the error wraps [ErrConflict].
 // Invalid entries wrap proof.ErrEntry. If the stored head is not what the
-// stored hashes say, nothing is signed and the error wraps [ErrBroken]. After
+// stored hashes say, nothing is signed and the error wraps [ErrBroken]. A log
+// that was found not to be what it was wraps [ErrRefused] for ever after. After
 // any error the transaction must be rolled back.
 //
 // Transactions that append must exclude each other from their beginning: on
@@ -48,6 +49,9 @@ func (l *Log) Append(ctx context.Context, tx *sqlx.Tx, entries ...proof.Entry) (
 func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (int64, error) {
 	if len(entries) == 0 {
 		return 0, errors.New("no entries")
+	}
+	if err := l.Refusal(); err != nil {
+		return 0, err
 	}
 	lines, err := l.encode(entries)
 	if err != nil {
