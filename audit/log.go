@@ -61,6 +61,7 @@ type Log struct {
 	origin   string
 	now      func() time.Time
 	refused  refusal
+	seen     memory
 }
 
 // shift tells the logs of one database apart, which follow one another: rows
