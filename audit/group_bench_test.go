@@ -30,7 +30,8 @@ func done(i int) proof.Entry {
 		},
 		PlannedAt: noon + 10, FirstErasedAt: noon + 20, ErasedAt: noon + 40, VerifiedAt: noon + 50, CompletedAt: noon + 60,
 		PlanHash: proof.Digest([32]byte{1}), Batches: 6, BatchesRoot: proof.Digest([32]byte{2}),
-		Stores: []proof.StoreProof{part("assistant"), part("notes")},
+		Exclusions: proof.Exclusions{{Code: "wal", Store: "assistant"}, {Code: "wal", Store: "notes"}},
+		Stores:     []proof.StoreProof{part("assistant"), part("notes")},
 	}
 }
 
