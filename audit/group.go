@@ -54,12 +54,8 @@ func (g *group) open() error {
 	if _, err := g.stmt(g.w.say.lock).ExecContext(g.ctx); err != nil {
 		return err
 	}
-	var level int
-	if err := g.stmt(g.w.say.synchronous).GetContext(g.ctx, &level); err != nil {
+	if err := g.w.log.durable(g.ctx, g.tx); err != nil {
 		return err
-	}
-	if level < 2 {
-		return fmt.Errorf("synchronous is %d: a commit could be lost", level)
 	}
 	if t := g.w.tip; t != nil {
 		shown, err := t.shown(g.ctx, g.w.log, g.stmt(g.w.say.tip))

@@ -81,14 +81,13 @@ func (g *group) add(x line) (int64, error) {
 
 // statements are what every group says, prepared once a connection.
 type statements struct {
-	lock, synchronous, tip, entry, savepoint, release, rollback *sqlx.Stmt
+	lock, tip, entry, savepoint, release, rollback *sqlx.Stmt
 }
 
 func (s *statements) prepare(ctx context.Context, db *sqlx.DB) error {
 	for query, at := range map[string]**sqlx.Stmt{
 		// Writes nothing. That it could write is what takes the lock.
 		`DELETE FROM audit_log WHERE n < 0`: &s.lock,
-		`PRAGMA synchronous`:                &s.synchronous,
 		tipQuery:                            &s.tip,
 		`SELECT idx, body FROM audit_entry WHERE entry_id = ?`: &s.entry,
 		`SAVEPOINT change`:   &s.savepoint,
@@ -105,7 +104,7 @@ func (s *statements) prepare(ctx context.Context, db *sqlx.DB) error {
 
 func (s *statements) close() error {
 	var errs []error
-	for _, x := range []*sqlx.Stmt{s.lock, s.synchronous, s.tip, s.entry, s.savepoint, s.release, s.rollback} {
+	for _, x := range []*sqlx.Stmt{s.lock, s.tip, s.entry, s.savepoint, s.release, s.rollback} {
 		if x != nil {
 			errs = append(errs, x.Close())
 		}

@@ -1,6 +1,9 @@
 package audit_test
 
 import (
+	"crypto"
+	"errors"
+	"io"
 	"testing"
 
 	"lethe/audit"
@@ -34,4 +37,20 @@ func (l *ledger) counts(t testing.TB) (entries, heads int) {
 		t.Fatal(err)
 	}
 	return entries, heads
+}
+
+var errAgent = errors.New("the agent is gone")
+
+// An agent is a key that lives elsewhere.
+type agent struct {
+	crypto.Signer
+	gone  bool
+	asked int
+}
+
+func (a *agent) Sign(r io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, error) {
+	if a.asked++; a.gone {
+		return nil, errAgent
+	}
+	return a.Signer.Sign(r, digest, o)
 }
