@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
+	"go.uber.org/goleak"
 )
 
 var errNo = errors.New("the change says no")
@@ -283,15 +284,18 @@ func TestAChangeCannotEndTheSharedTransaction(t *testing.T) {
 	d.wantStates(t, 1)
 }
 
-func TestAClosedWriterTakesNothing(t *testing.T) {
+func TestAClosedWriterTakesNothingAndLeavesNothing(t *testing.T) {
 	d := newDesk(t)
-	if err := d.w.Close(); err != nil {
+	others := goleak.IgnoreCurrent()
+	d.together(t, set(1), set(2))
+	if err := errors.Join(d.w.Close(), d.w.Close()); err != nil {
 		t.Fatal(err)
 	}
+	goleak.VerifyNone(t, others)
 	if err := d.w.Do(t.Context(), set(0)); err == nil {
 		t.Error("a closed writer wrote")
 	}
-	d.wantStates(t)
+	d.wantStates(t, 1, 2)
 }
 
 func TestTheWriterWantsOneDurableConnection(t *testing.T) {
