@@ -16,9 +16,9 @@ import (
 func TestTamperingIsFoundWhereBlocksMeet(t *testing.T) {
 	l := newLedger(t)
 	var entries []proof.Entry
-	for i := range 4200 {
+	for i := range 2200 {
 		entries = append(entries, entry(i))
-		if i%3 == 0 && i > 4000 || i == 1023 || i == 2047 || i == 3500 || i == 4199 {
+		if i%3 == 0 && i > 2000 || i == 1023 || i == 2047 || i == 2199 {
 			if _, err := l.add(entries...); err != nil {
 				t.Fatal(err)
 			}
@@ -26,7 +26,7 @@ func TestTamperingIsFoundWhereBlocksMeet(t *testing.T) {
 		}
 	}
 	r, err := l.Check(t.Context())
-	if err != nil || r.Size != 4200 || r.Kinds[proof.KindSubjectKeyDestroyed] != 4200 {
+	if err != nil || r.Size != 2200 || r.Kinds[proof.KindSubjectKeyDestroyed] != 2200 {
 		t.Fatalf("a sound log: size %d, kinds %v, %v", r.Size, r.Kinds, err)
 	}
 	hash := func(level int, n int64) string {
@@ -37,15 +37,14 @@ func TestTamperingIsFoundWhereBlocksMeet(t *testing.T) {
 	for statement, want := range map[string][]string{
 		hash(10, 0):                              {"hash 2046, of entry 1023, is not the stored one"},
 		hash(11, 0):                              {"hash 4094, of entry 2047, is not the stored one"},
-		hash(12, 0):                              {"of entry 4095, is not the stored one"},
 		hash(0, 1024) + ";" + hash(10, 1):        {"hash 2047, of entry 1024, is not the stored one", "of entry 2047, is not the stored one"},
-		`DELETE FROM audit_hash WHERE id = 2047`: {"hash 2047, of entry 1024", "8395 hashes are stored"},
+		`DELETE FROM audit_hash WHERE id = 2047`: {"hash 2047, of entry 1024", "4395 hashes are stored"},
 		`UPDATE audit_checkpoint SET root = zeroblob(32) WHERE size = 2048`:                          {"its note says something else", "the head of size 2048 has another root"},
 		`DELETE FROM audit_entry WHERE idx = 2048`:                                                   {"entry 2048 is missing", "hashes are stored", "heads are stored"},
 		`DELETE FROM audit_entry WHERE idx = 1500`:                                                   {"entry 1500 is missing", "hashes are stored", "heads are stored"},
 		`UPDATE audit_entry SET body = x'7b7d' WHERE idx = 2047`:                                     {"entry 2047: ", "of entry 2047, is not the stored one"},
 		`UPDATE audit_checkpoint SET size = 2049 WHERE size = 2048`:                                  {"head of size 2049: its note says something else", "the head of size 2049 has another root"},
-		`DELETE FROM audit_hash WHERE id > 8000; INSERT INTO audit_hash VALUES (8001, zeroblob(32))`: {"but 4200 entries and 8002 hashes are stored"},
+		`DELETE FROM audit_hash WHERE id > 4200; INSERT INTO audit_hash VALUES (4201, zeroblob(32))`: {"but 2200 entries and 4202 hashes are stored"},
 	} {
 		for _, s := range strings.Split(statement, ";") {
 			l.mustExec(t, s)

@@ -17,6 +17,8 @@ import (
 	"go.uber.org/goleak"
 )
 
+type valueKey struct{}
+
 var errNo = errors.New("the change says no")
 
 // A desk is a ledger with a table of states and the writer of both.
@@ -182,7 +184,7 @@ func TestRolledBackGroupLeavesNothing(t *testing.T) {
 func TestACancelledCallerLeavesTheOthersAlone(t *testing.T) {
 	d := newDesk(t)
 	waits, cancelWaiting := context.WithCancel(t.Context())
-	runs, cancelRunning := context.WithCancel(context.WithValue(t.Context(), "key", "value")) //nolint:staticcheck // any key will do
+	runs, cancelRunning := context.WithCancel(context.WithValue(t.Context(), valueKey{}, "value"))
 	var waited, ran error
 	var wg sync.WaitGroup
 	err := d.w.Do(t.Context(), func(context.Context, *audit.Tx) error {
@@ -196,7 +198,7 @@ func TestACancelledCallerLeavesTheOthersAlone(t *testing.T) {
 		wg.Go(func() {
 			ran = d.w.Do(runs, func(ctx context.Context, tx *audit.Tx) error {
 				cancelRunning()
-				if ctx.Err() != nil || ctx.Value("key") != "value" {
+				if ctx.Err() != nil || ctx.Value(valueKey{}) != "value" {
 					t.Error("the change's context ends with its caller's, or has lost its values")
 				}
 				return set(1)(ctx, tx)
