@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -76,31 +77,22 @@ func (l *Log) readBlock(ctx context.Context, from, n int64) (*block, error) {
 	if err := l.readHeads(ctx, b, n); err != nil {
 		return nil, err
 	}
-	lines, err := l.readLines(ctx, b, n)
-	if err != nil {
+	var err error
+	if b.stored, err = l.storedHashes(ctx, b.first, tlog.StoredHashCount(from+n)); err != nil {
 		return nil, err
 	}
-	b.n = int64(len(lines))
-	if b.stored, err = l.storedHashes(ctx, b.first, tlog.StoredHashCount(from+b.n)); err != nil {
-		return nil, err
-	}
-	for i, x := range lines {
-		idx := from + int64(i)
-		b.entry(l.origin, idx, x)
-		b.add(idx, tlog.RecordHash(x.body))
-	}
-	return b, nil
+	return b, l.readEntries(ctx, b, n)
 }
 
 // entry checks one entry by itself.
-func (b *block) entry(origin string, idx int64, x line) {
-	e, err := proof.Decode(x.body)
+func (b *block) entry(origin string, idx int64, id, body []byte) {
+	e, err := proof.Decode(body)
 	switch {
 	case err != nil:
 		b.problem(idx, "entry %d: %v", idx, err)
 	case e.Head().Origin != origin:
 		b.problem(idx, "entry %d is of another log", idx)
-	case e.ID() != x.id:
+	case e.ID() != string(id):
 		b.problem(idx, "entry %d stands under another ID", idx)
 	default:
 		b.kinds[e.Kind()]++
@@ -122,29 +114,30 @@ func (b *block) add(idx int64, h tlog.Hash) {
 	}
 }
 
-// readLines reads up to n entries, to the first gap.
-func (l *Log) readLines(ctx context.Context, b *block, n int64) ([]line, error) {
+// readEntries checks up to n entries, to the first gap.
+func (l *Log) readEntries(ctx context.Context, b *block, n int64) error {
 	rows, err := l.db.QueryxContext(ctx, l.db.Rebind(`SELECT idx, entry_id, body FROM audit_entry WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?`), l.base+b.from, l.end(), n)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
-	lines := make([]line, 0, n)
 	for rows.Next() {
-		var idx int64
-		var x line
-		if err := rows.Scan(&idx, &x.id, &x.body); err != nil {
-			return nil, err
+		var at int64
+		var id, body sql.RawBytes // the driver's own, until the next row
+		if err := rows.Scan(&at, &id, &body); err != nil {
+			return err
 		}
-		if want := b.from + int64(len(lines)); idx-l.base != want {
-			b.problem(want, "entry %d is missing", want)
-			b.gap = true
+		idx := b.from + b.n
+		if at-l.base != idx {
+			b.problem(idx, "entry %d is missing", idx)
 			break
 		}
-		lines = append(lines, x)
+		b.n++
+		b.entry(l.origin, idx, id, body)
+		b.add(idx, tlog.RecordHash(body))
 	}
-	b.gap = b.gap || int64(len(lines)) < n
-	return lines, rows.Err()
+	b.gap = b.n < n
+	return rows.Err()
 }
 
 // readHeads reads the heads that n entries can meet, and makes sure of their
