@@ -135,6 +135,24 @@ func TestTheLiveProcessNoticesARollback(t *testing.T) {
 	}
 }
 
+// A database that is made to look well again is not believed for it.
+func TestARefusalOutlivesItsReason(t *testing.T) {
+	d := newDesk(t)
+	if err := d.w.Do(t.Context(), set(0)); err != nil {
+		t.Fatal(err)
+	}
+	d.tamper(t, `CREATE TABLE kept AS SELECT * FROM audit_checkpoint`, `UPDATE audit_checkpoint SET root = zeroblob(32)`)
+	for _, mend := range []string{`SELECT 1`, `UPDATE audit_checkpoint SET root = (SELECT root FROM kept)`} {
+		d.mustExec(t, mend)
+		if err := d.w.Do(t.Context(), set(1)); !errors.Is(err, audit.ErrRefused) {
+			t.Errorf("err = %v, want ErrRefused", err)
+		}
+		if _, err := d.add(entry(2)); !errors.Is(err, audit.ErrRefused) {
+			t.Errorf("Append: err = %v, want ErrRefused", err)
+		}
+	}
+}
+
 // elsewhere appends entries as another process would, which has not seen what
 // this one has.
 func (d *desk) elsewhere(t *testing.T, entries ...proof.Entry) {

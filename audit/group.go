@@ -63,7 +63,7 @@ func (g *group) open() error {
 			return err
 		}
 		if shown {
-			t.lend(g.hashes)
+			g.hashes.seen = t.hashes // they change only in a commit, which makes a new tip or leaves none
 			g.head = t.head
 			return nil
 		}
@@ -113,6 +113,9 @@ func (g *group) run(c *call) error {
 	c.turn <- tx
 	out := <-c.ran
 	tx.g = nil
+	if out.err == nil {
+		out.err = tx.err
+	}
 	if out.err == nil && !out.broken {
 		if _, err := g.stmt(g.w.say.release).ExecContext(g.ctx); err != nil {
 			c.done <- fmt.Errorf("write group: %w", err)
@@ -150,6 +153,7 @@ func (g *group) commit() error {
 		w.doubt = true
 		return fmt.Errorf("commit group: %w: %w", ErrDoubt, errors.Join(err, g.abandon()))
 	}
+	w.named = w.named || len(g.lines) > 0
 	if len(g.lines) > 0 || old == nil {
 		w.tip = newTip(head, g.hashes.seen)
 	} else {
@@ -161,7 +165,7 @@ func (g *group) commit() error {
 
 func (g *group) log() (Head, error) {
 	l := g.w.log
-	if g.head.Size == 0 {
+	if !g.w.named {
 		if err := l.begin(g.ctx, g.tx); err != nil {
 			return Head{}, err
 		}

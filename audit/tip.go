@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"maps"
 
 	"github.com/jmoiron/sqlx"
 	"golang.org/x/mod/sumdb/tlog"
@@ -50,6 +49,3 @@ func (t *tip) shown(ctx context.Context, l *Log, query *sqlx.Stmt) (bool, error)
 	return err == nil && size == l.base+t.head.Size && bytes.Equal(root, t.head.Root[:]) && bytes.Equal(note, t.head.Note) &&
 		idx == size-1 && id == l.base+tlog.StoredHashCount(t.head.Size)-1, err
 }
-
-// lend gives a reader the hashes of t, which stay t's own.
-func (t *tip) lend(r *reader) { r.seen = maps.Clone(t.hashes) }

@@ -19,6 +19,7 @@ type Tx struct {
 	g       *group // nil once the change has ended
 	from    int    // lines of the group that are not this change's
 	indexes []int64
+	err     error // of Log
 }
 
 var errShared = errors.New("the transaction is shared: return from the change to end it")
@@ -32,19 +33,28 @@ func (*Tx) Rollback() error { return errShared }
 // Log puts entries at the end of the log, if the change is kept. It sets their
 // Origin. An entry whose ID is there already with the same body is not logged
 // again; with another body the error wraps [ErrConflict]. Invalid entries wrap
-// proof.ErrEntry. After an error of Log the change must return an error.
+// proof.ErrEntry. A change to which Log has returned an error is not kept,
+// whatever it returns.
 func (t *Tx) Log(entries ...proof.Entry) error {
 	if t.g == nil {
 		return errors.New("append to log: the change has ended")
 	}
+	if err := t.log(entries); err != nil {
+		t.err = fmt.Errorf("append to log: %w", err)
+		return t.err
+	}
+	return nil
+}
+
+func (t *Tx) log(entries []proof.Entry) error {
 	lines, err := t.g.w.log.encode(entries)
 	if err != nil {
-		return fmt.Errorf("append to log: %w", err)
+		return err
 	}
 	for _, x := range lines {
 		idx, err := t.g.add(x)
 		if err != nil {
-			return fmt.Errorf("append to log: %w", err)
+			return err
 		}
 		t.indexes = append(t.indexes, idx)
 	}

@@ -37,6 +37,7 @@ type Writer struct {
 	// Of the goroutine that leads, of which there is at most one.
 	tip   *tip // nil until a commit of this Writer is certain
 	doubt bool // nothing is written before the guard has looked
+	named bool // the database says whose log it holds
 
 	mu      sync.Mutex
 	queue   list.List // of *call that have not begun

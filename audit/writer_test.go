@@ -126,7 +126,10 @@ func TestOneFailingChangeDoesNotHarmItsGroup(t *testing.T) {
 	conflict := func(ctx context.Context, tx *audit.Tx) error {
 		other := entry(1).(*proof.SubjectKeyDestroyed)
 		other.DestroyedAt++
-		return tx.Log(entry(7), other)
+		if err := tx.Log(entry(7), other); !errors.Is(err, audit.ErrConflict) {
+			t.Errorf("err = %v, want ErrConflict", err)
+		}
+		return nil // forgotten, but not forgiven
 	}
 	again := func(ctx context.Context, tx *audit.Tx) error { // the entry of one that failed, and of one that did not
 		if _, err := tx.ExecContext(ctx, `INSERT INTO state VALUES (2, 'done')`); err != nil {
@@ -266,6 +269,9 @@ func TestAChangeCannotEndTheSharedTransaction(t *testing.T) {
 		left = tx
 		return errors.Join(tx.Commit(), tx.Rollback())
 	}, func(ctx context.Context, tx *audit.Tx) error { // past the guard rail
+		if err := left.Log(entry(8)); err == nil {
+			t.Error("logged in another's change")
+		}
 		if _, err := tx.ExecContext(ctx, `ROLLBACK`); err != nil {
 			t.Error(err)
 		}
@@ -284,6 +290,29 @@ func TestAChangeCannotEndTheSharedTransaction(t *testing.T) {
 		t.Error(err)
 	}
 	d.wantStates(t, 1)
+}
+
+// A database from before logs had names is given one by its next entry.
+func TestTheFirstGroupNamesTheLog(t *testing.T) {
+	d := newDesk(t)
+	d.fill(t, 3)
+	d.tamper(t, `DELETE FROM audit_log`)
+	err := d.w.Do(t.Context(), func(ctx context.Context, tx *audit.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM state`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"", d.Origin()} {
+		var name string
+		if err := d.read.Get(&name, `SELECT coalesce(max(origin), '') FROM audit_log`); err != nil || name != want {
+			t.Errorf("after %d groups with an entry: %q, %v, want %q", i, name, err, want)
+		}
+		if err := d.w.Do(t.Context(), set(10+i)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestAClosedWriterTakesNothingAndLeavesNothing(t *testing.T) {
