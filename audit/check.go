@@ -110,7 +110,7 @@ func (c *checker) open(ctx context.Context, size int64) error {
 	const accepted = "/" + proof.KindAccepted
 	query := `SELECT count(*) FROM audit_entry a WHERE +a.idx >= ? AND +a.idx < ? AND a.entry_id LIKE ?`
 	args := []any{c.l.base, c.l.base + size, "%" + accepted}
-	for _, end := range []string{proof.KindCompleted, proof.KindCancelled, "erasure.rejected/v1", "erasure.superseded/v1"} {
+	for _, end := range []string{proof.KindCompleted, proof.KindCancelled, proof.KindRejected, proof.KindSuperseded} {
 		query += ` AND NOT EXISTS (SELECT 1 FROM audit_entry b WHERE b.entry_id = substr(a.entry_id, 1, length(a.entry_id) - ?) || ?)`
 		args = append(args, len(accepted), "/"+end)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"lethe/audit"
+	"lethe/audit/keyfile"
 )
 
 // What the test says to the process that it kills.
@@ -156,7 +157,7 @@ func openLedger(t testing.TB, dir string) *ledger {
 	l := &ledger{path: filepath.Join(dir, "ledger.db")}
 	l.write, l.read = connect(t, l.path, "FULL", 1), connect(t, l.path, "FULL", 4)
 	var err error
-	if l.key, err = audit.OpenKey(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
+	if l.key, err = keyfile.Open(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
 		t.Fatal(err)
 	}
 	if err := audit.Migrate(t.Context(), l.write); err != nil {
