@@ -3,6 +3,7 @@ package audit_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 
 	"lethe/audit"
@@ -166,6 +167,39 @@ func (d *desk) elsewhere(t *testing.T, entries ...proof.Entry) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// If no transaction can begin, that is found out once for all who wait.
+func TestThoseWhoWaitDoNotEachWaitForTheLock(t *testing.T) {
+	d := newDesk(t)
+	d.mustExec(t, `PRAGMA busy_timeout = 500`)
+	other := connect(t, d.path, "FULL", 1)
+	held, err := other.Beginx()
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := make([]error, 8)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() { errs[i] = d.w.Do(t.Context(), set(i)) })
+	}
+	wg.Wait()
+	kinds := map[error]int{}
+	for i, err := range errs {
+		if kinds[err]++; err == nil || errors.Is(err, audit.ErrDoubt) {
+			t.Errorf("change %d: err = %v, want one that is in no doubt", i, err)
+		}
+	}
+	if len(kinds) != 1 {
+		t.Errorf("a transaction was tried %d times, want once", len(kinds))
+	}
+	if err := held.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.w.Do(t.Context(), set(1)); err != nil {
+		t.Error(err)
+	}
+	d.wantStates(t, 1)
 }
 
 // A signer that does not answer costs the group one wait, and those that wait
