@@ -39,12 +39,13 @@ func TestTamperingIsFoundWhereBlocksMeet(t *testing.T) {
 		hash(11, 0):                              {"hash 4094, of entry 2047, is not the stored one"},
 		hash(0, 1024) + ";" + hash(10, 1):        {"hash 2047, of entry 1024, is not the stored one", "of entry 2047, is not the stored one"},
 		`DELETE FROM audit_hash WHERE id = 2047`: {"hash 2047, of entry 1024", "4395 hashes are stored"},
-		`UPDATE audit_checkpoint SET root = zeroblob(32) WHERE size = 2048`:                          {"its note says something else", "the head of size 2048 has another root"},
-		`DELETE FROM audit_entry WHERE idx = 2048`:                                                   {"entry 2048 is missing", "hashes are stored", "heads are stored"},
-		`DELETE FROM audit_entry WHERE idx = 1500`:                                                   {"entry 1500 is missing", "hashes are stored", "heads are stored"},
-		`UPDATE audit_entry SET body = x'7b7d' WHERE idx = 2047`:                                     {"entry 2047: ", "of entry 2047, is not the stored one"},
-		`UPDATE audit_checkpoint SET size = 2049 WHERE size = 2048`:                                  {"head of size 2049: its note says something else", "the head of size 2049 has another root"},
-		`DELETE FROM audit_hash WHERE id > 4200; INSERT INTO audit_hash VALUES (4201, zeroblob(32))`: {"but 2200 entries and 4202 hashes are stored"},
+		`UPDATE audit_checkpoint SET root = zeroblob(32) WHERE size = 2048`:                                                         {"its note says something else", "the head of size 2048 has another root"},
+		`DELETE FROM audit_entry WHERE idx = 2048`:                                                                                  {"entry 2048 is missing", "hashes are stored", "heads are stored"},
+		`DELETE FROM audit_entry WHERE idx = 1500`:                                                                                  {"entry 1500 is missing", "hashes are stored", "heads are stored"},
+		`UPDATE audit_entry SET body = x'7b7d' WHERE idx = 2047`:                                                                    {"entry 2047: ", "of entry 2047, is not the stored one"},
+		`UPDATE audit_checkpoint SET size = 2049 WHERE size = 2048`:                                                                 {"head of size 2049: its note says something else", "the head of size 2049 has another root"},
+		`DELETE FROM audit_hash WHERE id > 4200; INSERT INTO audit_hash VALUES (4201, zeroblob(32))`:                                {"but 2200 entries and 4202 hashes are stored"},
+		`UPDATE audit_entry SET entry_id = 'x' WHERE idx = 1500; UPDATE audit_checkpoint SET root = zeroblob(32) WHERE size = 2048`: {"entry 1500 stands under another ID", "head of size 2048: its note says something else", "the head of size 2048 has another root"},
 	} {
 		for _, s := range strings.Split(statement, ";") {
 			l.mustExec(t, s)

@@ -172,7 +172,7 @@ func (d *desk) elsewhere(t *testing.T, entries ...proof.Entry) {
 // If no transaction can begin, that is found out once for all who wait.
 func TestThoseWhoWaitDoNotEachWaitForTheLock(t *testing.T) {
 	d := newDesk(t)
-	d.mustExec(t, `PRAGMA busy_timeout = 500`)
+	d.mustExec(t, `PRAGMA busy_timeout = 1000`)
 	other := connect(t, d.path, "FULL", 1)
 	held, err := other.Beginx()
 	if err != nil {
