@@ -31,7 +31,8 @@ type line struct {
 // An entry whose ID is there already with the same body is not logged again,
 // so a retry is harmless; with another body the error wraps [ErrConflict].
 // Invalid entries wrap proof.ErrEntry. If the stored head is not what the
-// stored hashes say, nothing is signed and the error wraps [ErrBroken]. After
+// stored hashes say, nothing is signed and the error wraps [ErrBroken]. A log
+// that was found not to be what it was wraps [ErrRefused] for ever after. After
 // any error the transaction must be rolled back.
 //
 // Transactions that append must exclude each other from their beginning: on
@@ -49,6 +50,9 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 	if len(entries) == 0 {
 		return 0, errors.New("no entries")
 	}
+	if err := l.Refusal(); err != nil {
+		return 0, err
+	}
 	lines, err := l.encode(entries)
 	if err != nil {
 		return 0, err
@@ -60,7 +64,7 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 		return 0, err
 	}
 	hashes := l.reader(ctx, tx)
-	head, err := l.trusted(ctx, tx, hashes)
+	head, err := l.standing(ctx, tx, hashes)
 	if err != nil {
 		return 0, err
 	}
@@ -71,7 +75,8 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 	if err := l.insert(ctx, tx, head.Size, fresh, hashes); err != nil {
 		return 0, err
 	}
-	return first, l.advance(ctx, tx, head.Size+int64(len(fresh)), hashes)
+	_, err = l.advance(ctx, tx, head.Size+int64(len(fresh)), hashes)
+	return first, err
 }
 
 // begin gives the database's first log its name.
@@ -163,26 +168,26 @@ func insertRows(ctx context.Context, tx *sqlx.Tx, insert string, columns int, va
 	return nil
 }
 
-// advance signs the head of a new size and stores it. The primary key is what
-// makes two heads of one size impossible.
-func (l *Log) advance(ctx context.Context, tx *sqlx.Tx, size int64, hashes *reader) error {
+// advance signs the head of a new size, stores it and returns it. The primary
+// key is what makes two heads of one size impossible.
+func (l *Log) advance(ctx context.Context, tx *sqlx.Tx, size int64, hashes *reader) (Head, error) {
 	root, err := tlog.TreeHash(size, hashes)
 	if err != nil {
-		return fmt.Errorf("root of size %d: %w", size, err)
+		return Head{}, fmt.Errorf("root of size %d: %w", size, err)
 	}
-	signed, err := l.sign(size, root)
-	if err != nil {
-		return err
+	h := Head{Size: size, Root: root, At: l.now()}
+	if h.Note, err = l.sign(size, root); err != nil {
+		return Head{}, err
 	}
 	// A signer that signs something else, or with another key, must not be
 	// noticed by those who hold the certificates.
-	if err := l.checkSigned(Head{Size: size, Root: root, Note: signed}); err != nil {
-		return err
+	if err := l.checkSigned(h); err != nil {
+		return Head{}, err
 	}
 	_, err = tx.ExecContext(ctx, tx.Rebind(`INSERT INTO audit_checkpoint (size, root, note, at) VALUES (?, ?, ?, ?)`),
-		l.base+size, root[:], signed, l.now().Unix())
+		l.base+size, root[:], h.Note, h.At.Unix())
 	if err != nil {
-		return fmt.Errorf("store head of size %d: %w", size, err)
+		return Head{}, fmt.Errorf("store head of size %d: %w", size, err)
 	}
-	return nil
+	return h, nil
 }

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sync/errgroup"
 )
-
-// stride is how many entries Check holds at a time.
-const stride = 1000
 
 // maxProblems is how many problems a Report lists. Past a tampered entry every
 // head is wrong, and a million lines help nobody.
@@ -22,6 +21,7 @@ type Report struct {
 	Size     int64
 	Root     tlog.Hash
 	Heads    int            // signed heads checked
+	Open     int            // requests that were accepted here and have no entry of their end yet
 	Kinds    map[string]int // entries by kind
 	Problems []string       // the first 20; none if all is well
 }
@@ -35,10 +35,10 @@ func (r *Report) problem(format string, args ...any) {
 // Check reads the whole log: it hashes every body again, trusting no stored
 // hash, compares each hash and each signed head with what comes out, and reads
 // every entry strictly. If there are problems its error wraps [ErrBroken]; any
-// other error means that the log could not be read. Time grows with the log, a
-// minute or two a million entries; memory does not.
+// other error means that the log could not be read. Time grows with the log, some
+// ten seconds a million entries on two cores; memory does not.
 func (l *Log) Check(ctx context.Context) (Report, error) {
-	c := checker{l: l, r: Report{Kinds: map[string]int{}}, hashes: map[int64]tlog.Hash{}}
+	c := checker{l: l, r: Report{Kinds: map[string]int{}}, rim: map[int64]tlog.Hash{}}
 	if err := c.run(ctx); err != nil {
 		return c.r, fmt.Errorf("check log: %w", err)
 	}
@@ -48,25 +48,16 @@ func (l *Log) Check(ctx context.Context) (Report, error) {
 	return c.r, nil
 }
 
-// A checker walks the log once, from the first entry on.
-type checker struct {
-	l      *Log
-	r      Report
-	hashes map[int64]tlog.Hash // as computed; only those that roots are made of
-	next   int64               // ID of the next stored hash
-}
+// errGap makes a check stop at a missing entry: nothing behind it has a known
+// place.
+var errGap = errors.New("an entry is missing")
 
-// ReadHashes implements [tlog.HashReader] over computed hashes.
-func (c *checker) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	out := make([]tlog.Hash, len(indexes))
-	for i, x := range indexes {
-		h, ok := c.hashes[x]
-		if !ok {
-			return nil, fmt.Errorf("hash %d was forgotten too soon", x)
-		}
-		out[i] = h
-	}
-	return out, nil
+// A checker puts the blocks of a log together, from the first on.
+type checker struct {
+	l   *Log
+	r   Report
+	rim map[int64]tlog.Hash // computed hashes of whole blocks and more, those that are still needed
+	in  *block              // the one being put
 }
 
 // run checks the log as it is when it begins. What is appended meanwhile is
@@ -84,19 +75,16 @@ func (c *checker) run(ctx context.Context) error {
 	if head != size || hashes != tlog.StoredHashCount(size) {
 		c.r.problem("the newest head covers %d entries, but %d entries and %d hashes are stored", head, size, hashes)
 	}
-	for c.r.Size < size {
-		n, err := c.entries(ctx, c.r.Size, min(stride, size-c.r.Size))
-		if err != nil {
-			return err
-		}
-		if n == 0 { // a gap; nothing behind it has a known place
-			break
-		}
+	if err := c.blocks(ctx, size); err != nil && !errors.Is(err, errGap) {
+		return err
 	}
-	if err := c.count(ctx, "hashes", `SELECT count(*) FROM audit_hash WHERE id >= ? AND id < ?`, tlog.StoredHashCount(size), c.next); err != nil {
+	if err := c.count(ctx, "hashes", `SELECT count(*) FROM audit_hash WHERE id >= ? AND id < ?`, tlog.StoredHashCount(size), tlog.StoredHashCount(c.r.Size)); err != nil {
 		return err
 	}
 	if err := c.count(ctx, "heads", `SELECT count(*) FROM audit_checkpoint WHERE size > ? AND size <= ?`, size, int64(c.r.Heads)); err != nil {
+		return err
+	}
+	if err := c.open(ctx, size); err != nil {
 		return err
 	}
 	var err error
@@ -116,130 +104,137 @@ func (c *checker) count(ctx context.Context, what, query string, below, checked 
 	return nil
 }
 
-// entries checks up to n entries from an index on, with their hashes and the
-// heads among them, and returns how many there were before the first gap.
-func (c *checker) entries(ctx context.Context, from, n int64) (int, error) {
-	stored := c.l.reader(ctx, c.l.db)
-	heads, err := c.heads(ctx, from, n)
-	if err != nil {
-		return 0, err
+// open counts the requests that have not ended. It reads no entry, only the
+// index of their IDs.
+func (c *checker) open(ctx context.Context, size int64) error {
+	const accepted = "/" + proof.KindAccepted
+	query := `SELECT count(*) FROM audit_entry a WHERE +a.idx >= ? AND +a.idx < ? AND a.entry_id LIKE ?`
+	args := []any{c.l.base, c.l.base + size, "%" + accepted}
+	for _, end := range []string{proof.KindCompleted, proof.KindCancelled, proof.KindRejected, proof.KindSuperseded} {
+		query += ` AND NOT EXISTS (SELECT 1 FROM audit_entry b WHERE b.entry_id = substr(a.entry_id, 1, length(a.entry_id) - ?) || ?)`
+		args = append(args, len(accepted), "/"+end)
 	}
-	lines, err := c.lines(ctx, from, n)
-	if err != nil {
-		return 0, err
+	if err := c.l.db.GetContext(ctx, &c.r.Open, c.l.db.Rebind(query), args...); err != nil {
+		return fmt.Errorf("count open requests: %w", err)
 	}
-	if err := stored.preload(c.next, tlog.StoredHashCount(from+int64(len(lines)))); err != nil {
-		return 0, err
-	}
-	for _, x := range lines {
-		if err := c.entry(x, stored.seen); err != nil {
-			return 0, err
-		}
-		if h, ok := heads[c.r.Size]; ok {
-			c.head(h)
-		}
-	}
-	return len(lines), nil
-}
-
-// lines reads up to n entries from an index on, to the first gap.
-func (c *checker) lines(ctx context.Context, from, n int64) ([]line, error) {
-	rows, err := c.l.db.QueryxContext(ctx, c.l.db.Rebind(`SELECT idx, entry_id, body FROM audit_entry WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?`), c.l.base+from, c.l.end(), n)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var lines []line
-	for rows.Next() {
-		var idx int64
-		var x line
-		if err := rows.Scan(&idx, &x.id, &x.body); err != nil {
-			return nil, err
-		}
-		if want := from + int64(len(lines)); idx-c.l.base != want {
-			c.r.problem("entry %d is missing", want)
-			break
-		}
-		lines = append(lines, x)
-	}
-	return lines, rows.Err()
-}
-
-// entry checks one entry and its stored hashes.
-func (c *checker) entry(x line, stored map[int64]tlog.Hash) error {
-	idx := c.r.Size
-	e, err := proof.Decode(x.body)
-	switch {
-	case err != nil:
-		c.r.problem("entry %d: %v", idx, err)
-	case e.Head().Origin != c.l.origin:
-		c.r.problem("entry %d is of another log", idx)
-	case e.ID() != x.id:
-		c.r.problem("entry %d stands under another ID", idx)
-	default:
-		c.r.Kinds[e.Kind()]++
-	}
-	made, err := tlog.StoredHashes(idx, x.body, c)
-	if err != nil {
-		return fmt.Errorf("hash entry %d: %w", idx, err)
-	}
-	for _, h := range made {
-		if stored[c.next] != h {
-			c.r.problem("hash %d, of entry %d, is not the stored one", c.next, idx)
-		}
-		c.hashes[c.next] = h
-		c.next++
-	}
-	c.r.Size++
-	c.forget()
 	return nil
 }
 
-// forget keeps only the hashes that the roots of this size and of larger ones
-// are made of: one for each bit of the size.
-func (c *checker) forget() {
-	if len(c.hashes) < 4096 {
-		return
+// blocks checks the entries up to a size, or to a gap. Blocks are read and
+// hashed side by side and put together in order.
+func (c *checker) blocks(ctx context.Context, size int64) error {
+	g, ctx := errgroup.WithContext(ctx)
+	order := make(chan chan *block, runtime.GOMAXPROCS(0)) // bounds how many are held
+	g.Go(func() error {
+		defer close(order)
+		for from := int64(0); from < size; from += blockSize {
+			ready := make(chan *block, 1)
+			select {
+			case order <- ready:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			g.Go(func() error {
+				b, err := c.l.readBlock(ctx, from, min(blockSize, size-from))
+				if err == nil {
+					ready <- b
+				}
+				return err
+			})
+		}
+		return nil
+	})
+	g.Go(func() error {
+		for ready := range order {
+			select {
+			case b := <-ready:
+				if err := c.put(b); err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// put joins a block to those before it.
+func (c *checker) put(b *block) error {
+	c.in = b
+	end := b.from + b.n
+	if err := c.join(b); err != nil {
+		return err
 	}
+	for _, h := range b.heads {
+		if h.Size > end {
+			continue // behind a gap
+		}
+		c.r.Heads++
+		root, err := tlog.TreeHash(h.Size, c)
+		if err != nil || root != h.Root {
+			b.problem(h.Size-1, "the head of size %d has another root than its entries", h.Size)
+		}
+	}
+	for _, text := range b.inOrder() {
+		c.r.problem("%s", text)
+	}
+	for kind, n := range b.kinds {
+		c.r.Kinds[kind] += n
+	}
+	c.r.Size = end
+	c.keep(b)
+	if b.gap {
+		return errGap
+	}
+	return nil
+}
+
+// join computes the hashes that b completes together with blocks before it.
+func (c *checker) join(b *block) error {
+	last := b.from + b.n - 1
+	for level := blockLevel + 1; b.n == blockSize && last>>(level-1)&1 == 1; level++ {
+		of, err := c.ReadHashes([]int64{tlog.StoredHashIndex(level-1, last>>(level-1)-1), tlog.StoredHashIndex(level-1, last>>(level-1))})
+		if err != nil {
+			return err
+		}
+		id := tlog.StoredHashIndex(level, last>>level)
+		c.rim[id] = tlog.NodeHash(of[0], of[1])
+		b.compare(id, last, c.rim[id])
+	}
+	return nil
+}
+
+// keep keeps only the hashes that roots of larger sizes are made of: one for
+// each bit of the size.
+func (c *checker) keep(b *block) {
 	kept := map[int64]tlog.Hash{}
 	for level, n := 0, c.r.Size; n > 0; level, n = level+1, n>>1 {
 		if n&1 == 1 {
-			i := tlog.StoredHashIndex(level, n-1)
-			kept[i] = c.hashes[i]
+			id := tlog.StoredHashIndex(level, n-1)
+			if h, ok := c.rim[id]; ok {
+				kept[id] = h
+			} else if h, ok := b.hash(id); ok {
+				kept[id] = h
+			}
 		}
 	}
-	c.hashes = kept
+	c.rim, c.in = kept, nil
 }
 
-// heads reads the heads that n entries from an index on can meet.
-func (c *checker) heads(ctx context.Context, from, n int64) (map[int64]Head, error) {
-	rows, err := c.l.db.QueryxContext(ctx, c.l.db.Rebind(`SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? AND size <= ?`), c.l.base+from, c.l.base+from+n)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	heads := map[int64]Head{}
-	for rows.Next() {
-		h, err := c.l.scanHead(rows)
-		if errors.Is(err, ErrBroken) {
-			c.r.problem("%v", err)
-			continue
+// ReadHashes implements [tlog.HashReader] over computed hashes.
+func (c *checker) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, x := range indexes {
+		h, ok := c.rim[x]
+		if !ok && c.in != nil {
+			h, ok = c.in.hash(x)
 		}
-		if err != nil {
-			return nil, err
+		if !ok {
+			return nil, fmt.Errorf("hash %d was forgotten too soon", x)
 		}
-		heads[h.Size] = h
+		out[i] = h
 	}
-	return heads, rows.Err()
-}
-
-func (c *checker) head(h Head) {
-	c.r.Heads++
-	if err := c.l.checkSigned(h); err != nil {
-		c.r.problem("%v", err)
-	}
-	root, err := tlog.TreeHash(c.r.Size, c)
-	if err != nil || root != h.Root {
-		c.r.problem("the head of size %d has another root than its entries", h.Size)
-	}
+	return out, nil
 }

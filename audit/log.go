@@ -60,6 +60,8 @@ type Log struct {
 	verifier string
 	origin   string
 	now      func() time.Time
+	refused  refusal
+	seen     memory
 }
 
 // shift tells the logs of one database apart, which follow one another: rows

@@ -10,13 +10,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"lethe/audit"
 	"lethe/jobs"
 	"lethe/jobs/keyring"
 )
 
 // Accept implements jobs.Ledger.
 func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.Request, body []byte, err error) {
-	err = l.write(ctx, func(tx *sqlx.Tx) error {
+	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		if a.Idempotency != nil {
 			// Looked up inside the transaction: of two equal submissions at
 			// once, one files and the other finds.
@@ -36,8 +37,7 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 				return err
 			}
 		}
-		_, err := l.log.Append(ctx, tx, a.Entry)
-		return err
+		return tx.Log(a.Entry)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("accept request: %w", err)
@@ -46,7 +46,7 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 	return existing, body, nil
 }
 
-func (l *Ledger) insertRequest(ctx context.Context, tx *sqlx.Tx, a jobs.Acceptance) error {
+func (l *Ledger) insertRequest(ctx context.Context, tx *audit.Tx, a jobs.Acceptance) error {
 	r := a.Request
 	key, err := l.keys.Seal(r.ID) // without it, staged IDs could not be read either
 	if err != nil {
@@ -101,30 +101,17 @@ type row struct {
 
 // ring puts a row into the outbox: whatever has to be done is such a row,
 // committed together with the reason for it.
-func ring(ctx context.Context, tx *sqlx.Tx, r row) error {
+func ring(ctx context.Context, tx *audit.Tx, r row) error {
 	_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO outbox (id, kind, request, job, batch, store, next_at) VALUES (?, ?, ?, ?, ?, ?, ?)`),
 		uuid.NewString(), r.Kind, r.Request, r.Job, r.Batch, r.Store, r.NextAt)
 	return err
 }
 
-// write runs f in a transaction on the only writer.
-func (l *Ledger) write(ctx context.Context, f func(*sqlx.Tx) error) error {
-	tx, err := l.db.BeginTxx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := f(tx); err != nil {
-		return errors.Join(err, rollback(tx))
-	}
-	return tx.Commit()
-}
-
-// rollback ignores that a cancelled context has rolled back already.
-func rollback(tx *sqlx.Tx) error {
-	if err := tx.Rollback(); !errors.Is(err, sql.ErrTxDone) {
-		return err
-	}
-	return nil
+// write runs f in a transaction of the only writer, which f may share with
+// others: see audit.Writer. f must use the context and the transaction that it
+// is given. An error that wraps audit.ErrDoubt says that f's effects may stand.
+func (l *Ledger) write(ctx context.Context, f func(context.Context, *audit.Tx) error) error {
+	return l.writer.Do(ctx, f)
 }
 
 func (l *Ledger) wake() {

@@ -12,10 +12,10 @@
 // # SQLite
 //
 // journal_mode=WAL, synchronous=FULL and secure_delete=ON, asserted on every
-// connection when it is opened. All writes go through one connection and begin
-// IMMEDIATE; reads have a pool of their own. The statements use ? and are
-// rebound, so that another dialect
-// needs only its own folder of migrations.
+// connection when it is opened. All writes go through one connection, that of
+// the log's writer (audit.Writer), which lets changes that are asked for at once
+// share a transaction; reads have a pool of their own. The statements use ? and
+// are rebound, so that another dialect needs only its own folder of migrations.
 //
 // # Decisions
 //
@@ -29,4 +29,9 @@
 // 2026-11-22. IDs of a request that is still being read are staged in
 // transactions of their own. One transaction over the whole body would let a
 // slow client hold the only writer.
+//
+// 2026-11-28. A write whose error wraps audit.ErrDoubt may have happened. Nobody
+// tries it again as it is: a task comes back when its lease ends or is gone, a
+// client asks again with its idempotency key, and the reconciler does what is
+// due in any case.
 package ledger

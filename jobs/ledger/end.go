@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-
+	"lethe/audit"
 	"lethe/audit/proof"
 	"lethe/jobs"
 )
@@ -20,7 +19,7 @@ var errRunning = errors.New("a task still runs")
 // their key is destroyed. It returns jobs.ErrStopped if the request is being
 // cancelled, and jobs.ErrStale if it has ended or one of its jobs is not done.
 func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error {
-	err := l.owned(ctx, "complete request", t.Ring, func(tx *sqlx.Tx) error {
+	err := l.owned(ctx, "complete request", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
 		var r struct {
 			Cancelling, Ended bool
 			Open              int
@@ -45,7 +44,7 @@ func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUn
 
 // Stop implements jobs.Ledger.
 func (l *Ledger) Stop(ctx context.Context, request string) error {
-	err := l.write(ctx, func(tx *sqlx.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		row, err := requestByID(ctx, tx, request)
 		if err != nil {
 			return err
@@ -67,7 +66,7 @@ func (l *Ledger) Stop(ctx context.Context, request string) error {
 
 // EndCancelled implements jobs.Ledger.
 func (l *Ledger) EndCancelled(ctx context.Context, request string, entry func(jobs.Record) proof.Entry, keyUntil time.Time) (bool, error) {
-	err := l.write(ctx, func(tx *sqlx.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		var stopped int
 		err := tx.GetContext(ctx, &stopped, tx.Rebind(`SELECT COUNT(*) FROM requests r WHERE id = ? AND cancelling = 1 AND completed_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request = r.id AND o.state = 'running')`), request)
@@ -94,8 +93,8 @@ func (l *Ledger) EndCancelled(ctx context.Context, request string, entry func(jo
 }
 
 // end writes what every end has in common.
-func (l *Ledger) end(ctx context.Context, tx *sqlx.Tx, request string, status jobs.Status, e proof.Entry, keyUntil time.Time) error {
-	if _, err := l.log.Append(ctx, tx, e); err != nil {
+func (l *Ledger) end(ctx context.Context, tx *audit.Tx, request string, status jobs.Status, e proof.Entry, keyUntil time.Time) error {
+	if err := tx.Log(e); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ?, completed_at = ?, selector = NULL, entry = ?, key_until = ? WHERE id = ?`),
@@ -126,8 +125,8 @@ func (l *Ledger) destroySeal(request string) error {
 
 // SubjectKeyGone commits, after the key itself was destroyed, that it was.
 func (l *Ledger) SubjectKeyGone(ctx context.Context, request string, e proof.Entry) error {
-	err := l.write(ctx, func(tx *sqlx.Tx) error {
-		if _, err := l.log.Append(ctx, tx, e); err != nil {
+	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+		if err := tx.Log(e); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET key_gone = 1 WHERE id = ?`), request)

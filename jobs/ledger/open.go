@@ -50,8 +50,10 @@ type Ledger struct {
 	keys *keyring.Keyring
 	log  *audit.Log
 	now  func() time.Time
-	lock *os.File
-	bell chan struct{} // rung after a commit that left something ready
+
+	writer *audit.Writer
+	lock   *os.File
+	bell   chan struct{} // rung after a commit that left something ready
 }
 
 // Open opens the ledger and its log, migrates both, and takes the folder's
@@ -88,7 +90,13 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	if l.log, err = openLog(ctx, l.read, o.Origin, o.Signer, l.now); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	return l, l.sweepStaged(ctx)
+	if l.writer, err = audit.NewWriter(ctx, l.log, l.db); err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	if err := l.sweepStaged(ctx); err != nil && !errors.Is(err, audit.ErrRefused) { // what is refused can still be read
+		return nil, err
+	}
+	return l, nil
 }
 
 func openLog(ctx context.Context, db *sqlx.DB, origin string, key crypto.Signer, now func() time.Time) (*audit.Log, error) {
@@ -111,6 +119,9 @@ func (l *Ledger) Bell() <-chan struct{} { return l.bell }
 // Close checkpoints and closes the database and releases the lock.
 func (l *Ledger) Close() error {
 	var errs []error
+	if l.writer != nil {
+		errs = append(errs, l.writer.Close())
+	}
 	if l.read != nil {
 		errs = append(errs, l.read.Close())
 	}

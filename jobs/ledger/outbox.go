@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-
+	"lethe/audit"
 	"lethe/jobs"
 )
 
@@ -43,7 +42,7 @@ func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ri
 }
 
 func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int64) (rings []jobs.Ring, err error) {
-	err = l.write(ctx, func(tx *sqlx.Tx) error {
+	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		// Counted anew: another relay may have filled the window since.
 		var pending int
 		if err := tx.GetContext(ctx, &pending, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE store = ? AND state <> 'ready'`), store); err != nil {
@@ -75,7 +74,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 		Kind, Request, Job, Batch, Store string
 		Attempts                         int
 	}
-	err := l.write(ctx, func(tx *sqlx.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		return tx.GetContext(ctx, &task, tx.Rebind(`
 			UPDATE outbox SET state = 'running', attempts = attempts + 1, owner = ?, lease_until = ?
 			WHERE id = ? AND epoch = ? AND state IN ('ready', 'queued')
@@ -94,7 +93,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 // Extend moves the end of the lease of a claimed row. It returns jobs.ErrStale
 // if the row is no longer the caller's.
 func (l *Ledger) Extend(ctx context.Context, r jobs.Ring, lease time.Duration) error {
-	return l.owned(ctx, "extend lease", r, func(tx *sqlx.Tx) error {
+	return l.owned(ctx, "extend lease", r, func(ctx context.Context, tx *audit.Tx) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET lease_until = ? WHERE id = ?`), millis(l.now().Add(lease)), r.ID)
 		return err
 	})
@@ -128,7 +127,7 @@ func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
 // Retry gives a claimed row back, to be rung again after a while under a new
 // epoch. The note is a code that says why the job waits.
 func (l *Ledger) Retry(ctx context.Context, r jobs.Ring, after time.Duration, note string) error {
-	err := l.owned(ctx, "put task back", r, func(tx *sqlx.Tx) error {
+	err := l.owned(ctx, "put task back", r, func(ctx context.Context, tx *audit.Tx) error {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET note = ? WHERE id = (SELECT job FROM outbox WHERE id = ?)`), note, r.ID); err != nil {
 			return err
 		}
@@ -143,19 +142,19 @@ func (l *Ledger) Retry(ctx context.Context, r jobs.Ring, after time.Duration, no
 
 // Drop removes a claimed row: there is nothing more to do for it.
 func (l *Ledger) Drop(ctx context.Context, r jobs.Ring) error {
-	return l.owned(ctx, "drop task", r, func(tx *sqlx.Tx) error { return answered(ctx, tx, r) })
+	return l.owned(ctx, "drop task", r, func(ctx context.Context, tx *audit.Tx) error { return answered(ctx, tx, r) })
 }
 
 // answered removes a row of the outbox in the transaction that did its work.
-func answered(ctx context.Context, tx *sqlx.Tx, r jobs.Ring) error {
+func answered(ctx context.Context, tx *audit.Tx, r jobs.Ring) error {
 	_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE id = ? AND epoch = ?`), r.ID, r.Epoch)
 	return err
 }
 
 // owned runs f in a transaction in which the row of r is running under r's
 // epoch. Every write of a worker goes through it.
-func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(*sqlx.Tx) error) error {
-	err := l.write(ctx, func(tx *sqlx.Tx) error {
+func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(context.Context, *audit.Tx) error) error {
+	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		var n int
 		if err := tx.GetContext(ctx, &n, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE id = ? AND epoch = ? AND state = 'running'`), r.ID, r.Epoch); err != nil {
 			return err
@@ -163,7 +162,7 @@ func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(*sq
 		if n != 1 {
 			return jobs.ErrStale
 		}
-		return f(tx)
+		return f(ctx, tx)
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -172,7 +171,7 @@ func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(*sq
 }
 
 func (l *Ledger) exec(ctx context.Context, what, query string, args ...any) error {
-	err := l.write(ctx, func(tx *sqlx.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(query), args...)
 		return err
 	})

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-
+	"lethe/audit"
 	"lethe/jobs"
 )
 
@@ -41,7 +40,7 @@ func (l *Ledger) again(ctx context.Context, what, where string, args ...any) (n 
 	if any == 0 {
 		return 0, nil
 	}
-	err = l.write(ctx, func(tx *sqlx.Tx) error {
+	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request IN (SELECT id FROM requests WHERE cancelling = 1) AND `+where), args...)
 		if err != nil {
 			return err

@@ -8,8 +8,7 @@ import (
 	"iter"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-
+	"lethe/audit"
 	"lethe/jobs/keyring"
 )
 
@@ -22,7 +21,7 @@ func (l *Ledger) AddStaged(ctx context.Context, request string, seq int, ids []s
 	if err != nil {
 		return fmt.Errorf("stage ids: %w", err)
 	}
-	err = l.write(ctx, func(tx *sqlx.Tx) error {
+	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO staged (request, seq, ids, at) VALUES (?, ?, ?, ?)`), request, seq, sealed, millis(l.now()))
 		return err
 	})
@@ -77,7 +76,7 @@ func (l *Ledger) allStaged(ctx context.Context, request string, total int) error
 
 // DropStaged implements jobs.Ledger.
 func (l *Ledger) DropStaged(ctx context.Context, request string) error {
-	err := l.write(ctx, func(tx *sqlx.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM staged WHERE request = ?`), request)
 		return err
 	})
@@ -89,7 +88,7 @@ func (l *Ledger) DropStaged(ctx context.Context, request string) error {
 
 // sweepStaged removes what a crash left of requests that were never filed.
 func (l *Ledger) sweepStaged(ctx context.Context) error {
-	err := l.write(ctx, func(tx *sqlx.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM staged WHERE at < ? AND request NOT IN (SELECT id FROM requests)`), millis(l.now().Add(-stagedFor)))
 		return err
 	})
