@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"lethe/audit/proof"
 
@@ -36,7 +35,8 @@ type line struct {
 //
 // Transactions that append must exclude each other from their beginning: on
 // SQLite, begin them immediate. If they do not, the slower one fails, for
-// there is at most one head of a size.
+// there is at most one head of a size. On PostgreSQL Append waits for its turn,
+// and the next one waits for this one's commit: use [Log.Enqueue] there.
 func (l *Log) Append(ctx context.Context, tx *sqlx.Tx, entries ...proof.Entry) (first int64, err error) {
 	first, err = l.append(ctx, tx, entries)
 	if err != nil {
@@ -56,6 +56,9 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 	if err := l.durable(ctx, tx); err != nil {
 		return 0, err
 	}
+	if err := l.claim(ctx, tx); err != nil {
+		return 0, err
+	}
 	if err := l.begin(ctx, tx); err != nil {
 		return 0, err
 	}
@@ -71,7 +74,8 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 	if err := l.insert(ctx, tx, head.Size, fresh, hashes); err != nil {
 		return 0, err
 	}
-	return first, l.advance(ctx, tx, head.Size+int64(len(fresh)), hashes)
+	_, err = l.advance(ctx, tx, head.Size+int64(len(fresh)), hashes)
+	return first, err
 }
 
 // begin gives the database's first log its name.
@@ -141,6 +145,9 @@ func (l *Log) insert(ctx context.Context, tx *sqlx.Tx, at int64, lines []line, h
 			id++
 		}
 	}
+	if err := l.fence(ctx, tx, at, at+int64(len(lines)), hashes); err != nil {
+		return err
+	}
 	if err := insertRows(ctx, tx, `INSERT INTO audit_entry (idx, entry_id, body) VALUES `, 3, entryRows); err != nil {
 		return fmt.Errorf("insert entries: %w", err)
 	}
@@ -151,11 +158,9 @@ func (l *Log) insert(ctx context.Context, tx *sqlx.Tx, at int64, lines []line, h
 }
 
 func insertRows(ctx context.Context, tx *sqlx.Tx, insert string, columns int, values []any) error {
-	row := "(" + strings.Repeat("?,", columns-1) + "?),"
 	for len(values) > 0 {
 		n := min(len(values), maxRows*columns)
-		query := insert + strings.TrimSuffix(strings.Repeat(row, n/columns), ",")
-		if _, err := tx.ExecContext(ctx, tx.Rebind(query), values[:n]...); err != nil {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(insert+places(columns, n/columns)), values[:n]...); err != nil {
 			return err
 		}
 		values = values[n:]
@@ -163,26 +168,26 @@ func insertRows(ctx context.Context, tx *sqlx.Tx, insert string, columns int, va
 	return nil
 }
 
-// advance signs the head of a new size and stores it. The primary key is what
-// makes two heads of one size impossible.
-func (l *Log) advance(ctx context.Context, tx *sqlx.Tx, size int64, hashes *reader) error {
+// advance signs the head of a new size, stores it and returns it. The primary
+// key is what makes two heads of one size impossible.
+func (l *Log) advance(ctx context.Context, tx *sqlx.Tx, size int64, hashes *reader) (Head, error) {
 	root, err := tlog.TreeHash(size, hashes)
 	if err != nil {
-		return fmt.Errorf("root of size %d: %w", size, err)
+		return Head{}, fmt.Errorf("root of size %d: %w", size, err)
 	}
-	signed, err := l.sign(size, root)
-	if err != nil {
-		return err
+	h := Head{Size: size, Root: root, At: l.now()}
+	if h.Note, err = l.sign(size, root); err != nil {
+		return Head{}, err
 	}
 	// A signer that signs something else, or with another key, must not be
 	// noticed by those who hold the certificates.
-	if err := l.checkSigned(Head{Size: size, Root: root, Note: signed}); err != nil {
-		return err
+	if err := l.checkSigned(h); err != nil {
+		return Head{}, err
 	}
 	_, err = tx.ExecContext(ctx, tx.Rebind(`INSERT INTO audit_checkpoint (size, root, note, at) VALUES (?, ?, ?, ?)`),
-		l.base+size, root[:], signed, l.now().Unix())
+		l.base+size, root[:], h.Note, h.At.Unix())
 	if err != nil {
-		return fmt.Errorf("store head of size %d: %w", size, err)
+		return Head{}, fmt.Errorf("store head of size %d: %w", size, err)
 	}
-	return nil
+	return h, nil
 }
