@@ -142,18 +142,18 @@ func TestPostgresMustCommitToDisk(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"fsync", "full_page_writes"} {
-		set(t, l.read, name, "off")
+		alter(t, l.read, name, "off")
 		_, err := l.open(t.Context())
-		set(t, l.read, name, "on")
+		alter(t, l.read, name, "on")
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}
 }
 
-// set changes a setting of the whole server and returns when new sessions have
+// alter changes a setting of the whole server and returns when new sessions have
 // it. Each query of db is in a new one.
-func set(t *testing.T, db *sqlx.DB, name, value string) {
+func alter(t *testing.T, db *sqlx.DB, name, value string) {
 	t.Helper()
 	db.SetMaxIdleConns(-1)
 	db.MustExec(`ALTER SYSTEM SET ` + name + ` = ` + value)
