@@ -25,10 +25,11 @@ demo: build ## erase an invented person from an invented store, and check the pr
 	bin/lethe demo
 
 # One set of build flags for vet and test, so that SQLite is compiled once.
-test: ## run all tests with the race detector (needs redis-server, ssh-agent and openssl; installs them if it may)
+test: ## run all tests with the race detector (needs redis-server, ssh-agent, openssl and postgres; installs them if it may)
 	.ci/need redis-server
 	.ci/need ssh-agent
 	.ci/need openssl
+	.ci/need postgres
 	go vet -race ./...
 	go test -race -timeout 14m ./...
 

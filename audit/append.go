@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"lethe/audit/proof"
 
@@ -37,7 +36,8 @@ type line struct {
 //
 // Transactions that append must exclude each other from their beginning: on
 // SQLite, begin them immediate. If they do not, the slower one fails, for
-// there is at most one head of a size.
+// there is at most one head of a size. On PostgreSQL Append waits for its turn,
+// and the next one waits for this one's commit: use [Log.Enqueue] there.
 func (l *Log) Append(ctx context.Context, tx *sqlx.Tx, entries ...proof.Entry) (first int64, err error) {
 	first, err = l.append(ctx, tx, entries)
 	if err != nil {
@@ -58,6 +58,9 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 		return 0, err
 	}
 	if err := l.durable(ctx, tx); err != nil {
+		return 0, err
+	}
+	if err := l.claim(ctx, tx); err != nil {
 		return 0, err
 	}
 	if err := l.begin(ctx, tx); err != nil {
@@ -146,6 +149,9 @@ func (l *Log) insert(ctx context.Context, tx *sqlx.Tx, at int64, lines []line, h
 			id++
 		}
 	}
+	if err := l.fence(ctx, tx, at, at+int64(len(lines)), hashes); err != nil {
+		return err
+	}
 	if err := insertRows(ctx, tx, `INSERT INTO audit_entry (idx, entry_id, body) VALUES `, 3, entryRows); err != nil {
 		return fmt.Errorf("insert entries: %w", err)
 	}
@@ -156,11 +162,9 @@ func (l *Log) insert(ctx context.Context, tx *sqlx.Tx, at int64, lines []line, h
 }
 
 func insertRows(ctx context.Context, tx *sqlx.Tx, insert string, columns int, values []any) error {
-	row := "(" + strings.Repeat("?,", columns-1) + "?),"
 	for len(values) > 0 {
 		n := min(len(values), maxRows*columns)
-		query := insert + strings.TrimSuffix(strings.Repeat(row, n/columns), ",")
-		if _, err := tx.ExecContext(ctx, tx.Rebind(query), values[:n]...); err != nil {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(insert+places(columns, n/columns)), values[:n]...); err != nil {
 			return err
 		}
 		values = values[n:]

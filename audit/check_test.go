@@ -95,7 +95,7 @@ func TestAFalseHeadIsFoundThoughWellSigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.tamper(t)
-	if _, err := l.write.Exec(`INSERT INTO audit_checkpoint VALUES (2, ?, ?, 0)`, root, text); err != nil {
+	if _, err := l.write.Exec(l.write.Rebind(`INSERT INTO audit_checkpoint VALUES (2, ?, ?, 0)`), root, text); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.Check(t.Context()); !errors.Is(err, audit.ErrBroken) {

@@ -16,6 +16,20 @@
 // head must be kept elsewhere ([Log.CheckPin]), and each certificate handed
 // out is one.
 //
+// # On PostgreSQL
+//
+// Many processes change the ledger there and must not wait for each other, so
+// they put entries into an outbox, in the transaction of the change
+// ([Log.Enqueue]), and one [Sequencer] at a time logs them: whoever has the
+// lock and finds the log where it left it, or has guarded it anew. A process
+// that slept is held off by a compare-and-swap of the head row ([ErrFenced]).
+// Rows are bound by triggers and, if the service is not their owner, by rights
+// ([Grant]). Commits must be on disk; a standby that may be promoted must be a
+// synchronous one, or the log may come out behind its heads, and refuses. The
+// log is read from the primary. Behind a pooler of transactions the driver must
+// not prepare statements (default_query_exec_mode=exec), and migrations need
+// their own, direct connection.
+//
 // # Decisions
 //
 // 2026-11-22. Two packages of golang.org/x/mod over tables of our own, not
@@ -47,4 +61,22 @@
 //
 // 2026-11-22. The head of an empty log is signed when it is asked for and not
 // stored: it has one root and so one text.
+//
+// 2026-11-28. The sequencer polls. LISTEN needs a session of its own, which a
+// pooler does not keep, and NOTIFY takes a lock of the whole server until the
+// commit is on disk, which is the waiting that the outbox is there to avoid.
+// Who waits in the same process wakes it, so only work of other processes waits
+// for the poll.
+//
+// 2026-11-28. A sequencer leaves the log to another as long as that one moves
+// it, instead of taking turns by the lock: each change of hands costs a guard,
+// which asks every anchor.
+//
+// 2026-11-28. Rows of the outbox are deleted and returned. A place kept in the
+// sequence of their numbers would skip rows that were numbered early and
+// committed late.
+//
+// 2026-11-28. A row of the outbox that cannot be logged goes to audit_outcast.
+// Enqueue lets none in, so it was put there by other means; it must not stop
+// the log, nor vanish.
 package audit

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,17 +20,24 @@ import (
 // A ledger is a database as the daemon has it: one connection that writes and
 // a pool that reads.
 type ledger struct {
-	path        string
+	path        string // or DSN
 	write, read *sqlx.DB
 	key         *keyfile.Key
+	keyFile     string
 	*audit.Log
 }
 
 func clock() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
 
+// connect opens a pool on a file of SQLite or a DSN of PostgreSQL. synchronous
+// is FULL or NORMAL, in the words of SQLite.
 func connect(t testing.TB, path, synchronous string, conns int) *sqlx.DB {
 	t.Helper()
-	db, err := sqlx.Open("sqlite3", "file:"+path+"?_journal_mode=WAL&_txlock=immediate&_busy_timeout=10000&_synchronous="+synchronous)
+	driver, dsn := "sqlite3", "file:"+path+"?_journal_mode=WAL&_txlock=immediate&_busy_timeout=10000&_synchronous="+synchronous
+	if strings.HasPrefix(path, "postgres:") {
+		driver, dsn = "pgx", path+"&synchronous_commit="+map[string]string{"FULL": "on", "NORMAL": "off"}[synchronous]
+	}
+	db, err := sqlx.Open(driver, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,13 +46,20 @@ func connect(t testing.TB, path, synchronous string, conns int) *sqlx.DB {
 	return db
 }
 
+// newLedger makes a log on SQLite or, below [onPostgres], on PostgreSQL.
 func newLedger(t testing.TB) *ledger {
 	t.Helper()
-	dir := t.TempDir()
-	l := &ledger{path: filepath.Join(dir, "ledger.db")}
-	l.write, l.read = connect(t, l.path, "FULL", 1), connect(t, l.path, "FULL", 4)
+	if strings.HasPrefix(t.Name(), onPostgres) {
+		return newPostgres(t)
+	}
+	return newLedgerAt(t, filepath.Join(t.TempDir(), "ledger.db"))
+}
+
+func newLedgerAt(t testing.TB, path string) *ledger {
+	t.Helper()
+	l := &ledger{path: path, keyFile: filepath.Join(t.TempDir(), "log.key"), write: connect(t, path, "FULL", 1), read: connect(t, path, "FULL", 4)}
 	var err error
-	if l.key, err = keyfile.Open(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
+	if l.key, err = keyfile.Open(l.keyFile, "log.example/lethe"); err != nil {
 		t.Fatal(err)
 	}
 	if err := audit.Migrate(t.Context(), l.write); err != nil {
@@ -98,13 +114,27 @@ func entryID(i int) string { return proof.EntryID(requestID(i), proof.KindSubjec
 // tamper changes rows as an insider with the file would, triggers or not.
 func (l *ledger) tamper(t testing.TB, statements ...string) {
 	t.Helper()
+	list := `SELECT 'DROP TRIGGER ' || name FROM sqlite_schema WHERE type = 'trigger'`
+	if l.write.DriverName() == "pgx" {
+		list = `SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger WHERE NOT tgisinternal`
+	}
 	var drop []string
-	if err := l.write.Select(&drop, `SELECT 'DROP TRIGGER ' || name FROM sqlite_schema WHERE type = 'trigger'`); err != nil {
+	if err := l.write.Select(&drop, list); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range append(drop, statements...) {
-		if _, err := l.write.Exec(s); err != nil {
+		if _, err := l.write.Exec(l.spell(s)); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
 	}
+}
+
+// spell writes a statement for the ledger's database.
+func (l *ledger) spell(statement string) string {
+	if l.write.DriverName() != "pgx" {
+		return statement
+	}
+	bytes := regexp.MustCompile(`CAST\(replace\(CAST\((\w+) AS TEXT\), ('\w+'), ('\w+')\) AS BLOB\)`)
+	return strings.NewReplacer("zeroblob(32)", `decode(repeat('00', 32), 'hex')`, "x'00'", `'\x00'::bytea`).Replace(
+		bytes.ReplaceAllString(statement, `convert_to(replace(convert_from($1, 'UTF8'), $2, $3), 'UTF8')`))
 }

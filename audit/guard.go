@@ -6,7 +6,11 @@ import "context"
 // and is the root of the stored hashes, that these cover every entry, and that
 // the newest 256 bodies hash to them; if not, the error wraps [ErrBroken].
 func (l *Log) Guard(ctx context.Context) error {
-	h, err := l.trusted(ctx, l.db, l.reader(ctx, l.db))
+	var h Head
+	err := l.snapshot(ctx, func(q querier) (err error) {
+		h, err = l.trusted(ctx, q, l.reader(ctx, q))
+		return err
+	})
 	if err != nil {
 		return err
 	}

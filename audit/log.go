@@ -54,7 +54,8 @@ type Options struct {
 // A Log is an append-only tree of entries. It may be used concurrently.
 type Log struct {
 	db       *sqlx.DB
-	base     int64 // of the rows' keys, see shift
+	outbox   outbox // PostgreSQL
+	base     int64  // of the rows' keys, see shift
 	signers  []note.Signer
 	keys     *proof.Policy
 	verifier string
@@ -79,9 +80,9 @@ type Head struct {
 // Open returns the log that is kept in db, after checking that its newest head
 // is signed and is the root of the stored hashes, that these cover every
 // entry, and that the newest 256 bodies hash to them; if not, the error wraps
-// [ErrBroken]. On SQLite it also refuses a connection that does not commit
-// with synchronous=FULL: a head that was handed out and lost to a power cut
-// would fork the log. The Log reads from db, which may be a pool for reading;
+// [ErrBroken]. It also refuses a connection whose commits a power cut could
+// take back, on SQLite one without synchronous=FULL: a head that was handed out
+// and lost would fork the log. The Log reads from db, which may be a pool for reading;
 // it writes only through transactions that are given to it.
 func Open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
 	keys, err := proof.ParseKeys([]byte(o.Verifier))
@@ -183,7 +184,8 @@ func (l *Log) Checkpoint(ctx context.Context) ([]byte, error) {
 // 2 is FULL and 3, EXTRA, is more.
 func (l *Log) durable(ctx context.Context, q sqlx.QueryerContext) error {
 	if !isSQLite(l.db) {
-		return nil
+		_, err := durablePostgres(ctx, q)
+		return err
 	}
 	var level int
 	if err := sqlx.GetContext(ctx, q, &level, `PRAGMA synchronous`); err != nil {
@@ -253,7 +255,7 @@ func (l *Log) trusted(ctx context.Context, q sqlx.QueryerContext, hashes tlog.Ha
 	if root != h.Root {
 		return Head{}, fmt.Errorf("%w: the stored hashes do not give the root of the newest head, size %d", ErrBroken, h.Size)
 	}
-	return h, nil
+	return h, l.checkHeadRow(ctx, q, h)
 }
 
 // checkSigned makes sure that a stored head's note is ours and says what its

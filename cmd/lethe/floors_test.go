@@ -25,9 +25,10 @@ func floors() map[string][]string {
 		"store/mem0":      {"store", "store/tables"},
 		"store/storetest": {"store"},
 
-		"audit/proof":   {},
-		"audit/keyfile": {"audit/proof"},
-		"audit":         {"audit/proof"},
+		"audit/proof":     {},
+		"audit/keyfile":   {"audit/proof"},
+		"audit":           {"audit/proof"},
+		"audit/audittest": {},
 
 		"audit/durable": {},
 		"audit/witness": {"audit/proof", "audit/durable"},
