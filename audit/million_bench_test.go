@@ -12,22 +12,28 @@ import (
 
 const million = 1_000_000
 
-// newMillion makes a log of a million entries, one head a thousand: requests
-// that were accepted, each completed but the last.
+// newMillion makes a log of a million entries.
 func newMillion(b *testing.B) *ledger {
 	b.Helper()
 	if testing.Short() {
 		b.Skip("makes a log of a million entries")
 	}
+	return newLarge(b, million)
+}
+
+// newLarge makes a log of so many thousand entries, one head a thousand:
+// requests that were accepted, each completed but the last.
+func newLarge(b testing.TB, size int) *ledger {
+	b.Helper()
 	l := newLedger(b)
 	l.mustExec(b, `PRAGMA wal_autocheckpoint = 20000`)
-	for at := 0; at < million; at += 1000 {
+	for at := 0; at < size; at += 1000 {
 		var entries []proof.Entry
 		for i := at; i < at+1000; i += 2 {
 			e := done(i / 2).(*proof.Completed)
 			entries = append(entries, &proof.Accepted{Terms: e.Terms, Selector: proof.SelectsScope, Stores: []string{"assistant", "notes"}}, e)
 		}
-		if at == million-1000 {
+		if at == size-1000 {
 			entries[999] = entry(0)
 		}
 		if _, err := l.add(entries...); err != nil {
