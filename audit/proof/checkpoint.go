@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,13 +27,14 @@ var ErrNotVerified = errors.New("does not verify")
 
 // A Head is a signed head of a log whose signature has been checked.
 type Head struct {
-	Origin string
-	Size   int64 // number of entries
-	Root   tlog.Hash
-	KeyID  uint32    // of the log's key that signed
-	At     time.Time // when it was signed, by the log's own word; zero if it does not say
-	Others []string  // names on further signature lines, which were not checked
-	Note   []byte    // the checkpoint, byte for byte
+	Origin    string
+	Size      int64 // number of entries
+	Root      tlog.Hash
+	KeyID     uint32      // of the log's key that signed
+	At        time.Time   // when it was signed, by the log's own word; zero if it does not say
+	Witnesses []Witnessed // those of the policy that cosigned, in order of their times
+	Others    []string    // names on further signature lines, which were not checked
+	Note      []byte      // the checkpoint, byte for byte
 }
 
 // FormatHead returns the text that a log signs for a head (C2SP
@@ -44,7 +46,10 @@ func FormatHead(origin string, size int64, root tlog.Hash) string {
 
 // OpenHead reads a checkpoint, or takes it from a certificate, and checks that
 // it is signed by a key of the policy whose name is the checkpoint's origin. A
-// certificate is verified as a whole. Errors wrap [ErrNotVerified].
+// certificate is verified as a whole. A wrong signature of any key that the
+// policy knows, a witness's too, refuses the whole (C2SP signed-note,
+// Signatures). Whether enough witnesses have cosigned is not asked here but by
+// [Policy.Quorum]. Errors wrap [ErrNotVerified].
 func OpenHead(text []byte, p *Policy) (Head, error) {
 	if bytes.HasPrefix(text, []byte(certificateHeader)) {
 		r, err := Verify(text, p)
@@ -72,6 +77,15 @@ func openCheckpoint(text []byte, p *Policy) (Head, error) {
 		return Head{}, fmt.Errorf("%w: checkpoint: %w", ErrNotVerified, err)
 	}
 	h.Note = bytes.Clone(text)
+	if err := h.attribute(signed, p); err != nil {
+		return Head{}, fmt.Errorf("%w: checkpoint: %w", ErrNotVerified, err)
+	}
+	return h, nil
+}
+
+// attribute says whose the signatures are. Those of the policy's keys have been
+// verified.
+func (h *Head) attribute(signed *note.Note, p *Policy) error {
 	var mine *VerifyKey
 	for _, sig := range signed.Sigs {
 		if k, ok := p.signs(sig, h.Size); ok && k.Name() == h.Origin && mine == nil {
@@ -79,19 +93,29 @@ func openCheckpoint(text []byte, p *Policy) (Head, error) {
 		}
 	}
 	if mine == nil {
-		return Head{}, fmt.Errorf("%w: checkpoint: not signed by a key of its origin's name that may sign this size", ErrNotVerified)
+		return errors.New("not signed by a key of its origin's name that may sign this size")
 	}
+	clock := mine.Clock().KeyHash()
 	for _, sig := range signed.Sigs {
-		if sig.Hash == mine.Clock().KeyHash() && sig.Name == h.Origin {
-			if h.At, err = cosignatureTime(sig); err != nil {
-				return Head{}, fmt.Errorf("%w: checkpoint: %w", ErrNotVerified, err)
-			}
+		w, witnessed := p.witness(sig)
+		if !witnessed && (sig.Hash != clock || sig.Name != h.Origin) {
+			continue
+		}
+		at, err := cosignatureTime(sig)
+		switch {
+		case err != nil:
+			return err
+		case witnessed:
+			h.Witnesses = append(h.Witnesses, Witnessed{Name: w.Name, Key: w.Key, At: at})
+		default:
+			h.At = at
 		}
 	}
+	slices.SortStableFunc(h.Witnesses, func(a, b Witnessed) int { return a.At.Compare(b.At) })
 	for _, sig := range signed.UnverifiedSigs {
 		h.Others = append(h.Others, sig.Name)
 	}
-	return h, nil
+	return nil
 }
 
 // signatureError replaces the note package's errors that repeat what the file

@@ -83,7 +83,12 @@ func ParseVerifyKey(text string) (VerifyKey, error) {
 		return VerifyKey{}, bad
 	}
 	b, err := base64.StdEncoding.Strict().DecodeString(b64)
-	if err != nil || len(b) != 1+ed25519.PublicKeySize {
+	switch {
+	case err != nil || len(b) == 0:
+		return VerifyKey{}, bad
+	case b[0] != sigEd25519 && b[0] != sigCosignature:
+		return VerifyKey{}, errors.New("a verifier key of a type that is not supported: want Ed25519, type 0x01 or 0x04")
+	case len(b) != 1+ed25519.PublicKeySize:
 		return VerifyKey{}, bad
 	}
 	var c checks
@@ -91,7 +96,7 @@ func ParseVerifyKey(text string) (VerifyKey, error) {
 		return VerifyKey{}, bad
 	}
 	k := VerifyKey{name: name, kind: b[0], public: ed25519.PublicKey(b[1:])}
-	if k.kind != sigEd25519 && k.kind != sigCosignature || k.String() != text {
+	if k.String() != text {
 		return VerifyKey{}, bad
 	}
 	return k, nil
