@@ -127,14 +127,16 @@ type Result struct {
 	Index int64
 	Head  Head // the signed head that covers the entry
 
-	text []byte // of the entry
+	text   []byte // of the entry
+	policy *Policy
 }
 
 // Verify checks a certificate against a policy, offline: that the head
 // is signed by a key whose name is the log's origin, that the tree with this
 // head has this entry at this index, that the entry is spelled as [Encode]
 // would, and that it was made for this log. Every refusal wraps
-// [ErrNotVerified].
+// [ErrNotVerified]. Too few witnesses are no refusal: the certificate is sound
+// then, and [Result.Witnessed] says what is missing.
 func Verify(text []byte, p *Policy) (*Result, error) {
 	c, err := ParseCertificate(text)
 	if err != nil {
@@ -156,8 +158,13 @@ func Verify(text []byte, p *Policy) (*Result, error) {
 	if e.Head().Origin != head.Origin {
 		return nil, fmt.Errorf("%w: the entry was made for another log", ErrNotVerified)
 	}
-	return &Result{Entry: e, Index: c.Index, Head: head, text: c.Entry}, nil
+	return &Result{Entry: e, Index: c.Index, Head: head, text: c.Entry, policy: p}, nil
 }
+
+// Witnessed reports whether the witnesses that cosigned the head are those that
+// the policy asks for, or else what is missing, in words for people. A policy
+// that asks for none is always met.
+func (r *Result) Witnessed() (met bool, missing string) { return r.policy.Quorum(r.Head.Witnesses) }
 
 // EntryText returns the entry byte for byte.
 func (r *Result) EntryText() []byte { return bytes.Clone(r.text) }

@@ -8,7 +8,8 @@ import (
 )
 
 // ErrDiverged is wrapped when two heads, both well signed, cannot belong to
-// one append-only log. Keep both: together they are evidence.
+// one append-only log. Keep both: together they are evidence, which
+// [EvidenceOf] returns.
 var ErrDiverged = errors.New("two signed heads contradict each other")
 
 // Consistent returns nil if path shows that the log with the larger head began
@@ -47,7 +48,7 @@ func ConsistentByTiles(a, b Head, fetch Fetch) error {
 	case err != nil:
 		return fmt.Errorf("%w: compare sizes %d and %d: %w", ErrNotVerified, a.Size, b.Size, err)
 	case root != a.Root:
-		return diverged(a, b)
+		return diverged(a, b, b.hashes(t))
 	}
 	return nil
 }
@@ -59,7 +60,7 @@ func compare(a, b Head) (done bool, err error) {
 	case a.Origin != b.Origin:
 		return true, fmt.Errorf("%w: heads of two logs", ErrNotVerified)
 	case a.Size == b.Size && a.Root != b.Root:
-		return true, diverged(a, b)
+		return true, diverged(a, b, nil)
 	case a.Size == b.Size:
 		return true, nil
 	case a.Size > 0:
@@ -71,9 +72,34 @@ func compare(a, b Head) (done bool, err error) {
 	return true, nil
 }
 
-func diverged(a, b Head) error {
-	return fmt.Errorf("%w: origin %s, size %d root %s, size %d root %s",
+// A divergence is an error that has what proves it.
+type divergence struct {
+	error
+	evidence *Evidence
+}
+
+func (d *divergence) Unwrap() error { return d.error }
+
+// diverged makes the error of two heads that contradict each other. Evidence of
+// it cannot fail to be made from hashes that have been read a moment ago; if it
+// does, that is said beside.
+func diverged(a, b Head, larger tlog.HashReader) error {
+	err := fmt.Errorf("%w: origin %s, size %d root %s, size %d root %s",
 		ErrDiverged, a.Origin, a.Size, a.Root, b.Size, b.Root)
+	evidence, failed := NewEvidence(a, b, larger)
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	return &divergence{err, evidence}
+}
+
+// EvidenceOf returns the evidence that an error wrapping [ErrDiverged] has, or
+// nil.
+func EvidenceOf(err error) *Evidence {
+	if d, ok := errors.AsType[*divergence](err); ok {
+		return d.evidence
+	}
+	return nil
 }
 
 // CheckLog compares a head with the log itself, as its tiles are published: the

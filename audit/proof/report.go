@@ -17,13 +17,74 @@ func (r *report) line(word, format string, args ...any) {
 func (r *Result) String() string {
 	var p report
 	r.Entry.report(&p)
+	r.reportTimes(&p)
 	p.line("log", "%s, entry %d of %d, key %08x", r.Head.Origin, r.Index, r.Head.Size, r.Head.KeyID)
 	if len(r.Head.Others) > 0 {
 		p.line("unchecked", "signatures of %s: no key given for them", strings.Join(r.Head.Others, ", "))
 	}
-	p.line("witnesses", "none checked; the operator could show others a different history")
-	p.line("proves", "the operator committed to this statement; not that no copy exists elsewhere")
+	r.reportWitnesses(&p)
+	p.line("proves", "%s", r.proves())
 	return p.b.String()
+}
+
+// reportTimes goes on where the entry has ended, with the operator's time, and
+// keeps the others apart: whose word each of them is.
+func (r *Result) reportTimes(p *report) {
+	if !r.Head.At.IsZero() {
+		p.line("", "log says %s, which is the operator's word too", At(r.Head.At))
+	}
+	for _, w := range r.Head.Witnesses {
+		p.line("", "witnessed no later than %s by %s", At(w.At), legible(w.Name))
+	}
+	if len(r.Head.Witnesses) == 0 {
+		p.line("", "no independent time")
+	}
+}
+
+func (r *Result) reportWitnesses(p *report) {
+	word := "witnesses"
+	for _, w := range r.Head.Witnesses {
+		p.line(word, "%s: %s, key %08x", legible(w.Name), w.Key.Name(), w.Key.KeyHash())
+		word = ""
+	}
+	met, missing := r.Witnessed()
+	switch {
+	case !met:
+		p.line("quorum", "NOT met: %s", missing)
+	case r.policy.AsksForWitnesses():
+		p.line("quorum", "met: %s", legible(r.policy.quorum))
+	case word != "":
+		p.line(word, "none asked for, none checked")
+	default:
+		p.line("quorum", "none asked for")
+	}
+}
+
+// proves says in one line what follows from the certificate, and what does not.
+// Nobody's seeing a head makes the statement in the log true.
+func (r *Result) proves() string {
+	const statement = "the operator committed to this statement"
+	const not = "not that it is true, not that no copy exists elsewhere"
+	if len(r.Head.Witnesses) == 0 {
+		return statement + "; " + not + "; no independent time; the operator could show others a different history"
+	}
+	var names []string
+	for _, w := range r.Head.Witnesses {
+		names = append(names, legible(w.Name))
+	}
+	last := r.Head.Witnesses[len(names)-1].At
+	seen := statement + ", and " + enumerate(names) + " saw the log with it by " + At(last).String()
+	if met, _ := r.Witnessed(); !met {
+		return seen + ", which is fewer than your policy asks for; " + not
+	}
+	return seen + "; " + not
+}
+
+func enumerate(names []string) string {
+	if n := len(names) - 1; n > 0 {
+		return strings.Join(names[:n], ", ") + " and " + names[n]
+	}
+	return names[0]
 }
 
 // Write writes the certificate for people: what was erased where and how that
@@ -48,7 +109,9 @@ func (t *Terms) report(p *report) {
 	}
 }
 
-func when(p *report, t Time) { p.line("when", "operator says %s; no independent time", t) }
+// when comes last in an entry's report: the result goes on with the times that
+// others say.
+func when(p *report, t Time) { p.line("when", "operator says %s", t) }
 
 func (a *Accepted) report(p *report) {
 	p.line("accepted", "a request to erase; this is NOT an erasure")
