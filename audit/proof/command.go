@@ -1,61 +1,99 @@
 package proof
 
 import (
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
+	"slices"
 )
 
 // Exit statuses of [RunVerify].
 const (
 	ExitVerified    = 0
-	ExitError       = 1 // a file could not be read
+	ExitError       = 1 // a file could not be read, or not be checked as asked
 	ExitUsage       = 2
 	ExitNotVerified = 5
+	ExitUnwitnessed = 10 // sound, but the policy asks for more witnesses
 	ExitDiverged    = 30
 )
 
 // VerifyUsage says how [RunVerify] is called, after the command's name.
-const VerifyUsage = ` FILE... --key KEY_OR_FILE [--log DIR_OR_URL]
-       [--subject-key FILE --selector-file FILE]
+const VerifyUsage = ` FILE... --key KEY_OR_FILE | --policy FILE
+       [--log DIR_OR_URL] [--evidence DIR] [--subject-key HEX_OR_FILE
+       [--subject NAME | --selector-file FILE] [--memory ID | --memory-file FILE]]
 
-Checks erasure certificates. Needs no network, unless --log is a URL.
+Checks erasure certificates, proofs for one memory, and evidence that a log was
+forked. Needs no network, unless --log is a URL.
 
   --key KEY_OR_FILE     the log's verifier key, or a file with one or more
+  --policy FILE         whom to believe (C2SP tlog-policy): logs, witnesses, and
+                        how many of these must have seen the log
   --log DIR_OR_URL      also compare with the log as it is published, by its
                         tiles (what lethe log export writes, or http://HOST/log)
-  --subject-key FILE    the request's subject key, 64 hexadecimal digits
-  --selector-file FILE  the selector's JSON; says whether it is what the
-                        certificate is about
+  --evidence DIR        where evidence of a fork is written (.)
+  --subject-key HEX_OR_FILE
+                        the request's subject key, 64 hexadecimal digits
+  --subject NAME        says whether NAME is whom the certificate is about, tried
+                        as user_id, agent_id, app_id and run_id
+  --selector-file FILE  the same of a selector's JSON
+  --memory ID           what a proof for one memory is to be about
+  --memory-file FILE    the same, with the ID in a file
 
-Exit status: 0 all verified, 1 a file could not be read, 2 usage,
-5 a certificate does not verify, 30 two signed heads contradict each other.
+Of several certificates the heads are compared too: one log has one root for
+each size. Two heads that contradict each other are written to a file, which is
+evidence against whoever signed them; lethe-verify checks that file as well.
+
+Exit status, that of the gravest file, the gravest first:
+  30  two signed heads contradict each other
+   5  a file does not verify
+   1  a file could not be read, or not be checked as asked
+  10  sound, but the policy asks for more witnesses
+   0  all verified
+and 2 for usage.
 `
 
 // A verification is one run of the command.
 type verification struct {
 	files            []string
-	key, log         string
-	subjectKey       string
+	key, policyFile  string
+	log, evidenceDir string
+	subjectKey       string // hexadecimal, or a file
+	subjectName      string
 	selectorFile     string
+	memory           string
+	memoryFile       string
+	given            map[string]bool // flags
 	fetchURL         func(url string) Fetch
-	keys             *Policy
-	fetch            Fetch
-	subject, persona []byte // the subject key and the selector
-	stdout, stderr   io.Writer
+
+	policy  *Policy
+	fetch   Fetch
+	secret  []byte     // the subject key
+	persons []selector // any of which the certificate may be about
+	heads   []fileHead
+	stdout  io.Writer
+	stderr  io.Writer
+}
+
+// A selector is what a certificate may be about, and how to call it.
+type selector struct {
+	json []byte
+	says string
+}
+
+// A fileHead is the head of a certificate, with the name of its file.
+type fileHead struct {
+	file string
+	Head
 }
 
 // RunVerify is the body of lethe-verify and of lethe verify: it checks the
-// certificates that args name and returns the exit status, the gravest of all.
-// Flags may stand anywhere. The name is that of the command, for messages;
-// fetchURL returns a Fetch for a log's URL.
+// files that args name and returns the exit status, the gravest of all. A file
+// that could not be read is graver than one with too few witnesses: of the
+// latter it is known that it is sound. Flags may stand anywhere. The name is
+// that of the command, for messages; fetchURL returns a Fetch for a log's URL.
 func RunVerify(name string, args []string, fetchURL func(url string) Fetch, stdout, stderr io.Writer) int {
-	v := verification{fetchURL: fetchURL, stdout: stdout, stderr: stderr}
+	v := verification{fetchURL: fetchURL, given: map[string]bool{}, stdout: stdout, stderr: stderr}
 	switch err := v.parse(name, args); {
 	case errors.Is(err, flag.ErrHelp):
 		_, _ = fmt.Fprint(stdout, "usage: ", name, VerifyUsage)
@@ -70,25 +108,30 @@ func RunVerify(name string, args []string, fetchURL func(url string) Fetch, stdo
 	}
 	status := ExitVerified
 	for _, file := range v.files {
-		err := v.check(file)
-		if err != nil {
-			_, _ = fmt.Fprintf(stdout, "%-7s %s\n  %-10s %v\n", verdict(err), file, "because", err)
-		}
-		status = max(status, exitStatus(err)) // statuses grow with gravity
+		status = graver(status, v.report(file, v.check(file)))
 	}
-	return status
+	return graver(status, v.compare())
+}
+
+// graver returns the status that says more against what was checked.
+func graver(a, b int) int {
+	order := []int{ExitVerified, ExitUnwitnessed, ExitError, ExitNotVerified, ExitDiverged}
+	return order[max(slices.Index(order, a), slices.Index(order, b))]
 }
 
 func (v *verification) parse(name string, args []string) error {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&v.key, "key", "", "")
-	flags.StringVar(&v.log, "log", "", "")
-	flags.StringVar(&v.subjectKey, "subject-key", "", "")
-	flags.StringVar(&v.selectorFile, "selector-file", "", "")
+	for flag, to := range map[string]*string{
+		"key": &v.key, "policy": &v.policyFile, "log": &v.log, "evidence": &v.evidenceDir,
+		"subject-key": &v.subjectKey, "subject": &v.subjectName, "selector-file": &v.selectorFile,
+		"memory": &v.memory, "memory-file": &v.memoryFile,
+	} {
+		flags.StringVar(to, flag, "", "")
+	}
 	for len(args) > 0 {
 		if err := flags.Parse(args); err != nil {
-			return err
+			return usageFault(err)
 		}
 		rest := flags.Args()
 		if n := len(args) - len(rest); n > 0 && args[n-1] == "--" {
@@ -100,119 +143,34 @@ func (v *verification) parse(name string, args []string) error {
 		}
 		v.files, args = append(v.files, rest[0]), rest[1:]
 	}
+	flags.Visit(func(f *flag.Flag) { v.given[f.Name] = true })
+	return v.checkFlags()
+}
+
+// usageFault replaces what the flag package says, which repeats the command
+// line: a name or a key may stand there.
+func usageFault(err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	return errors.New("a flag that is not known, or has no value")
+}
+
+func (v *verification) checkFlags() error {
+	asks := v.given["subject"] || v.given["selector-file"] || v.given["memory"] || v.given["memory-file"]
 	switch {
 	case len(v.files) == 0:
-		return errors.New("no certificate given")
-	case v.key == "":
-		return errors.New("--key is required")
-	case (v.subjectKey == "") != (v.selectorFile == ""):
-		return errors.New("--subject-key and --selector-file go together")
+		return errors.New("no file given")
+	case !v.given["key"] && !v.given["policy"]:
+		return errors.New("--key or --policy is required")
+	case v.given["key"] && v.given["policy"]:
+		return errors.New("--key and --policy exclude each other")
+	case v.given["subject"] && v.given["selector-file"]:
+		return errors.New("--subject and --selector-file exclude each other")
+	case v.given["memory"] && v.given["memory-file"]:
+		return errors.New("--memory and --memory-file exclude each other")
+	case v.given["subject-key"] != asks:
+		return errors.New("--subject-key goes together with --subject, --selector-file or --memory")
 	}
 	return nil
-}
-
-// load reads everything but the certificates.
-func (v *verification) load() error {
-	var err error
-	if v.keys, err = loadKeys(v.key); err != nil {
-		return err
-	}
-	if v.subjectKey != "" {
-		if v.subject, err = loadSubjectKey(v.subjectKey); err != nil {
-			return err
-		}
-		if v.persona, err = os.ReadFile(v.selectorFile); err != nil {
-			return fmt.Errorf("read selector: %w", err)
-		}
-	}
-	switch {
-	case v.log == "":
-	case strings.HasPrefix(v.log, "http://"), strings.HasPrefix(v.log, "https://"):
-		v.fetch = v.fetchURL(strings.TrimRight(v.log, "/"))
-	default:
-		v.fetch = func(path string) ([]byte, error) {
-			return os.ReadFile(filepath.Join(v.log, filepath.FromSlash(path)))
-		}
-	}
-	return nil
-}
-
-// loadKeys reads a file of keys or, if there is none of that name and it looks
-// like one, takes a verifier key as it is.
-func loadKeys(keyOrFile string) (*Policy, error) {
-	text, err := os.ReadFile(keyOrFile)
-	if err != nil && strings.Count(keyOrFile, "+") >= 2 {
-		text = []byte(keyOrFile)
-	} else if err != nil {
-		return nil, fmt.Errorf("read key: %w", err)
-	}
-	return ParseKeys(text)
-}
-
-func loadSubjectKey(file string) ([]byte, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read subject key: %w", err)
-	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != 32 {
-		return nil, errors.New("read subject key: want 64 hexadecimal digits")
-	}
-	return key, nil
-}
-
-// check verifies one file and writes about it if all is well.
-func (v *verification) check(file string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("read certificate: %w", err)
-	}
-	r, err := Verify(text, v.keys)
-	if err != nil {
-		return err
-	}
-	var more report
-	if v.subject != nil {
-		ok, err := r.Subject(v.subject, v.persona)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return fmt.Errorf("%w: it is not about the subject whose key and selector you gave", ErrNotVerified)
-		}
-		more.line("subject", "matches the key and selector you gave")
-	}
-	if v.fetch != nil {
-		now, err := CheckLog(r.Head, v.fetch, v.keys)
-		if err != nil {
-			return err
-		}
-		more.line("published", "the log now has %d entries, this one unchanged among them", now.Size)
-	}
-	if _, err := fmt.Fprintf(v.stdout, "%-7s %s\n%s%s", "OK", file, more.b.String(), r); err != nil {
-		return fmt.Errorf("write the answer: %w", err) // nobody has seen it
-	}
-	return nil
-}
-
-func verdict(err error) string {
-	switch exitStatus(err) {
-	case ExitDiverged:
-		return "FORKED"
-	case ExitNotVerified:
-		return "REFUSED"
-	}
-	return "ERROR"
-}
-
-func exitStatus(err error) int {
-	switch {
-	case err == nil:
-		return ExitVerified
-	case errors.Is(err, ErrDiverged):
-		return ExitDiverged
-	case errors.Is(err, ErrNotVerified):
-		return ExitNotVerified
-	}
-	return ExitError
 }

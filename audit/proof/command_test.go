@@ -68,9 +68,9 @@ func TestVerifyCommand(t *testing.T) {
 		{missing + " --key " + key, 1, "ERROR"},
 		{cert + " --key " + missing, 1, "read key"},
 		{cert + " --key " + cert, 1, "verifier key"},
-		{cert, 2, "--key is required"},
-		{"--key " + key, 2, "no certificate"},
-		{cert + " --key " + key + " --subject-key " + subject, 2, "go together"},
+		{cert, 2, "--key or --policy is required"},
+		{"--key " + key, 2, "no file given"},
+		{cert + " --key " + key + " --subject-key " + subject, 2, "goes together"},
 		{cert + " --nonsense", 2, "usage"},
 		{"--help", 0, "Exit status"},
 	}

@@ -66,12 +66,12 @@ func (p *Policy) missing(name string, has map[string]bool) string {
 	return legible(name)
 }
 
-// legible returns a name as a terminal may show it: names in a policy are any
-// bytes.
+// legible returns text as a terminal may show it, in quotes if it has anything
+// that does not print: names in a policy are any bytes, and so are file names.
 func legible(name string) string {
 	plain := utf8.ValidString(name)
 	for _, c := range name {
-		plain = plain && strconv.IsPrint(c) && c != '"' && c != '\\'
+		plain = plain && strconv.IsPrint(c)
 	}
 	if plain {
 		return name

@@ -1,96 +1,106 @@
 package main
 
 import (
-	"bufio"
-	"crypto/tls"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
-	"net/url"
+	"os/exec"
 	"strings"
-	"time"
 
 	"lethe/audit/proof"
 )
 
-const (
-	getTimeout = 30 * time.Second
-	maxBody    = 32 << 20 // bytes; a bundle of 256 entries has at most 16 MB
-)
+// maxBody bounds what is fetched, in bytes. A bundle of 256 entries has at most
+// 16 MB.
+const maxBody = 32 << 20
 
-// fetchURL returns a Fetch for the log published at prefix.
-func fetchURL(prefix string) proof.Fetch {
-	return func(path string) ([]byte, error) { return get(prefix + "/" + path) }
+// A curl fetches files over HTTP with the program of that name.
+type curl struct {
+	path string // of the program
+	err  error  // why there is none
 }
 
-// get fetches a URL by HTTP/1.0, which has neither chunks nor kept connections.
-// It follows no redirects: the address of a log is given by whoever asks.
-func get(address string) ([]byte, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Hostname() == "" || u.User != nil {
-		return nil, errors.New("get: malformed URL")
-	}
-	conn, err := dial(u)
+func findCurl() curl {
+	path, err := exec.LookPath("curl")
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", u.Redacted(), err)
+		err = errors.New("--log with a URL needs curl; or fetch the log with lethe log export or wget -r, and give the folder")
 	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(getTimeout)); err != nil {
-		return nil, fmt.Errorf("get %s: %w", u.Redacted(), err)
-	}
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: lethe-verify\r\n\r\n", u.RequestURI(), u.Host); err != nil {
-		return nil, fmt.Errorf("get %s: %w", u.Redacted(), err)
-	}
-	body, err := readResponse(conn)
-	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", u.Redacted(), err)
-	}
-	return body, nil
+	return curl{path, err}
 }
 
-func dial(u *url.URL) (net.Conn, error) {
-	port := u.Port()
-	d := &net.Dialer{Timeout: getTimeout}
-	if u.Scheme == "https" {
-		if port == "" {
-			port = "443"
+// at returns a Fetch for the log published at prefix.
+func (c curl) at(prefix string) proof.Fetch {
+	return func(path string) ([]byte, error) {
+		if c.err != nil {
+			return nil, c.err
 		}
-		return tls.DialWithDialer(d, "tcp", net.JoinHostPort(u.Hostname(), port), nil)
+		return c.get(prefix + "/" + path)
 	}
-	if port == "" {
-		port = "80"
-	}
-	return d.Dial("tcp", net.JoinHostPort(u.Hostname(), port))
 }
 
-// readResponse returns the body of a response with status 200. A body cut
-// short is no danger: no hash of it would fit.
-func readResponse(r io.Reader) ([]byte, error) {
-	in := bufio.NewReader(io.LimitReader(r, maxBody))
-	status, err := in.ReadString('\n')
-	if err != nil || !strings.HasPrefix(status, "HTTP/1.") || len(status) < len("HTTP/1.0 200") {
-		return nil, errors.New("not an HTTP response")
+// get fetches a URL. No redirects are followed, for the address of a log is
+// given by whoever asks; no file of settings is read; and a name and password
+// in the URL are refused, for they would stand in the list of processes.
+func (c curl) get(url string) ([]byte, error) {
+	if err := checkURL(url); err != nil {
+		return nil, err
 	}
-	switch code := status[9:12]; code {
-	case "200":
-	case "404", "410":
+	var stderr bytes.Buffer
+	cmd := exec.Command(c.path, "-q", "-f", "-s", "-S", "-g",
+		"--proto", "=http,https", "--max-redirs", "0", "--max-time", "60", "--max-filesize", fmt.Sprint(maxBody),
+		"-A", "lethe-verify", "-w", "%{http_code}", "--", url)
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("run curl: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("run curl: %w", err)
+	}
+	body, err := io.ReadAll(io.LimitReader(out, maxBody+int64(len("200"))+1))
+	if err == nil && len(body) > maxBody+len("200") {
+		_ = cmd.Process.Kill() // it would go on for ever
+		err = fmt.Errorf("fetch from the log: more than %d bytes", maxBody)
+	}
+	failed := cmd.Wait()
+	if err != nil {
+		return nil, err
+	}
+	return answer(body, failed, stderr.String())
+}
+
+// answer takes apart what curl wrote: the body, and the status behind it. A
+// body cut short is no danger: no hash of it would fit.
+func answer(out []byte, failed error, stderr string) ([]byte, error) {
+	status := ""
+	if n := len(out) - len("200"); n >= 0 {
+		out, status = out[:n], string(out[n:])
+	}
+	switch {
+	case status == "404" || status == "410":
 		return nil, fs.ErrNotExist
-	default:
-		return nil, fmt.Errorf("status %q", code)
+	case failed != nil:
+		return nil, fmt.Errorf("fetch from the log: %w: %s", failed, strings.TrimSpace(stderr))
+	case status != "200":
+		return nil, fmt.Errorf("fetch from the log: status %q", status)
 	}
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return nil, errors.New("the response has no body")
-		}
-		name, _, _ := strings.Cut(line, ":")
-		if strings.EqualFold(name, "Transfer-Encoding") || strings.EqualFold(name, "Content-Encoding") {
-			return nil, fmt.Errorf("the server used %s, which HTTP/1.0 has not", strings.ToLower(name))
-		}
-		if line == "\r\n" || line == "\n" {
-			return io.ReadAll(in)
+	return out, nil
+}
+
+// checkURL takes plain URLs alone, to which a path can be added.
+func checkURL(url string) error {
+	bad := errors.New("--log: want http://HOST/PATH or https://HOST/PATH, without user, query and fragment")
+	scheme, rest, ok := strings.Cut(url, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	if !ok || scheme != "http" && scheme != "https" || host == "" || strings.ContainsAny(rest, "@?#\\\"<>{}|^` ") {
+		return bad
+	}
+	for i := range len(rest) {
+		if rest[i] <= ' ' || rest[i] > '~' {
+			return bad
 		}
 	}
+	return nil
 }

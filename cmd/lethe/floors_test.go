@@ -72,8 +72,8 @@ func guests() []guest {
 			refused := imp == "C" || under(imp, "database/sql") || under(imp, "net") || under(imp, "plugin")
 			return pkg == "audit/proof" && !under(imp, "lethe") && (refused || !std && !under(imp, "golang.org/x/mod"))
 		}},
-		{"the verifier may not import cgo or a database", func(pkg, imp string) bool {
-			return pkg == "cmd/lethe-verify" && (imp == "C" || under(imp, "database/sql"))
+		{"the verifier may not import cgo, a database or the network", func(pkg, imp string) bool {
+			return pkg == "cmd/lethe-verify" && (imp == "C" || under(imp, "database/sql") || under(imp, "net") || under(imp, "crypto/tls"))
 		}},
 	}
 }
@@ -198,6 +198,7 @@ func TestABreachOfTheFloorsIsSeen(t *testing.T) {
 		{"audit/proof/guest.go", `import "github.com/google/uuid"`, "what strangers check"},
 		{"cmd/lethe-verify/a.go", `import "lethe/audit"`, "cmd/lethe-verify may not import lethe/audit"},
 		{"cmd/lethe-verify/c.go", `import "C"`, "the verifier may not"},
+		{"cmd/lethe-verify/get.go", `import "net"`, "the verifier may not"},
 		{"jobs/fifth/new.go", ``, "package jobs/fifth has no floor"},
 		{"store/long.go", strings.Repeat("//\n", maxFileLines), "store/long.go: 402 lines"},
 		{"jobs/long_test.go", strings.Repeat("//\n", maxFileLines), "jobs/long_test.go: 402 lines"},
