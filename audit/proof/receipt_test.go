@@ -64,7 +64,7 @@ func TestEveryReceiptOfEverySizeCanBeProved(t *testing.T) {
 		if want := rootOf(data); root != want {
 			t.Fatalf("size %d: root %x, want %x", n, root, want)
 		}
-		for i := 0; i < n; i += 1 + n/25 { // all of the small ones
+		for i := 0; i < n; i += 1 + n/12 { // all of the small ones
 			path, err := proof.ProvePath(leaves, int64(i))
 			if err != nil {
 				t.Fatal(err)
