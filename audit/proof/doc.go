@@ -4,20 +4,25 @@
 // An [Entry] is one line of the log: canonical JSON that has no field which
 // could hold a name, an address or a memory. A [Certificate] carries one entry
 // with the proof that a signed head of the log covers it, in one text file
-// (C2SP tlog-proof@v1). [Verify] needs that file and the log's public key.
+// (C2SP tlog-proof@v1). [Verify] needs that file and a [Policy], which says whom
+// to believe: the log's public key alone, or witnesses too.
 //
 // # What a certificate proves
 //
 // That whoever holds the log's key committed to this statement, unchanged, at
 // this place in the log. It does not prove that the statement is true, that no
-// copy exists elsewhere, or when it was made: the times are the operator's
-// word. [Result.Write] says no more than that.
+// copy exists elsewhere, or when it was made: the times in it, and the one that
+// the log signs its heads with, are the operator's word. A witness's
+// cosignature adds that somebody else saw this head by a time of his own, and
+// that it continued what he had seen before. [Result.Write] says no more than
+// that, and keeps the three kinds of time apart.
 //
 // # Two things that look alike
 //
 // [ErrNotVerified] means that something presented as proof is none.
 // [ErrDiverged] means more: two heads, both well signed, that no single
-// append-only log can have. It is evidence against the operator.
+// append-only log can have. It is [Evidence] against the operator, in a file
+// that anyone can check.
 //
 // # Decisions
 //
@@ -65,4 +70,24 @@
 //
 // 2026-11-28. A memory proof holds neither the memory's ID nor the key: the file
 // may be passed on and kept, and says something only to who had both already.
+//
+// 2026-11-28. Too few witnesses are not an error of [Verify] but a question of
+// its own, [Result.Witnessed]: the certificate is sound, and who relies on it
+// decides. The exit statuses tell the two apart.
+//
+// 2026-11-28. Policies are stricter than C2SP tlog-policy in three points: keys
+// of types that are not supported are refused instead of never counting, a
+// witness may not have a log's own key, and key names are printable ASCII as
+// origins are. The bound of a retired key stands in a comment, so that other
+// readers can use the file; they believe the key for longer.
+//
+// 2026-11-28. Evidence of a fork has the consistency path with b false (RFC
+// 6962, section 2.1.2), one hash longer than a consistency proof for sizes that
+// are powers of two. A consistency proof that does not verify shows nothing:
+// anyone can write a wrong one. From this path both roots are computed, and the
+// larger signed head binds it.
+//
+// 2026-11-28. Of the statuses of several files, one that could not be read
+// outranks one with too few witnesses: of the latter it is known that it is
+// sound.
 package proof

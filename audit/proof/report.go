@@ -64,7 +64,7 @@ func (r *Result) reportWitnesses(p *report) {
 // Nobody's seeing a head makes the statement in the log true.
 func (r *Result) proves() string {
 	const statement = "the operator committed to this statement"
-	const not = "not that it is true, not that no copy exists elsewhere"
+	const not = "not that it is true, and not that no copy exists elsewhere"
 	if len(r.Head.Witnesses) == 0 {
 		return statement + "; " + not + "; no independent time; the operator could show others a different history"
 	}

@@ -3,6 +3,7 @@ package proof_test
 import (
 	"bytes"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -233,5 +234,30 @@ func TestNamesInPoliciesCannotUpsetATerminal(t *testing.T) {
 		if c != '\n' && (c < ' ' || c > '~') {
 			t.Fatalf("%q in\n%q", c, r)
 		}
+	}
+}
+
+func TestTheGoldenWitnessedCertificateIsMet(t *testing.T) {
+	signer, _ := newKey(t, 1, origin)
+	policy, ws := twoOfThree(t)
+	text := newTree(t, 41).certificate(t, 3, 41, signer, newClock(t, 1, noon+1), ws[0], ws[1]).Text()
+	for file, made := range map[string][]byte{"testdata/witnessed.tlog-proof": text, "testdata/policy": policy.Text()} {
+		if os.Getenv("UPDATE_GOLDEN") != "" {
+			write(t, file, made)
+		}
+		if golden, err := os.ReadFile(file); err != nil || !bytes.Equal(golden, made) {
+			t.Errorf("%s: the format has changed, %v:\n%s", file, err, made)
+		}
+	}
+	golden, err := os.ReadFile("testdata/policy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := proof.Verify(text, parsePolicy(t, string(golden)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if met, missing := r.Witnessed(); !met {
+		t.Error(missing)
 	}
 }

@@ -126,6 +126,9 @@ func report(w io.Writer, err error) int {
 	for line := range strings.Lines(err.Error()) {
 		_, _ = fmt.Fprintf(w, "lethe: %s\n", strings.TrimSuffix(line, "\n"))
 	}
+	if e := proof.EvidenceOf(err); e != nil {
+		keepEvidence(w, e)
+	}
 	if unreached(err) {
 		_, _ = fmt.Fprintln(w, "is lethe serve running there? --server or LETHE_SERVER says where it is")
 	}
@@ -133,4 +136,15 @@ func report(w io.Writer, err error) int {
 		_, _ = fmt.Fprintf(w, "see: %s --help\n", u.command)
 	}
 	return status
+}
+
+// keepEvidence writes what proves a fork to the folder that the command was run
+// in: it is worth more than the message.
+func keepEvidence(w io.Writer, e *proof.Evidence) {
+	path, err := e.Save(".")
+	if err != nil {
+		_, _ = fmt.Fprintf(w, "lethe: %v\n", err)
+		return
+	}
+	_, _ = fmt.Fprintf(w, "lethe: what proves it is in %s, to be kept: lethe verify checks it\n", path)
 }
