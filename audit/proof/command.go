@@ -55,6 +55,7 @@ and 2 for usage.
 
 // A verification is one run of the command.
 type verification struct {
+	name             string // of the command
 	files            []string
 	key, policyFile  string
 	log, evidenceDir string
@@ -93,7 +94,7 @@ type fileHead struct {
 // latter it is known that it is sound. Flags may stand anywhere. The name is
 // that of the command, for messages; fetchURL returns a Fetch for a log's URL.
 func RunVerify(name string, args []string, fetchURL func(url string) Fetch, stdout, stderr io.Writer) int {
-	v := verification{fetchURL: fetchURL, given: map[string]bool{}, stdout: stdout, stderr: stderr}
+	v := verification{name: name, fetchURL: fetchURL, given: map[string]bool{}, stdout: stdout, stderr: stderr}
 	switch err := v.parse(name, args); {
 	case errors.Is(err, flag.ErrHelp):
 		_, _ = fmt.Fprint(stdout, "usage: ", name, VerifyUsage)

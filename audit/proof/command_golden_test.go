@@ -138,6 +138,40 @@ func TestForksAreKeptAsEvidence(t *testing.T) {
 	}
 }
 
+func TestAllFilesAreComparedWithOneStateOfTheLog(t *testing.T) {
+	d := layOut(t)
+	signer, _ := newKey(t, 1, origin)
+	l := newTree(t, 40)
+	write(t, filepath.Join(d.dir, "early.tlog-proof"), l.certificate(t, 3, 20, signer).Text())
+	fetched := map[string]int{}
+	web := func(string) proof.Fetch {
+		return func(path string) ([]byte, error) {
+			fetched[path]++
+			return l.fetch(t, 40, signer)(path)
+		}
+	}
+	t.Chdir(d.dir)
+	args := strings.Fields("seen.tlog-proof early.tlog-proof --key log.pub")
+	const apart = "heads of different sizes were not compared"
+	var out, talk bytes.Buffer
+	if status := proof.RunVerify("lethe-verify", args, web, &out, &talk); status != 0 || !strings.Contains(talk.String(), apart) {
+		t.Errorf("without --log: status %d\n%s%s", status, &out, &talk)
+	}
+	talk.Reset()
+	args = append(args, "--log", "https://log.example/")
+	if status := proof.RunVerify("lethe-verify", args, web, &out, &talk); status != 0 || talk.Len() > 0 {
+		t.Errorf("with --log: status %d\n%s%s", status, &out, &talk)
+	}
+	for path, n := range fetched {
+		if n != 1 {
+			t.Errorf("%s was fetched %d times", path, n)
+		}
+	}
+	if len(fetched) < 2 {
+		t.Errorf("fetched %v", fetched)
+	}
+}
+
 func TestGravestFileGivesTheStatus(t *testing.T) {
 	d := layOut(t)
 	for _, row := range []struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,6 +128,7 @@ func TestForgedEvidenceIsRefused(t *testing.T) {
 		"hash dropped":       change(good, func(e *proof.Evidence) { e.Hashes = e.Hashes[1:] }),
 		"hash added":         change(good, func(e *proof.Evidence) { e.Hashes = append(e.Hashes, tlog.Hash{}) }),
 		"hash added below":   change(good, func(e *proof.Evidence) { e.Hashes = append([]tlog.Hash{{}}, e.Hashes...) }),
+		"hash added within":  change(good, func(e *proof.Evidence) { e.Hashes = slices.Insert(e.Hashes, 1, tlog.Hash{}) }),
 		"no hashes":          change(good, func(e *proof.Evidence) { e.Hashes = nil }),
 		"too many hashes":    change(good, func(e *proof.Evidence) { e.Hashes = make([]tlog.Hash, 100) }),
 		"other hashes":       change(good, func(e *proof.Evidence) { e.Hashes = invented.Hashes }),
@@ -138,13 +140,18 @@ func TestForgedEvidenceIsRefused(t *testing.T) {
 		"another log's head": change(good, func(e *proof.Evidence) { e.Heads[0] = f.checkpoint(t, 11, elsewhere) }),
 		"an honest head":     change(good, func(e *proof.Evidence) { e.Heads[0] = l.checkpoint(t, 11, signer) }),
 		"size 0":             change(good, func(e *proof.Evidence) { e.Heads[0] = sign(t, proof.FormatHead(origin, 0, tlog.Hash{1}), signer) }),
-		"an unsigned head":   change(good, func(e *proof.Evidence) { e.Heads[0] = []byte(headText(t, f, 11) + "\n") }),
-		"a certificate":      change(good, func(e *proof.Evidence) { e.Heads[0] = l.certificate(t, 3, 11, signer).Text() }),
-		"CRLF":               bytes.ReplaceAll(good.Text(), []byte("\n"), []byte("\r\n")),
-		"trailing newline":   append(good.Text(), '\n'),
-		"trailing bytes":     append(good.Text(), "x\n"...),
-		"no final newline":   bytes.TrimSuffix(good.Text(), []byte("\n")),
-		"a third head":       append(append(good.Text(), '\n'), l.checkpoint(t, 20, signer)...),
+		"two of size 0": change(same, func(e *proof.Evidence) {
+			for i := range e.Heads {
+				e.Heads[i] = sign(t, proof.FormatHead(origin, 0, tlog.Hash{byte(i)}), signer)
+			}
+		}),
+		"an unsigned head": change(good, func(e *proof.Evidence) { e.Heads[0] = []byte(headText(t, f, 11) + "\n") }),
+		"a certificate":    change(good, func(e *proof.Evidence) { e.Heads[0] = l.certificate(t, 3, 11, signer).Text() }),
+		"CRLF":             bytes.ReplaceAll(good.Text(), []byte("\n"), []byte("\r\n")),
+		"trailing newline": append(good.Text(), '\n'),
+		"trailing bytes":   append(good.Text(), "x\n"...),
+		"no final newline": bytes.TrimSuffix(good.Text(), []byte("\n")),
+		"a third head":     append(append(good.Text(), '\n'), l.checkpoint(t, 20, signer)...),
 	} {
 		if heads, err := proof.VerifyEvidence(text, policy); !errors.Is(err, proof.ErrNotVerified) || errors.Is(err, proof.ErrDiverged) {
 			t.Errorf("%s: %v, %v, want ErrNotVerified", name, heads, err)

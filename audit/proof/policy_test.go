@@ -2,6 +2,8 @@ package proof_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -220,5 +222,32 @@ func TestKeyFilesBoundKeysToo(t *testing.T) {
 		if p, err := proof.ParseKeys([]byte(text)); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: got %v, %v", text, p, err)
 		}
+	}
+}
+
+// Key hashes have 32 bits, so two keys of one hash can be searched for. Nobody
+// could tell whose signature a line is.
+func TestKeysThatALineCannotTellApartAreRefused(t *testing.T) {
+	key := func(n uint32) ed25519.PublicKey {
+		return append(binary.BigEndian.AppendUint32(nil, n), make([]byte, 28)...)
+	}
+	logA, logB := proof.VerifierKey("log.example/c", key(10265)), proof.VerifierKey("log.example/c", key(22115))
+	clock, w := proof.CosignerKey("log.example/c", key(72498)), proof.CosignerKey("log.example/c", key(188811))
+	log := proof.VerifierKey("log.example/c", key(72498))
+	if logA[:22] != logB[:22] || clock[:22] != w[:22] {
+		t.Fatal("the test is wrong: the keys do not collide")
+	}
+	for _, text := range []string{
+		"log " + logA + "\nlog " + logB + "\nquorum none\n",
+		"witness a " + clock + "\nwitness b " + w + "\nquorum none\n",
+		"log " + log + "\nwitness b " + w + "\nquorum none\n", // the log's clock
+		"witness b " + w + "\nlog " + log + "\nquorum none\n",
+	} {
+		if _, err := proof.ParsePolicy([]byte(text)); err == nil || !strings.Contains(err.Error(), "line 2: two keys of one name and hash") {
+			t.Errorf("err = %v in\n%s", err, text)
+		}
+	}
+	if _, err := proof.ParseKeys([]byte(logA + "\n" + logB)); err == nil {
+		t.Error("a list of both was accepted")
 	}
 }
