@@ -42,13 +42,13 @@ Of several certificates the heads are compared too: one log has one root for
 each size. Two heads that contradict each other are written to a file, which is
 evidence against whoever signed them; lethe-verify checks that file as well.
 
-Exit status, that of the gravest file, the gravest first:
+Exit status: that of the gravest file. The gravest comes first:
   30  two signed heads contradict each other
    5  a file does not verify
    1  a file could not be read, or not be checked as asked
   10  sound, but the policy asks for more witnesses
    0  all verified
-and 2 for usage.
+   2  usage; no file was looked at
 `
 
 // A verification is one run of the command.
