@@ -234,7 +234,7 @@ func (r *policyReader) define(name string) error {
 
 func (r *policyReader) group(items []string) error {
 	if len(items) < 3 {
-		return errors.New("want group NAME all|any|K MEMBER...")
+		return errors.New("want group NAME all|any|K and its members")
 	}
 	if len(r.p.groups) == maxNamed {
 		return fmt.Errorf("more than %d groups", maxNamed)
