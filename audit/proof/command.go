@@ -21,10 +21,10 @@ const (
 // VerifyUsage says how [RunVerify] is called, after the command's name.
 const VerifyUsage = ` FILE... --key KEY_OR_FILE | --policy FILE
        [--log DIR_OR_URL] [--evidence DIR] [--subject-key HEX_OR_FILE
-       {--subject NAME | --selector-file FILE}]
+       [--subject NAME | --selector-file FILE] [--memory ID | --memory-file FILE]]
 
-Checks erasure certificates, and evidence that a log was forked. Needs no
-network, unless --log is a URL.
+Checks erasure certificates, proofs for one memory, and evidence that a log was
+forked. Needs no network, unless --log is a URL.
 
   --key KEY_OR_FILE     the log's verifier key, or a file with one or more
   --policy FILE         whom to believe (C2SP tlog-policy): logs, witnesses, and
@@ -37,6 +37,8 @@ network, unless --log is a URL.
   --subject NAME        says whether NAME is whom the certificate is about, tried
                         as user_id, agent_id, app_id and run_id
   --selector-file FILE  the same of a selector's JSON
+  --memory ID           what a proof for one memory is to be about
+  --memory-file FILE    the same, with the ID in a file
 
 Of several certificates the heads are compared too: one log has one root for
 each size. Two heads that contradict each other are written to a file, which is
@@ -60,6 +62,8 @@ type verification struct {
 	subjectKey       string // hexadecimal, or a file
 	subjectName      string
 	selectorFile     string
+	memory           string
+	memoryFile       string
 	given            map[string]bool // flags
 	fetchURL         func(url string) Fetch
 
@@ -122,6 +126,7 @@ func (v *verification) parse(name string, args []string) error {
 	for flag, to := range map[string]*string{
 		"key": &v.key, "policy": &v.policyFile, "log": &v.log, "evidence": &v.evidenceDir,
 		"subject-key": &v.subjectKey, "subject": &v.subjectName, "selector-file": &v.selectorFile,
+		"memory": &v.memory, "memory-file": &v.memoryFile,
 	} {
 		flags.StringVar(to, flag, "", "")
 	}
@@ -153,7 +158,7 @@ func usageFault(err error) error {
 }
 
 func (v *verification) checkFlags() error {
-	asks := v.given["subject"] || v.given["selector-file"]
+	asks := v.given["subject"] || v.given["selector-file"] || v.given["memory"] || v.given["memory-file"]
 	switch {
 	case len(v.files) == 0:
 		return errors.New("no file given")
@@ -163,8 +168,10 @@ func (v *verification) checkFlags() error {
 		return errors.New("--key and --policy exclude each other")
 	case v.given["subject"] && v.given["selector-file"]:
 		return errors.New("--subject and --selector-file exclude each other")
+	case v.given["memory"] && v.given["memory-file"]:
+		return errors.New("--memory and --memory-file exclude each other")
 	case v.given["subject-key"] != asks:
-		return errors.New("--subject-key goes together with --subject or --selector-file")
+		return errors.New("--subject-key goes together with --subject, --selector-file or --memory")
 	}
 	return nil
 }

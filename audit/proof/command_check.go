@@ -26,7 +26,7 @@ func (v *verification) check(file string) error {
 		return v.checkEvidence(file, text)
 	}
 	var more report
-	r, err := Verify(text, v.policy)
+	r, err := v.open(text, &more)
 	if err != nil {
 		return err
 	}
@@ -53,6 +53,28 @@ func (v *verification) check(file string) error {
 		return errUnwitnessed
 	}
 	return nil
+}
+
+// open verifies a certificate, or a proof of one memory and the certificate in
+// it. Either is refused where the other was asked for: an answer must not seem to
+// be about a memory that it never looked at.
+func (v *verification) open(text []byte, more *report) (*Result, error) {
+	verify := func(certificate []byte) (*Result, error) { return Verify(certificate, v.policy) }
+	asked := v.given["memory"] || v.given["memory-file"]
+	switch {
+	case !asked && IsMemoryProof(text):
+		return nil, errors.New("a proof of one memory is checked with --subject-key and --memory or --memory-file")
+	case !asked:
+		return verify(text)
+	case !IsMemoryProof(text):
+		return nil, fmt.Errorf("%w: it is no proof of what became of one memory", ErrNotVerified)
+	}
+	r, says, err := VerifyMemory(text, verify, v.secret, v.memory)
+	if err != nil {
+		return nil, err
+	}
+	more.line("memory", "the one you named, %s", legible(says))
+	return r, nil
 }
 
 func (v *verification) checkSubject(r *Result, more *report) error {

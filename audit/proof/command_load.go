@@ -40,6 +40,13 @@ func (v *verification) load() error {
 	if err := v.loadSelectors(); err != nil {
 		return err
 	}
+	if v.given["memory-file"] {
+		text, err := readFile(v.memoryFile, maxFile)
+		if err != nil {
+			return fmt.Errorf("read memory ID: %w", err)
+		}
+		v.memory = strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	}
 	switch {
 	case !v.given["log"]:
 	case strings.HasPrefix(v.log, "http://"), strings.HasPrefix(v.log, "https://"):

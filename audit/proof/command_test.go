@@ -80,6 +80,7 @@ func TestVerifyCommand(t *testing.T) {
 		}
 		return l.fetch(t, 40, signer)
 	}
+	t.Chdir(dir) // where evidence goes
 	for _, row := range rows {
 		var stdout, stderr bytes.Buffer
 		status := proof.RunVerify("lethe-verify", strings.Fields(row.args), web, &stdout, &stderr)
