@@ -45,7 +45,11 @@ func (v *verification) load() error {
 		if err != nil {
 			return fmt.Errorf("read memory ID: %w", err)
 		}
-		v.memory = strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+		// As lethe certificate reads it: editors add a mark and a line's end.
+		v.memory = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(string(text), "\ufeff"), "\n"), "\r")
+	}
+	if (v.given["memory"] || v.given["memory-file"]) && v.memory == "" {
+		return errors.New("read memory ID: it is empty")
 	}
 	switch {
 	case !v.given["log"]:

@@ -20,6 +20,8 @@ func TestMemoryProofsAreAnsweredByTheirFirstLine(t *testing.T) {
 	}
 	erased := files[proof.OutcomeErased].id
 	write(t, filepath.Join(d.dir, "id"), []byte(erased+"\n"))
+	write(t, filepath.Join(d.dir, "edited"), []byte("\ufeff"+erased+"\r\n"))
+	write(t, filepath.Join(d.dir, "empty"), []byte("\n"))
 	forged := e.proof(t, files[proof.OutcomeHeld])
 	forged.Outcome = proof.OutcomeErased
 	write(t, filepath.Join(d.dir, "forged"), forged.Text())
@@ -31,6 +33,9 @@ func TestMemoryProofsAreAnsweredByTheirFirstLine(t *testing.T) {
 	}{
 		{"erased --memory " + erased + key, 0, "memory     the one you named, in place memories: erased"},
 		{"erased --memory-file id" + key, 0, "the one you named"},
+		{"erased --memory-file edited" + key, 0, "the one you named"},
+		{"erased --memory-file empty" + key, 1, "it is empty"},
+		{"erased --memory=" + key, 1, "it is empty"},
 		{"held --memory " + files[proof.OutcomeHeld].id + key, 0, "NOT erased"},
 		{"erased --memory " + erased + " --subject alice" + key, 0, "matches the name and key you gave"},
 		{"erased --memory " + erased + " --subject bob" + key, 5, "not about the subject"},
