@@ -78,8 +78,8 @@ func TestGet(t *testing.T) {
 	if err := plain.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.get("http://" + plain.Addr().String() + "/"); err == nil {
-		t.Error("a closed port answered")
+	if _, err := c.get("http://" + plain.Addr().String() + "/"); err == nil || !strings.Contains(err.Error(), "curl: (7)") {
+		t.Errorf("a closed port: err = %v, want what curl says", err)
 	}
 	if _, err := c.get(strings.Replace(server.URL, "http:", "https:", 1)); err == nil {
 		t.Error("a server without TLS was taken for one with it")
