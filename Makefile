@@ -12,7 +12,7 @@ GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 BUILD := go build -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 
-.PHONY: help build demo test lint lint-fast fmt bench clean
+.PHONY: help build demo test torture lint lint-fast fmt bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,13 +25,19 @@ demo: build ## erase an invented person from an invented store, and check the pr
 	bin/lethe demo
 
 # One set of build flags for vet and test, so that SQLite is compiled once.
-test: ## run all tests with the race detector (needs redis-server, ssh-agent, openssl and postgres; installs them if it may)
+test: ## run all tests with the race detector (installs redis-server, postgres, openssl, curl and ssh-agent if it may)
 	.ci/need redis-server
 	.ci/need ssh-agent
 	.ci/need openssl
+	.ci/need curl
 	.ci/need postgres
 	go vet -race ./...
 	go test -race -timeout 14m ./...
+
+# Without the race detector, so that the kills come at the speed of the real thing.
+torture: ## 200 kills, 45 power cuts and a log of a million entries (some minutes; power cuts need root)
+	LETHE_KILLS=200 LETHE_POWER_CUTS=45 LETHE_ENTRIES=1000000 \
+	  go test -count=1 -timeout 19m -v -run 'Kill|PowerCut|AClientOfFiles' ./audit
 
 lint: lint-fast ## run every linter (the first run builds them: some minutes)
 	$(GOLANGCI) config verify
