@@ -30,8 +30,8 @@ type line struct {
 // An entry whose ID is there already with the same body is not logged again,
 // so a retry is harmless; with another body the error wraps [ErrConflict].
 // Invalid entries wrap proof.ErrEntry. If the stored head is not what the
-// stored hashes say, nothing is signed and the error wraps [ErrBroken]. A log
-// that was found not to be what it was wraps [ErrRefused] for ever after. After
+// stored hashes say, nothing is signed and the error wraps [ErrBroken]; this
+// and all later appends wrap [ErrRefused], until a guard finds nothing. After
 // any error the transaction must be rolled back.
 //
 // Transactions that append must exclude each other from their beginning: on

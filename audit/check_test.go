@@ -76,7 +76,11 @@ func TestTamperingIsFound(t *testing.T) {
 		if !errors.Is(err, audit.ErrBroken) || len(r.Problems) == 0 {
 			t.Errorf("%s: Check says %v, want ErrBroken", name, err)
 		}
-		if _, err := l.open(t.Context()); errors.Is(err, audit.ErrBroken) == opens[name] {
+		again, err := l.open(t.Context())
+		if err != nil {
+			t.Fatalf("%s: cannot be opened for reading: %v", name, err)
+		}
+		if err := again.Refusal(); errors.Is(err, audit.ErrBroken) == opens[name] {
 			t.Errorf("%s: Open says %v", name, err)
 		}
 	}

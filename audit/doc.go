@@ -11,10 +11,19 @@
 // Triggers let rows be inserted only, each at the end. Before it signs, Append
 // makes sure that the last signed head is what the stored hashes say and that
 // the commit will be on disk before it is answered; on doubt it does not sign.
-// [Open] checks the right edge of the tree against the bodies, [Log.Check] all
-// of it. None of these sees a database put back to an older state: for that a
-// head must be kept elsewhere ([Log.CheckPin]), and each certificate handed
-// out is one.
+// [Log.Guard] checks the right edge of the tree against the bodies, [Log.Check]
+// all of it. Neither sees a database put back to an older state by what is in
+// it: for that each [Anchor] keeps the newest head elsewhere, and the guard
+// makes sure that the log continues it. Each certificate handed out is such a
+// head too ([Log.CheckPin]).
+//
+// A log that was found not to be what it was is read, and appends nothing
+// ([Log.Refusal]). There are two ways out. [Log.Import] brings the lost entries
+// back from a copy of the log; [Log.Succeed] closes it, and begins another one
+// that names it.
+//
+// A [Publisher] brings new heads to anchors, and to witnesses and time stamping
+// authorities, whose word certificates carry.
 //
 // # On PostgreSQL
 //
@@ -38,11 +47,13 @@
 // [Log.Export] and [Log.Handler] give.
 //
 // 2026-11-22. A certificate is cut for the earliest head that covers its
-// entry, so it has the same bytes whenever it is asked for.
+// entry, so it has the same bytes whenever it is asked for. 2026-11-28: or for
+// the earliest that has the most cosignatures, once there is one.
 //
 // 2026-11-22. A Log remembers nothing between calls of Append. A transaction
 // that is rolled back must leave nothing behind, and a remembered head would
-// be left behind.
+// be left behind. 2026-11-28: but for the largest head that was read committed,
+// which a database put back under the process would contradict.
 //
 // 2026-11-28. A Writer remembers the newest head and the hashes at the right
 // edge, once their commit is certain, and uses them only while the database
@@ -79,4 +90,21 @@
 // 2026-11-28. A row of the outbox that cannot be logged goes to audit_outcast.
 // Enqueue lets none in, so it was put there by other means; it must not stop
 // the log, nor vanish.
+//
+// 2026-11-28. An anchor that cannot be read is a reason to refuse: it may keep
+// the head that tells of a rollback. It is the only reason that passes by
+// itself. An anchor that never kept a head is new, and only reported.
+//
+// 2026-11-28. While the log refuses nothing is published. A publisher that took
+// the older head of a log that was put back to the anchors would destroy the
+// only trace of what is missing. For the same reason Export does not touch a
+// copy that has more than the log.
+//
+// 2026-11-28. Import keeps the copy's head with the signatures that it came
+// with. To sign it anew would need the key for nothing, and a head of one size
+// would be there in two spellings.
+//
+// 2026-11-28. Logs that follow one another stay in one database, and only the
+// newest is guarded against anchors: these keep one head, and it is that of the
+// newest log. What was known of the log before stands in its first entry.
 package audit

@@ -24,6 +24,7 @@ type ledger struct {
 	write, read *sqlx.DB
 	key         *keyfile.Key
 	keyFile     string
+	anchors     []audit.Anchor
 	*audit.Log
 }
 
@@ -57,14 +58,25 @@ func newLedger(t testing.TB) *ledger {
 
 func newLedgerAt(t testing.TB, path string) *ledger {
 	t.Helper()
-	l := &ledger{path: path, keyFile: filepath.Join(t.TempDir(), "log.key"), write: connect(t, path, "FULL", 1), read: connect(t, path, "FULL", 4)}
-	var err error
-	if l.key, err = keyfile.Open(l.keyFile, "log.example/lethe"); err != nil {
+	keyFile := filepath.Join(t.TempDir(), "log.key")
+	key, err := keyfile.Open(keyFile, "log.example/lethe")
+	if err != nil {
 		t.Fatal(err)
 	}
+	l := ledgerAt(t, path, key)
+	l.keyFile = keyFile
+	return l
+}
+
+// ledgerAt opens the ledger in a file, made if need be.
+func ledgerAt(t testing.TB, path string, key *keyfile.Key, anchors ...audit.Anchor) *ledger {
+	t.Helper()
+	l := &ledger{path: path, key: key, anchors: anchors}
+	l.write, l.read = connect(t, l.path, "FULL", 1), connect(t, l.path, "FULL", 4)
 	if err := audit.Migrate(t.Context(), l.write); err != nil {
 		t.Fatal(err)
 	}
+	var err error
 	if l.Log, err = l.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +84,7 @@ func newLedgerAt(t testing.TB, path string) *ledger {
 }
 
 func (l *ledger) open(ctx context.Context) (*audit.Log, error) {
-	return audit.Open(ctx, l.read, audit.Options{Signers: []audit.Signer{{Name: l.key.Origin, Key: l.key.Signer}}, Verifier: l.key.Verifier, Origin: l.key.Origin, Now: clock})
+	return audit.Open(ctx, l.read, audit.Options{Signers: []audit.Signer{{Name: l.key.Origin, Key: l.key.Signer}}, Verifier: l.key.Verifier, Origin: l.key.Origin, Now: clock, Anchors: l.anchors, AnchorWait: 100 * time.Millisecond})
 }
 
 // add commits entries and returns the index of the first.

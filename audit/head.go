@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"lethe/audit/proof"
@@ -20,7 +19,7 @@ func (l *Log) CheckPin(ctx context.Context, text []byte) error {
 	if err != nil {
 		return fmt.Errorf("check pin: %w", err)
 	}
-	if err := l.extends(ctx, pin); err != nil {
+	if err := l.follows(ctx, pin); err != nil {
 		return fmt.Errorf("check pin: %w", err)
 	}
 	return nil
@@ -43,34 +42,43 @@ func (l *Log) Consistent(ctx context.Context, a, b []byte) error {
 			return fmt.Errorf("compare heads: %w", err)
 		}
 	}
-	for _, h := range heads {
-		if err := l.extends(ctx, h); err != nil {
-			return fmt.Errorf("compare heads: %w", err)
-		}
+	if err := l.follows(ctx, heads[0], heads[1]); err != nil {
+		return fmt.Errorf("compare heads: %w", err)
 	}
 	return nil
 }
 
-// extends makes sure that the log is a continuation of a signed head. The
-// log's own head is signed too and vouches for the hashes that are compared,
-// so a difference is a contradiction of two heads.
-func (l *Log) extends(ctx context.Context, old proof.Head) error {
-	h, err := l.Head(ctx)
+// follows makes sure that the log as it is now is a continuation of signed
+// heads.
+func (l *Log) follows(ctx context.Context, heads ...proof.Head) error {
+	return l.snapshot(ctx, func(q querier) error {
+		now, err := l.signedHead(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, h := range heads {
+			if err := l.extends(ctx, q, now, h, "the head"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// signedHead reads the newest head and checks its signature. That of an empty
+// log needs none.
+func (l *Log) signedHead(ctx context.Context, q querier) (proof.Head, error) {
+	h, err := l.newestHead(ctx, q)
 	if err != nil {
-		return err
+		return proof.Head{}, err
 	}
-	now, err := proof.OpenHead(h.Note, l.keys)
-	if err != nil || now.Size != h.Size {
-		return fmt.Errorf("%w: the newest head is not signed", ErrBroken)
+	if h.Size == 0 {
+		return proof.Head{Origin: l.origin, Root: h.Root}, nil
 	}
-	if old.Size > now.Size {
-		return fmt.Errorf("%w: head of size %d, log of size %d", ErrBehind, old.Size, now.Size)
+	if err := l.checkSigned(h); err != nil {
+		return proof.Head{}, err
 	}
-	err = proof.ConsistentByTiles(old, now, func(path string) ([]byte, error) { return l.published(ctx, path) })
-	if errors.Is(err, proof.ErrNotVerified) {
-		return fmt.Errorf("%w: the stored hashes do not give the root of size %d", ErrBroken, now.Size)
-	}
-	return err
+	return proof.OpenHead(h.Note, l.keys)
 }
 
 // ConsistencyProof returns the path from the tree of one size to that of a
@@ -88,36 +96,4 @@ func (l *Log) ConsistencyProof(ctx context.Context, from, to int64) (tlog.TreePr
 		return nil, fmt.Errorf("prove consistency: %w", err)
 	}
 	return path, nil
-}
-
-// checkEdge hashes the newest bodies again and compares what is stored for
-// them.
-func (l *Log) checkEdge(ctx context.Context, h Head) error {
-	from := max(0, h.Size-edge)
-	bodies, err := l.bodies(ctx, from, h.Size-from)
-	if err != nil {
-		return err
-	}
-	if int64(len(bodies)) != h.Size-from {
-		return fmt.Errorf("%w: entry %d is missing", ErrBroken, from+int64(len(bodies)))
-	}
-	stored := l.reader(ctx, l.db)
-	id := tlog.StoredHashCount(from)
-	if err := stored.preload(id, tlog.StoredHashCount(h.Size)); err != nil {
-		return err
-	}
-	for i, body := range bodies {
-		idx := from + int64(i)
-		made, err := tlog.StoredHashes(idx, body, stored)
-		if err != nil {
-			return err
-		}
-		for _, want := range made {
-			if stored.seen[id] != want {
-				return fmt.Errorf("%w: hash %d, of entry %d, is not the stored one", ErrBroken, id, idx)
-			}
-			id++
-		}
-	}
-	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// edge is how many of the newest bodies Open hashes again.
+// edge is how many of the newest bodies Guard hashes again.
 const edge = 256
 
 // The questions that callers ask of an error of the log.
@@ -27,6 +27,13 @@ var (
 	// ErrBehind is wrapped when a signed head is larger than the log: the
 	// database was put back to an older state, or the head is another's.
 	ErrBehind = errors.New("log is behind a head it has signed")
+
+	// ErrSucceeded is wrapped by appends to a log that another one has followed.
+	ErrSucceeded = errors.New("another log has taken this one's place")
+
+	// ErrOther is wrapped by Open when the database holds logs, and none of that
+	// origin.
+	ErrOther = errors.New("the database holds a log of another name")
 
 	// ErrConflict is wrapped when an entry's ID stands in the log already with
 	// another body.
@@ -49,6 +56,9 @@ type Options struct {
 	Verifier string   // verifier key in force, one line
 	Origin   string   // the log's name; must be the key's
 	Now      func() time.Time
+
+	Anchors    []Anchor      // what they keep must be the beginning of the log
+	AnchorWait time.Duration // for their answers; 0 means 10 s
 }
 
 // A Log is an append-only tree of entries. It may be used concurrently.
@@ -61,6 +71,9 @@ type Log struct {
 	verifier string
 	origin   string
 	now      func() time.Time
+	anchors  []Anchor
+	wait     time.Duration // for anchors
+	closed   bool          // another log has followed
 	refused  refusal
 	seen     memory
 }
@@ -77,35 +90,72 @@ type Head struct {
 	At   time.Time // when it was signed, by the log's own clock
 }
 
-// Open returns the log that is kept in db, after checking that its newest head
-// is signed and is the root of the stored hashes, that these cover every
-// entry, and that the newest 256 bodies hash to them; if not, the error wraps
-// [ErrBroken]. It also refuses a connection whose commits a power cut could
-// take back, on SQLite one without synchronous=FULL: a head that was handed out
-// and lost would fork the log. The Log reads from db, which may be a pool for reading;
-// it writes only through transactions that are given to it.
+// Open returns the log that is kept in db, and guards it, see [Log.Guard]. A
+// log that was found not to be what it was can be read; [Log.Refusal] says why
+// it does not append, and every append fails with an error wrapping
+// [ErrRefused]. A log that another one has followed is such a log too.
+//
+// Open fails for a key that is not the log's, and for a connection whose commits
+// a power cut could take back, on SQLite one without synchronous=FULL: a head
+// that was handed out and lost would fork the log. The Log reads from db, which
+// may be a pool for reading; it writes only through transactions that are given
+// to it.
 func Open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
-	keys, err := proof.ParseKeys([]byte(o.Verifier))
+	l, err := open(ctx, db, o)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	l := &Log{db: db, keys: keys, verifier: o.Verifier, origin: o.Origin, now: o.Now}
+	return l, nil
+}
+
+func open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
+	keys, err := proof.ParseKeys([]byte(o.Verifier))
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{db: db, keys: keys, verifier: o.Verifier, origin: o.Origin, now: o.Now, anchors: o.Anchors, wait: o.AnchorWait}
 	if l.now == nil {
 		l.now = time.Now
 	}
-	if err := l.hire(o.Signers); err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+	if l.wait == 0 {
+		l.wait = anchorWait
 	}
-	if l.base, err = findBase(ctx, db, o.Origin); err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+	if err := l.hire(o.Signers); err != nil {
+		return nil, err
+	}
+	if l.base, l.closed, err = findBase(ctx, db, o.Origin); err != nil {
+		return nil, err
 	}
 	if err := l.durable(ctx, db); err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+		return nil, err
 	}
-	if err := l.Guard(ctx); err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+	if err := l.rightKey(ctx); err != nil {
+		return nil, err
+	}
+	err = l.guard(ctx)
+	if err != nil && !condemns(err) {
+		return nil, err
+	}
+	if l.closed {
+		l.rule(l.doubts(), errors.Join(ErrSucceeded, err), nil)
 	}
 	return l, nil
+}
+
+// rightKey refuses the key of somebody else: one under which the newest head
+// has no signature at all, be it right or wrong.
+func (l *Log) rightKey(ctx context.Context) error {
+	h, err := l.newestHead(ctx, l.db)
+	if errors.Is(err, ErrBroken) || err == nil && h.Size == 0 {
+		return nil // what is broken is the guard's
+	} else if err != nil {
+		return err
+	}
+	var stranger *note.UnverifiedNoteError
+	if _, err := note.Open(h.Note, l.keys); errors.As(err, &stranger) {
+		return fmt.Errorf("%w: the newest head is signed by another key than the one given", ErrBroken)
+	}
+	return nil
 }
 
 // hire makes signers of keys.
@@ -127,19 +177,19 @@ func (l *Log) hire(keys []Signer) error {
 	return nil
 }
 
-// findBase returns where the rows of the log of that origin begin. A database
-// in which no log has begun yet, or was begun before logs had names, is the
-// first log's.
-func findBase(ctx context.Context, q sqlx.QueryerContext, origin string) (int64, error) {
-	var n, others int64
-	row := q.QueryRowxContext(ctx, rebind(q, `SELECT coalesce(max(CASE WHEN origin = ? THEN n ELSE -1 END), -1), count(*) FROM audit_log`), origin)
-	if err := row.Scan(&n, &others); err != nil {
-		return 0, fmt.Errorf("find log: %w", err)
+// findBase returns where the rows of the log of that origin begin, and whether
+// another log has followed it. A database in which no log has begun yet, or was
+// begun before logs had names, is the first log's.
+func findBase(ctx context.Context, q sqlx.QueryerContext, origin string) (base int64, closed bool, err error) {
+	var n, last int64
+	row := q.QueryRowxContext(ctx, rebind(q, `SELECT coalesce(max(CASE WHEN origin = ? THEN n ELSE -1 END), -1), coalesce(max(n), -1) FROM audit_log`), origin)
+	if err := row.Scan(&n, &last); err != nil {
+		return 0, false, fmt.Errorf("find log: %w", err)
 	}
-	if n < 0 && others > 0 {
-		return 0, errors.New("the database holds a log of another name")
+	if n < 0 && last >= 0 {
+		return 0, false, ErrOther
 	}
-	return max(n, 0) << shift, nil
+	return max(n, 0) << shift, n < last, nil
 }
 
 // Origin returns the log's name.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,15 +25,15 @@ const (
 
 // tile returns the bytes of a tile or of a bundle of entries, or an error
 // wrapping [ErrNotFound] if a log of this size has none like it.
-func (l *Log) tile(ctx context.Context, t tlog.Tile, size int64) ([]byte, error) {
+func (l *Log) tile(ctx context.Context, q querier, t tlog.Tile, size int64) ([]byte, error) {
 	level := max(t.L, 0) // bundles are cut like level 0; above 7 a shift would pass 63 bits
 	if level > 7 || t.N<<proof.TileHeight+int64(t.W) > size>>(proof.TileHeight*level) {
 		return nil, ErrNotFound
 	}
 	if t.L != proof.EntriesLevel {
-		return tlog.ReadTileData(t, l.reader(ctx, l.db))
+		return tlog.ReadTileData(t, l.reader(ctx, q))
 	}
-	bodies, err := l.bodies(ctx, t.N<<proof.TileHeight, int64(t.W))
+	bodies, err := l.bodies(ctx, q, t.N<<proof.TileHeight, int64(t.W))
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,9 @@ func (l *Log) tile(ctx context.Context, t tlog.Tile, size int64) ([]byte, error)
 // Export writes the log as files that any static server can publish: the
 // checkpoint, tiles and bundles of entries (C2SP tlog-tiles). Files of an
 // earlier export are kept; the checkpoint is replaced last, so a reader never
-// sees one that the tiles do not cover.
+// sees one that the tiles do not cover. An earlier export that the log is not a
+// continuation of is left as it is, for it may be the only copy of what the log
+// has lost; errors are those of [Log.CheckPin].
 func (l *Log) Export(ctx context.Context, dir string) error {
 	if err := l.export(ctx, dir); err != nil {
 		return fmt.Errorf("export log: %w", err)
@@ -59,6 +62,13 @@ func (l *Log) Export(ctx context.Context, dir string) error {
 }
 
 func (l *Log) export(ctx context.Context, dir string) error {
+	earlier, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+	if err == nil {
+		err = l.CheckPin(ctx, earlier)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the copy that is there: %w", err)
+	}
 	h, err := l.Head(ctx)
 	if err != nil {
 		return err
@@ -75,7 +85,7 @@ func (l *Log) export(ctx context.Context, dir string) error {
 		if _, err := os.Stat(path); err == nil {
 			continue
 		}
-		b, err := l.tile(ctx, t, h.Size)
+		b, err := l.tile(ctx, l.db, t, h.Size)
 		if err != nil {
 			return fmt.Errorf("%s: %w", proof.TilePath(t), err)
 		}
@@ -122,7 +132,7 @@ func (l *Log) published(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.tile(ctx, t, size)
+	return l.tile(ctx, l.db, t, size)
 }
 
 func publish(w http.ResponseWriter, b []byte, err error, contentType, cache string) {

@@ -45,7 +45,7 @@ func TestEntriesOfOneLogHaveDifferentIDs(t *testing.T) {
 		requestID + "/subject-key.destroyed/v1", requestID + "/erasure.rejected/v1", requestID + "/erasure.superseded/v1",
 		otherID + "/hold.placed/v1", otherID + "/hold.released/v1",
 		"policy/retention/chat/3/policy.adopted/v1", "policy/retention/chat/3/policy.retired/v1",
-		"key/" + keyHash(t, 2) + "/key.rotated/v1", "key/" + keyHash(t, 1) + "/key.retired/v1", "log/log.succeeded/v1",
+		"key/" + keyHash(t, 2) + "/key.rotated/v1", "key/" + keyHash(t, 1) + "/key.retired/v1", "log/log.example/before/log.succeeded/v1",
 	}
 	for i, e := range all(t) {
 		if e.ID() != want[i] || !strings.HasSuffix(want[i], "/"+e.Kind()) {

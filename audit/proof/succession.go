@@ -17,8 +17,9 @@ type LogSucceeded struct {
 // Kind returns [KindLogSucceeded].
 func (*LogSucceeded) Kind() string { return KindLogSucceeded }
 
-// ID returns "log/" and the kind: a log succeeds one other.
-func (e *LogSucceeded) ID() string { return EntryID("log", e.Kind()) }
+// ID returns "log/", the old log's origin and the kind: a log is succeeded
+// once, and a database may hold several that were.
+func (e *LogSucceeded) ID() string { return EntryID("log/"+e.OldOrigin, e.Kind()) }
 
 func (e *LogSucceeded) members(m *members) {
 	m.logKey("old_key", &e.OldKey)
