@@ -56,6 +56,7 @@ type Reconciler struct {
 	Sealed   func() ([]string, error) // requests that have a seal key
 	End      func(ctx context.Context, request string) error
 	Requeued func(reason string, n int) // counts, for metrics
+	Rest     func() bool                // whether nothing can be written now; nil for never
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -66,19 +67,25 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	defer tick.Stop()
 	var swept time.Time
 	for {
-		err := r.once(ctx)
-		if now := r.Now(); now.Sub(swept) >= sweepKeysEvery {
-			swept = now
-			err = errors.Join(err, r.sweepKeys(ctx))
-		}
-		if err != nil && ctx.Err() == nil {
-			r.Logger.WarnContext(ctx, "reconciling", slog.Any("error", err))
+		if r.Rest == nil || !r.Rest() {
+			r.turn(ctx, &swept)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+func (r *Reconciler) turn(ctx context.Context, swept *time.Time) {
+	err := r.once(ctx)
+	if now := r.Now(); now.Sub(*swept) >= sweepKeysEvery {
+		*swept = now
+		err = errors.Join(err, r.sweepKeys(ctx))
+	}
+	if err != nil && ctx.Err() == nil {
+		r.Logger.WarnContext(ctx, "reconciling", slog.Any("error", err))
 	}
 }
 

@@ -32,6 +32,7 @@ type Relay struct {
 	Outbox  Outbox
 	Bell    Bell
 	Windows map[string]int // per store: how many tasks may be queued or running
+	Rest    func() bool    // whether nothing is to be begun now; nil for never
 	Logger  *slog.Logger
 }
 
@@ -40,7 +41,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	tick := time.NewTicker(relayPoll)
 	defer tick.Stop()
 	for {
-		r.carry(ctx)
+		if r.Rest == nil || !r.Rest() {
+			r.carry(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"lethe/audit"
 	"lethe/store"
 )
 
@@ -16,6 +17,7 @@ var (
 	ErrGone     = errors.New("key destroyed")   // a subject key that was destroyed on schedule
 	ErrStale    = errors.New("stale epoch")     // another worker owns this task now
 	ErrStopped  = errors.New("request stopped") // cancelled: erase nothing more
+	ErrRefused  = audit.ErrRefused              // the log was found not to be what it was: nothing is taken in
 )
 
 // A Status says how far a Request is. There is no status "failed": what is not

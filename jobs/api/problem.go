@@ -23,7 +23,7 @@ type Problem struct {
 	Title  string         `json:"title"`
 	Status int            `json:"status"`
 	Detail string         `json:"detail"`
-	Code   string         `json:"code" doc:"What to ask in a program: malformed, invalid, not_found, conflict, too_late, not_yet, gone, too_large, unavailable, …"`
+	Code   string         `json:"code" doc:"What to ask in a program: malformed, invalid, not_found, conflict, too_late, not_yet, gone, too_large, log_refused, unavailable, …"`
 	Errors []FieldProblem `json:"errors,omitempty" nullable:"false"`
 
 	// RetryAfter says when to ask again (RFC 9110, section 10.2.3), whole
@@ -70,6 +70,10 @@ func unacceptable(field, message string) *Problem {
 // errUnread is wrapped when a body could not be read to its end.
 var errUnread = errors.New("body not read")
 
+// CodeLogRefused is the code of a [Problem] that lasts until people have acted:
+// nothing is taken in because the log was found not to be what it was.
+const CodeLogRefused = "log_refused"
+
 // answers is the one table from the book's sentinels to HTTP. The first that
 // fits is taken.
 func answers() []struct {
@@ -87,6 +91,7 @@ func answers() []struct {
 		{jobs.ErrConflict, http.StatusConflict, "conflict", "this Idempotency-Key was used for another body"},
 		{jobs.ErrTooLate, http.StatusConflict, "too_late", "the request has ended"},
 		{jobs.ErrGone, http.StatusGone, "gone", "the key was destroyed on schedule"},
+		{jobs.ErrRefused, http.StatusServiceUnavailable, CodeLogRefused, "the log refuses to append, so nothing is taken in: /readyz says why, and people have to act"},
 		{store.ErrSelector, http.StatusUnprocessableEntity, "invalid", "the selector cannot be accepted"},
 		{jobs.ErrInvalid, http.StatusUnprocessableEntity, "invalid", "the request cannot be accepted"},
 	}

@@ -34,4 +34,8 @@
 // tries it again as it is: a task comes back when its lease ends or is gone, a
 // client asks again with its idempotency key, and the reconciler does what is
 // due in any case.
+//
+// 2026-11-28. What comes back to the log is followed in the transaction that
+// brings it back. A request that the log says has ended, and the book would
+// carry out again, could never end: its entry stands there already.
 package ledger

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+
 	"lethe/audit"
 	"lethe/audit/proof"
 	"lethe/jobs"
@@ -44,6 +46,9 @@ func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUn
 
 // Stop implements jobs.Ledger.
 func (l *Ledger) Stop(ctx context.Context, request string) error {
+	if err := l.log.Refusal(); err != nil { // it could not be ended
+		return fmt.Errorf("stop request: %w", err)
+	}
 	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		row, err := requestByID(ctx, tx, request)
 		if err != nil {
@@ -97,8 +102,14 @@ func (l *Ledger) end(ctx context.Context, tx *audit.Tx, request string, status j
 	if err := tx.Log(e); err != nil {
 		return err
 	}
+	return closeRequest(ctx, tx.Tx, request, status, e.ID(), l.now(), keyUntil)
+}
+
+// closeRequest writes what the book says of a request that has ended, and wipes
+// the rest.
+func closeRequest(ctx context.Context, tx *sqlx.Tx, request string, status jobs.Status, entry string, ended, keyUntil time.Time) error {
 	_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ?, completed_at = ?, selector = NULL, entry = ?, key_until = ? WHERE id = ?`),
-		status, millis(l.now()), e.ID(), millis(keyUntil), request)
+		status, millis(ended), entry, millis(keyUntil), request)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,9 @@ type Options struct {
 	Origin string           // the name of the log and of its key
 	Signer crypto.Signer    // the log's Ed25519 key
 	Now    func() time.Time // nil means time.Now
+
+	Verifier string         // of a log that is not appended to, in place of Signer
+	Anchors  []audit.Anchor // what they keep must be the beginning of the log
 }
 
 // A Ledger is the book. It may be used concurrently; one process at a time
@@ -57,7 +60,9 @@ type Ledger struct {
 }
 
 // Open opens the ledger and its log, migrates both, and takes the folder's
-// lock. It returns an error wrapping ErrLocked if another process has it.
+// lock. It returns an error wrapping ErrLocked if another process has it. A
+// ledger whose log was found not to be what it was can be read, see
+// audit.Log.Refusal.
 func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make ledger folder: %w", err)
@@ -87,7 +92,7 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	if err := audit.Migrate(ctx, l.db); err != nil {
 		return nil, fmt.Errorf("migrate log: %w", err)
 	}
-	if l.log, err = openLog(ctx, l.read, o.Origin, o.Signer, l.now); err != nil {
+	if l.log, err = openLog(ctx, l.read, o, l.now); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	if l.writer, err = audit.NewWriter(ctx, l.log, l.db); err != nil {
@@ -99,14 +104,17 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	return l, nil
 }
 
-func openLog(ctx context.Context, db *sqlx.DB, origin string, key crypto.Signer, now func() time.Time) (*audit.Log, error) {
-	public, ok := key.Public().(ed25519.PublicKey)
-	if !ok {
-		return nil, errors.New("not an Ed25519 key")
+func openLog(ctx context.Context, db *sqlx.DB, o Options, now func() time.Time) (*audit.Log, error) {
+	to := audit.Options{Verifier: o.Verifier, Origin: o.Origin, Now: now, Anchors: o.Anchors}
+	if o.Signer != nil {
+		public, ok := o.Signer.Public().(ed25519.PublicKey)
+		if !ok {
+			return nil, errors.New("not an Ed25519 key")
+		}
+		to.Verifier = proof.VerifierKey(o.Origin, public)
+		to.Signers = []audit.Signer{{Name: o.Origin, Key: o.Signer}}
 	}
-	return audit.Open(ctx, db, audit.Options{
-		Signers: []audit.Signer{{Name: origin, Key: key}}, Verifier: proof.VerifierKey(origin, public), Origin: origin, Now: now,
-	})
+	return audit.Open(ctx, db, to)
 }
 
 // Log returns the log that the ledger keeps in its database.

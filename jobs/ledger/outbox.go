@@ -67,9 +67,13 @@ func (l *Ledger) Unqueue(ctx context.Context, r jobs.Ring, after time.Duration) 
 
 // Claim takes the row of r for owner until the lease ends. It returns
 // jobs.ErrStale if the row is gone, has another epoch, or is taken: then there
-// is nothing to do. The attempt is counted before the work, so that a crash
-// counts.
+// is nothing to do. So it does while the log refuses to append: the row stays,
+// and is rung again when it is overdue. The attempt is counted before the work,
+// so that a crash counts.
 func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease time.Duration) (jobs.Task, error) {
+	if l.log.Refusal() != nil {
+		return jobs.Task{}, jobs.ErrStale
+	}
 	var task struct {
 		Kind, Request, Job, Batch, Store string
 		Attempts                         int

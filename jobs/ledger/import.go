@@ -1,0 +1,113 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"lethe/audit"
+	"lethe/audit/proof"
+	"lethe/jobs"
+)
+
+// Imported is what came back to the log after the database had been put back
+// to an older state. Requests are named by their IDs.
+type Imported struct {
+	Entries int64
+	Ended   []string // the book had them open; the log says that they ended, and now so does the book
+	Lost    []string // accepted and not ended, and not in the book: they must be asked for again
+	Unknown []string // accepted and ended, and not in the book, which says nothing of them
+}
+
+// Import brings back to the log what it has lost, from a copy of it, see
+// audit.Log.Import, and the book along with it. Subject keys are kept for keep
+// after a request's end. No service may run on the ledger, whose lock l holds.
+func (l *Ledger) Import(ctx context.Context, fetch proof.Fetch, keep time.Duration) (Imported, error) {
+	f := follower{ledger: l, keep: keep, lost: map[string]bool{}}
+	n, err := l.log.Import(ctx, audit.Import{Fetch: fetch, Write: l.Write, Each: f.follow})
+	f.in.Entries = n
+	f.in.Lost = slices.Sorted(maps.Keys(f.lost))
+	if err != nil {
+		return f.in, err
+	}
+	for _, id := range f.in.Ended { // after the commit, as for every end
+		err = errors.Join(err, l.destroySeal(id))
+	}
+	return f.in, err
+}
+
+// Write runs f in a transaction of its own on the only connection that writes.
+// It is for what has to be written whether or not the log appends.
+func (l *Ledger) Write(ctx context.Context, f func(context.Context, *sqlx.Tx) error) error {
+	tx, err := l.db.BeginTxx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("write to ledger: %w", err)
+	}
+	if err := f(ctx, tx); err != nil {
+		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
+			err = errors.Join(err, back)
+		}
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("write to ledger: %w", err)
+	}
+	return nil
+}
+
+// A follower brings the book up to entries that came back to the log.
+type follower struct {
+	ledger *Ledger
+	keep   time.Duration
+	in     Imported
+	lost   map[string]bool
+}
+
+func (f *follower) follow(ctx context.Context, tx *sqlx.Tx, x audit.Line) error {
+	switch e := x.Entry.(type) {
+	case *proof.Accepted:
+		var known int
+		if err := tx.GetContext(ctx, &known, tx.Rebind(`SELECT COUNT(*) FROM requests WHERE id = ?`), e.RequestID); err != nil {
+			return err
+		}
+		if known == 0 {
+			f.lost[e.RequestID] = true
+		}
+	case *proof.Completed:
+		return f.end(ctx, tx, e.RequestID, jobs.Completed, e, e.CompletedAt)
+	case *proof.Cancelled:
+		return f.end(ctx, tx, e.RequestID, jobs.Cancelled, e, e.CancelledAt)
+	case *proof.SubjectKeyDestroyed:
+		// The keys may have been put back too.
+		if err := f.ledger.keys.DestroySubject(e.RequestID); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET key_gone = 1 WHERE id = ?`), e.RequestID)
+		return err
+	}
+	return nil
+}
+
+// end ends a request as the log says that it ended.
+func (f *follower) end(ctx context.Context, tx *sqlx.Tx, request string, status jobs.Status, e proof.Entry, ended proof.Time) error {
+	var open []bool
+	if err := tx.SelectContext(ctx, &open, tx.Rebind(`SELECT completed_at IS NULL FROM requests WHERE id = ?`), request); err != nil {
+		return err
+	}
+	switch {
+	case len(open) == 0:
+		delete(f.lost, request)
+		f.in.Unknown = append(f.in.Unknown, request)
+		return nil
+	case !open[0]:
+		return nil
+	}
+	f.in.Ended = append(f.in.Ended, request)
+	return closeRequest(ctx, tx, request, status, e.ID(), ended.Time(), ended.Time().Add(f.keep))
+}
