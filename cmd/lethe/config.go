@@ -48,6 +48,21 @@ type Config struct {
 	// up when it makes the log.
 	LogOrigin string `yaml:"log_origin"`
 
+	// anchors: where the newest signed head of the log is kept outside the
+	// ledger, besides the file log.head in the data folder. A ledger that was
+	// put back to an older state is found by them, and by nothing else.
+	// Default none.
+	Anchors []AnchorConfig `yaml:"anchors"`
+
+	// witnesses: the path of a policy file (C2SP tlog-policy). The witnesses
+	// that it names with a URL are asked to cosign each new head, and
+	// certificates carry their cosignatures. Default none.
+	Witnesses string `yaml:"witnesses"`
+
+	// stamps: the authority that time stamps the newest head, once a day.
+	// Default none.
+	Stamps *StampConfig `yaml:"stamps"`
+
 	// subject_key_retention: how long after its end a request's subject key is
 	// kept. The key opens the subject commitment in the log, and is destroyed
 	// then. Default 720h.

@@ -36,6 +36,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 		add(field, queueProblem(c.Queue.Reveal()))
 	}
 	add("log_origin", originProblem(c.LogOrigin))
+	c.checkOutside(add)
 	names := make(map[string]bool)
 	for i := range c.Stores {
 		s := &c.Stores[i]

@@ -42,6 +42,15 @@ func (c *Config) resolve(dir string) {
 	}
 	from(&c.Data)
 	from(&c.QueueFile)
+	from(&c.Witnesses)
+	if c.Stamps != nil {
+		from(&c.Stamps.RootsFile)
+	}
+	for i := range c.Anchors {
+		for _, p := range c.Anchors[i].paths() {
+			from(p)
+		}
+	}
 	for i := range c.Stores {
 		s := &c.Stores[i]
 		from(&s.Vectors)

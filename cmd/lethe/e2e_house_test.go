@@ -101,13 +101,21 @@ func start(t testing.TB, c Config, m moment) *running {
 
 func startLogging(t testing.TB, c Config, m moment, logger *slog.Logger) *running {
 	t.Helper()
+	return startWith(t, c, logger, func(s *service) {
+		if m != nil {
+			s.watch(m)
+		}
+	})
+}
+
+// startWith runs a service to which something has been done.
+func startWith(t testing.TB, c Config, logger *slog.Logger, do func(*service)) *running {
+	t.Helper()
 	s, err := openService(t.Context(), c, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m != nil {
-		s.watch(m)
-	}
+	do(s)
 	client, err := api.NewClient(s.URL(), "", nil)
 	if err != nil {
 		t.Fatal(err)

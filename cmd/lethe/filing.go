@@ -71,6 +71,9 @@ func (f *filing) unknown(err error) error {
 // reached, or could not answer.
 func transient(err error) bool {
 	if p, ok := errors.AsType[*api.Problem](err); ok {
+		if p.Code == api.CodeLogRefused { // people have to act first
+			return false
+		}
 		return p.Status >= 500 || p.Status == http.StatusRequestTimeout || p.Status == http.StatusTooManyRequests
 	}
 	return exitStatus(err) == exitError

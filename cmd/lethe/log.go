@@ -15,8 +15,8 @@ import (
 )
 
 func logCommand(c *console) *cobra.Command {
-	return group("log", "Check, read and copy the tamper-evident log",
-		logCheckCommand(c), logTailCommand(c), logConsistentCommand(c), logExportCommand(c))
+	return group("log", "Check, read, copy and repair the tamper-evident log",
+		logCheckCommand(c), logTailCommand(c), logConsistentCommand(c), logExportCommand(c), logImportCommand(c), logSucceedCommand(c))
 }
 
 // logSub returns a command that is run with the log open. Statuses are those
@@ -43,6 +43,8 @@ func logCheckCommand(c *console) *cobra.Command {
 		Use:   "check",
 		Short: "Read the whole log and compute its root anew",
 		Long: `Reads every entry, computes the root anew and compares it with the signed head.
+With --config or --data it also compares the log with the heads that its anchors
+keep; then a log that was put back to an older state, or rewritten, is found out.
 
 With --pin the head is also compared with the one in FILE, which an earlier
 check left there, and then takes its place: so a log that was put back to an
@@ -161,7 +163,9 @@ func logExportCommand(c *console) *cobra.Command {
 		Use:   "export DIR",
 		Short: "Copy the log to files that any web server can publish",
 		Long: `Writes the signed head, the tiles and the entries (C2SP tlog-tiles) below DIR.
-An earlier export there is continued. lethe verify --log DIR reads it.`,
+An earlier export there is continued, or left as it is if the log has lost some of
+it. lethe verify --log DIR reads it, and lethe log import DIR brings back from it
+what a ledger has lost: keep one outside the ledger's machine.`,
 		Example: `  lethe log export --config lethe.yaml /srv/www/log`,
 		Args:    wants("DIR"),
 	}, func(cmd *cobra.Command, l logReader, args []string) error {

@@ -103,11 +103,15 @@ func (s *source) open(ctx context.Context) (logReader, func(), error) {
 // openLedger opens the ledger's database for reading alone, beside the service
 // if it runs.
 func (s *source) openLedger(ctx context.Context, key string) (logReader, func(), error) {
-	dir, err := s.dataDir()
+	config, err := Load(s.config, Overrides{Data: s.data})
 	if err != nil {
 		return nil, nil, err
 	}
-	path := filepath.Join(dir, ledgerFile)
+	anchors, err := config.logAnchors()
+	if err != nil {
+		return nil, nil, err
+	}
+	path := filepath.Join(config.Data, ledgerFile)
 	if _, err := os.Stat(path); err != nil {
 		return nil, nil, fmt.Errorf("open the ledger: %w", err)
 	}
@@ -118,9 +122,22 @@ func (s *source) openLedger(ctx context.Context, key string) (logReader, func(),
 	}
 	// A verifier key is name+hash+base64, and its name is the origin.
 	origin, _, _ := strings.Cut(key, "+")
-	l, err := audit.Open(ctx, db, audit.Options{Verifier: key, Origin: origin})
+	l, err := audit.Open(ctx, db, audit.Options{Verifier: key, Origin: origin, Anchors: anchors})
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
-	return l, func() { _ = db.Close() }, nil
+	return guardedLog{l}, func() { _ = db.Close() }, nil
+}
+
+// A guardedLog is a log of which Check also says what the guard found. It can be
+// read whatever that is.
+type guardedLog struct{ *audit.Log }
+
+func (l guardedLog) Check(ctx context.Context) (audit.Report, error) {
+	report, err := l.Log.Check(ctx)
+	refusal := l.Refusal()
+	if errors.Is(refusal, audit.ErrSucceeded) { // that is no fault
+		refusal = nil
+	}
+	return report, errors.Join(refusal, err)
 }

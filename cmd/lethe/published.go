@@ -175,8 +175,16 @@ func (p *publishedLog) Tail(ctx context.Context, n int) ([]audit.Line, error) {
 	return lines, nil
 }
 
-// Export copies the log, the checkpoint last, and checks it on the way.
+// Export copies the log, the checkpoint last, and checks it on the way. A copy
+// that the log is not a continuation of is left as it is.
 func (p *publishedLog) Export(ctx context.Context, dir string) error {
+	earlier, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+	if err == nil {
+		err = p.CheckPin(ctx, earlier)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("export log: the copy that is there: %w", err)
+	}
 	h, err := p.head(ctx)
 	if err != nil {
 		return err

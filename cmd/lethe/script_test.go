@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"remember": remember,
 			"ready":    ready,
+			"alive":    alive,
 			"spoil":    spoil,
 			"holds":    holds,
 			"keep":     keep,
@@ -95,9 +96,14 @@ func remember(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // ready waits until the server of the script takes requests.
-func ready(ts *testscript.TestScript, _ bool, _ []string) {
+func ready(ts *testscript.TestScript, _ bool, _ []string) { answers(ts, "/readyz") }
+
+// alive waits until it serves at all.
+func alive(ts *testscript.TestScript, _ bool, _ []string) { answers(ts, "/healthz") }
+
+func answers(ts *testscript.TestScript, path string) {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		answer, err := http.Get(ts.Getenv("LETHE_SERVER") + "/readyz")
+		answer, err := http.Get(ts.Getenv("LETHE_SERVER") + path)
 		if err != nil {
 			continue
 		}

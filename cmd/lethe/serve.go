@@ -28,12 +28,16 @@ Without --config it keeps a memory store of its own in the data folder, in the
 layout of Mem0's TypeScript SDK, so that a newcomer sees it work. Without
 --queue the queue is embedded, and no other software is needed.
 
+If the log was put back to an older state, or does not agree with a head that is
+kept at an anchor, the service only serves what can be read, says why on /readyz
+and in its logs, and ends with status 5 or 30.
+
 Logs go to standard error as JSON and name nobody.`,
 		Example: `  lethe serve
   lethe serve --config lethe.yaml --check
   lethe serve --config lethe.yaml --queue redis://127.0.0.1:6379/0`,
 		Args:        wants(),
-		Annotations: map[string]string{exitNote: exitSection()},
+		Annotations: map[string]string{exitNote: exitSection(exitUnverified, exitForked)},
 	}
 	f := cmd.Flags()
 	f.StringVar(&path, "config", "", "configuration `FILE` (YAML)")

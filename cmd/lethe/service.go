@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"lethe/audit"
 	"lethe/audit/keyfile"
 	"lethe/jobs"
 	"lethe/jobs/api"
@@ -53,6 +54,9 @@ type service struct {
 	eraser   *worker.Eraser
 	listener net.Listener
 
+	publisher  *audit.Publisher
+	guardEvery time.Duration // see watchLog
+
 	requeued *prometheus.CounterVec
 	closers  []func() error
 }
@@ -60,7 +64,7 @@ type service struct {
 // openService opens all parts from the ground up. What it opened before an
 // error is closed again.
 func openService(ctx context.Context, c Config, logger *slog.Logger) (_ *service, err error) {
-	s := &service{config: c, logger: logger, registry: prometheus.NewRegistry()}
+	s := &service{config: c, logger: logger, registry: prometheus.NewRegistry(), guardEvery: guardEvery}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -142,11 +146,9 @@ func (s *service) openBook(ctx context.Context) (err error) {
 	if s.signer, err = keyfile.Open(filepath.Join(s.config.Data, logKeyFile), s.config.LogOrigin); err != nil {
 		return err
 	}
-	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: s.config.Data, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer})
-	if err != nil {
+	if err := s.openLedger(ctx); err != nil || s.refused() {
 		return err
 	}
-	s.closers = append(s.closers, s.ledger.Close)
 	// This process has the ledger to itself, so whatever still runs in it is
 	// the work of one that died.
 	n, err := s.ledger.Abandoned(ctx)
@@ -200,23 +202,26 @@ func (s *service) Close() error {
 // URL is where the service listens.
 func (s *service) URL() string { return "http://" + s.listener.Addr().String() }
 
-// Run serves until ctx is done, then stops in good order within 10 s.
+// Run serves until ctx is done, then stops in good order within 10 s. If the
+// log refuses to append then, the error says why.
 func (s *service) Run(ctx context.Context) error {
-	relay := &jobs.Relay{Outbox: s.ledger, Bell: bell{s.queue}, Windows: s.windows(), Logger: s.logger}
+	relay := &jobs.Relay{Outbox: s.ledger, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Logger: s.logger}
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
-		Now:      time.Now, Logger: s.logger,
+		Rest:     s.refused, Now: time.Now, Logger: s.logger,
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return relay.Run(ctx) })
 	group.Go(func() error { return reconciler.Run(ctx) })
 	group.Go(func() error { return s.queue.Run(ctx, s.eraser.Handle) })
 	group.Go(func() error { return s.serveHTTP(ctx) })
+	group.Go(func() error { return s.publisher.Run(ctx) })
+	group.Go(func() error { return s.watchLog(ctx) })
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
 	err := group.Wait()
 	s.logger.InfoContext(context.WithoutCancel(ctx), "stopped")
-	return err
+	return errors.Join(err, s.ledger.Log().Refusal())
 }
 
 func (s *service) serveHTTP(ctx context.Context) error {
@@ -251,6 +256,9 @@ func (s *service) ready(ctx context.Context) []string {
 	}
 	if _, err := s.ledger.List(ctx, nil, 1, ""); err != nil {
 		reasons = append(reasons, "the ledger does not answer")
+	}
+	if err := s.ledger.Log().Refusal(); err != nil {
+		reasons = append(reasons, err.Error())
 	}
 	return reasons
 }

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lethe/audit"
+	"lethe/jobs/ledger"
+)
+
+// guardEvery is how often a log that refuses because of an anchor that cannot
+// be read is guarded again.
+const guardEvery = 5 * time.Second
+
+// waysOut is what an operator can do about a log that refuses to append.
+const waysOut = "put the newest backup of the ledger back, or bring the entries back from a copy of the log (lethe log import), " +
+	"or, if they are gone for good, begin another log that names this one (lethe log succeed)"
+
+// openLedger opens the book and its log. If the log refuses to append, the
+// service serves what can be read.
+func (s *service) openLedger(ctx context.Context) error {
+	anchors, err := s.config.logAnchors()
+	if err != nil {
+		return err
+	}
+	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: s.config.Data, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer, Anchors: anchors})
+	if errors.Is(err, audit.ErrOther) {
+		return fmt.Errorf("%w; if lethe log succeed was interrupted, run it again", err)
+	} else if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.ledger.Close)
+	for _, w := range s.ledger.Log().Warnings() {
+		s.logger.WarnContext(ctx, "guarding the log", slog.String("warning", w))
+	}
+	s.tell(ctx, nil)
+	return s.openPublisher()
+}
+
+func (s *service) openPublisher() error {
+	witnesses, err := s.config.logWitnesses()
+	if err != nil {
+		return fmt.Errorf("witnesses: %w", err)
+	}
+	stampers, err := s.config.logStampers()
+	if err != nil {
+		return fmt.Errorf("stamps: %w", err)
+	}
+	s.publisher = &audit.Publisher{Log: s.ledger.Log(), Write: s.ledger.Write, Witnesses: witnesses, Stampers: stampers, Logger: s.logger}
+	if s.config.Stamps != nil {
+		s.publisher.StampEvery = time.Duration(s.config.Stamps.Every)
+	}
+	s.registry.MustRegister(newPublished(s.publisher))
+	return nil
+}
+
+// refused reports whether the log refuses to append.
+func (s *service) refused() bool { return s.ledger.Log().Refusal() != nil }
+
+// tell logs that the log has begun to refuse, for another reason than before, or
+// that it appends again. It returns the reason.
+func (s *service) tell(ctx context.Context, before error) error {
+	now := s.ledger.Log().Refusal()
+	switch {
+	case now != nil && (before == nil || before.Error() != now.Error()):
+		s.logger.ErrorContext(ctx, "the log refuses to append: requests can be read, and none is taken in or worked on",
+			slog.Any("error", now), slog.String("ways_out", waysOut))
+	case now == nil && before != nil:
+		s.logger.InfoContext(ctx, "the log appends again")
+	}
+	return now
+}
+
+// watchLog tells what becomes of the log until ctx is done, and guards it again
+// while only an anchor cannot be read.
+func (s *service) watchLog(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- s.ledger.Log().Recover(ctx, s.guardEvery) }()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for last := s.ledger.Log().Refusal(); ; last = s.tell(ctx, last) {
+		select {
+		case <-ctx.Done():
+			return <-done
+		case <-tick.C:
+		}
+	}
+}
+
+// A published collector says how far those are who keep, cosign and time stamp
+// the log's heads.
+type published struct {
+	publisher         *audit.Publisher
+	refused, size, up *prometheus.Desc
+}
+
+var _ prometheus.Collector = (*published)(nil)
+
+func newPublished(p *audit.Publisher) *published {
+	of := []string{"kind", "name"}
+	return &published{
+		publisher: p,
+		refused:   prometheus.NewDesc("lethe_log_refused", "1 if the log refuses to append.", nil, nil),
+		size:      prometheus.NewDesc("lethe_log_published_size", "Entries of the newest head that an anchor, witness or authority took from this process; 0 if none.", of, nil),
+		up:        prometheus.NewDesc("lethe_log_publish_up", "1 if the last head was taken.", of, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (p *published) Describe(ch chan<- *prometheus.Desc) { ch <- p.refused; ch <- p.size; ch <- p.up }
+
+// Collect implements prometheus.Collector.
+func (p *published) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(p.refused, one(p.publisher.Log.Refusal() != nil))
+	told := map[[2]string]bool{} // two anchors on one host have one name
+	for _, d := range p.publisher.Status() {
+		if of := [2]string{d.Kind, d.Name}; !told[of] {
+			told[of] = true
+			gauge(p.size, float64(d.Size), of[:]...)
+			gauge(p.up, one(d.Err == nil), of[:]...)
+		}
+	}
+}
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
