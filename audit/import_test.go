@@ -191,8 +191,8 @@ func TestImportMendsNoBrokenDatabase(t *testing.T) {
 	lost, back, _ := rolledBack(t, 7, 9)
 	back.tamper(t, `UPDATE audit_hash SET h = zeroblob(32) WHERE id = 4`)
 	_, err := back.Import(t.Context(), audit.Import{Fetch: mirror(t, lost), Write: back.commit})
-	if !errors.Is(err, audit.ErrBroken) {
-		t.Errorf("err = %v, want ErrBroken", err)
+	if size, _ := back.Size(t.Context()); !errors.Is(err, audit.ErrBroken) || size != 7 {
+		t.Errorf("size %d, err = %v, want 7 and ErrBroken", size, err)
 	}
 }
 

@@ -212,3 +212,18 @@ func TestALogCanBeSucceededTwice(t *testing.T) {
 		t.Error("a log was succeeded by one of a name that was had before")
 	}
 }
+
+// Whoever succeeded the log did not ask the anchor that knew more.
+func TestAnAnchorThatKnewMoreOfTheOldLogIsReported(t *testing.T) {
+	_, back, anchor := rolledBack(t, 2, 9)
+	blind := back.restored(t, back.backup(t))
+	key, next := heir(t, "log.example/second")
+	if err := succeed(blind, next); err != nil {
+		t.Fatal(err)
+	}
+	second := ledgerAt(t, blind.path, key, anchor)
+	want := "a keeps a head of the log before this one, of 9 entries: more than the 2 that the log is said to have had"
+	if w := second.Warnings(); len(w) != 1 || w[0] != want {
+		t.Errorf("warnings = %q", w)
+	}
+}

@@ -17,6 +17,8 @@ import (
 // A diary is every door of the Reconciler at once; it writes down who was
 // called, in order, and answers as it was told.
 type diary struct {
+	rest func() bool
+
 	lines []string
 	fails map[string]bool // by line
 
@@ -92,6 +94,7 @@ func (d *diary) day(t *testing.T, long time.Duration) []string {
 			Ledger: d, Queue: d, Keys: d, End: d.End, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 			Sealed:   func() ([]string, error) { return []string{"x", "y"}, d.note("sealed") },
 			Requeued: func(reason string, n int) { d.requeued[reason] += n },
+			Rest:     d.rest,
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -198,5 +201,17 @@ func TestKeysAreSweptEveryMinute(t *testing.T) {
 	}
 	if sweeps != 4 || rounds < 300 {
 		t.Errorf("%d sweeps and %d rounds in three minutes", sweeps, rounds)
+	}
+}
+
+func TestNothingIsReconciledAtRest(t *testing.T) {
+	d := &diary{rest: func() bool { return true }}
+	if did := d.day(t, time.Hour); len(did) > 0 {
+		t.Errorf("did %q at rest", did)
+	}
+	asked := 0
+	d = &diary{rest: func() bool { asked++; return asked < 10 }}
+	if did := d.day(t, 2*time.Minute); len(did) == 0 {
+		t.Error("did nothing after its rest")
 	}
 }

@@ -126,3 +126,23 @@ func TestTheRelayHearsTheBellAndLooksWithoutIt(t *testing.T) {
 		}
 	})
 }
+
+func TestNothingIsCarriedAtRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &outbox{ready: []jobs.Ring{{ID: "a"}}}
+		asked := 0
+		r := &jobs.Relay{Outbox: o, Bell: &doorbell{}, Rest: func() bool { asked++; return asked < 10 }, Logger: slog.New(slog.DiscardHandler)}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		time.Sleep(time.Second)
+		if n := o.times(); n != 0 {
+			t.Errorf("asked the outbox %d times at rest", n)
+		}
+		time.Sleep(time.Minute)
+		stop()
+		if err := <-done; err != nil || o.times() == 0 {
+			t.Errorf("%v, asked %d times after its rest", err, o.times())
+		}
+	})
+}

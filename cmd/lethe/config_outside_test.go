@@ -47,6 +47,14 @@ anchors:
 			t.Errorf("%s does not start at the file's folder", p)
 		}
 	}
+	for name, text := range map[string]string{"policy": "witness a " + watcher(t) + " http://127.0.0.1:1/\nquorum none\n", "c.yaml": "witnesses: policy\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c, err := Load(filepath.Join(dir, "c.yaml"), Overrides{}); err != nil || c.Witnesses != filepath.Join(dir, "policy") {
+		t.Errorf("witnesses: %q, %v", c.Witnesses, err)
+	}
 	if c, err = Load("", Overrides{Data: dir}); err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,10 @@ func TestABookThatWasPutBackFollowsItsLog(t *testing.T) {
 		}
 	}
 	was := b.request(t, ended.ID)
+	seal := filepath.Join(filepath.Dir(b.dir), "keys", "seal", ended.ID) // as if the keys were put back too
+	if err := os.WriteFile(seal, make([]byte, 32), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	subject, err := b.keys.Subject(gone.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -110,9 +114,16 @@ func TestABookThatWasPutBackFollowsItsLog(t *testing.T) {
 	if _, err := b.intake.Cancel(t.Context(), unknown.ID); err != nil {
 		t.Fatal(err)
 	}
+	raced := b.submit(t, "u7", "memories") // the book is ahead of the log in it
 	mirror := b.copied(t)
 
 	b.putBack(t, backup)
+	for _, q := range []string{
+		`CREATE TABLE copy AS SELECT * FROM requests WHERE id = '` + open.ID + `'`,
+		`UPDATE copy SET id = '` + raced.ID + `'`, `INSERT INTO requests SELECT * FROM copy`, `DROP TABLE copy`,
+	} {
+		b.raw.MustExec(q)
+	}
 	if err := b.Log().Refusal(); !errors.Is(err, audit.ErrBehind) {
 		t.Fatalf("refusal = %v", err)
 	}
@@ -121,7 +132,7 @@ func TestABookThatWasPutBackFollowsItsLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	slices.Sort(in.Ended)
-	want := ledger.Imported{Entries: 6, Ended: []string{ended.ID, gone.ID}, Lost: []string{lost.ID}, Unknown: []string{unknown.ID}}
+	want := ledger.Imported{Entries: 7, Ended: []string{ended.ID, gone.ID}, Lost: []string{lost.ID}, Unknown: []string{unknown.ID}}
 	slices.Sort(want.Ended)
 	if d := cmp.Diff(want, in); d != "" {
 		t.Error(d)
@@ -145,6 +156,9 @@ func TestABookThatWasPutBackFollowsItsLog(t *testing.T) {
 	}
 	if _, err := b.keys.Subject(gone.ID); err == nil || len(subject) != 32 {
 		t.Error("the log says of a key that exists that it is destroyed")
+	}
+	if n := b.count(t, "requests WHERE id = ? AND key_gone = 1", gone.ID); n != 1 {
+		t.Error("the book does not know that it is destroyed")
 	}
 	if _, err := b.intake.SubjectKey(t.Context(), gone.ID); !errors.Is(err, jobs.ErrGone) {
 		t.Errorf("the destroyed key: %v, want ErrGone", err)
