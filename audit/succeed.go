@@ -58,7 +58,7 @@ func (l *Log) Held(ctx context.Context) (proof.Head, error) {
 //
 // It may be called again after any error, also with the heir's key in place. If
 // the heir has followed the log already, it has no effect but to call Key. An
-// anchor that cannot be read wraps [ErrUnread].
+// anchor that cannot be read wraps [ErrUnread]. So far it is for SQLite alone.
 func (l *Log) Succeed(ctx context.Context, write Write, heir Heir) (verifier string, err error) {
 	if verifier, err = l.succeed(ctx, write, heir); err != nil {
 		return "", fmt.Errorf("succeed log: %w", err)
@@ -68,6 +68,9 @@ func (l *Log) Succeed(ctx context.Context, write Write, heir Heir) (verifier str
 }
 
 func (l *Log) succeed(ctx context.Context, write Write, heir Heir) (string, error) {
+	if !isSQLite(l.db) {
+		return "", errNotHere
+	}
 	followed, err := l.followedBy(ctx, heir.Origin)
 	if err != nil {
 		return "", err
