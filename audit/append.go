@@ -25,11 +25,15 @@ type line struct {
 
 // Append puts entries at the end of the log and signs a new head, in the
 // caller's transaction: they are in the log once, and only if, it commits. It
-// sets their Origin. It returns the index of the first of them.
+// sets their Origin, and the FinalSize of a proof.KeyRetired. It returns the index
+// of the first of them.
 //
 // An entry whose ID is there already with the same body is not logged again,
 // so a retry is harmless; with another body the error wraps [ErrConflict].
-// Invalid entries wrap proof.ErrEntry. If the stored head is not what the
+// Invalid entries wrap proof.ErrEntry, those about the log's keys that do not
+// follow from the ones before [ErrRotation]. A head is signed by all keys that
+// have to sign it or not at all: if one is missing, the error wraps [ErrNoKey].
+// If the stored head is not what the
 // stored hashes say, nothing is signed and the error wraps [ErrBroken]; this
 // and all later appends wrap [ErrRefused], until a guard finds nothing. After
 // any error the transaction must be rolled back.
@@ -53,10 +57,6 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 	if err := l.Refusal(); err != nil {
 		return 0, err
 	}
-	lines, err := l.encode(entries)
-	if err != nil {
-		return 0, err
-	}
 	if err := l.durable(ctx, tx); err != nil {
 		return 0, err
 	}
@@ -67,7 +67,11 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 		return 0, err
 	}
 	hashes := l.reader(ctx, tx)
-	head, err := l.standing(ctx, tx, hashes)
+	head, keys, err := l.standing(ctx, tx, hashes)
+	if err != nil {
+		return 0, err
+	}
+	lines, err := l.encode(entries, head.Size)
 	if err != nil {
 		return 0, err
 	}
@@ -75,10 +79,13 @@ func (l *Log) append(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) (i
 	if err != nil || len(fresh) == 0 {
 		return first, err
 	}
+	if keys, err = keys.with(head.Size, fresh); err != nil {
+		return 0, err
+	}
 	if err := l.insert(ctx, tx, head.Size, fresh, hashes); err != nil {
 		return 0, err
 	}
-	_, err = l.advance(ctx, tx, head.Size+int64(len(fresh)), hashes)
+	_, err = l.advance(ctx, tx, keys, head.Size+int64(len(fresh)), hashes)
 	return first, err
 }
 
@@ -94,10 +101,14 @@ func (l *Log) begin(ctx context.Context, tx *sqlx.Tx) error {
 	return nil
 }
 
-func (l *Log) encode(entries []proof.Entry) ([]line, error) {
+// encode makes lines of entries that are to stand from an index on.
+func (l *Log) encode(entries []proof.Entry, at int64) ([]line, error) {
 	lines := make([]line, len(entries))
 	for i, e := range entries {
 		e.Head().Origin = l.origin
+		if retired, ok := e.(*proof.KeyRetired); ok {
+			retired.FinalSize = at + int64(i)
+		}
 		body, err := proof.Encode(e)
 		if err != nil {
 			return nil, err
@@ -172,20 +183,21 @@ func insertRows(ctx context.Context, tx *sqlx.Tx, insert string, columns int, va
 	return nil
 }
 
-// advance signs the head of a new size, stores it and returns it. The primary
-// key is what makes two heads of one size impossible.
-func (l *Log) advance(ctx context.Context, tx *sqlx.Tx, size int64, hashes *reader) (Head, error) {
+// advance signs the head of a new size with the keys that have to sign it,
+// stores it and returns it. The primary key is what makes two heads of one size
+// impossible.
+func (l *Log) advance(ctx context.Context, tx *sqlx.Tx, keys *chain, size int64, hashes *reader) (Head, error) {
 	root, err := tlog.TreeHash(size, hashes)
 	if err != nil {
 		return Head{}, fmt.Errorf("root of size %d: %w", size, err)
 	}
 	h := Head{Size: size, Root: root, At: l.now()}
-	if h.Note, err = l.sign(size, root); err != nil {
+	if h.Note, err = l.sign(keys, size, root); err != nil {
 		return Head{}, err
 	}
 	// A signer that signs something else, or with another key, must not be
 	// noticed by those who hold the certificates.
-	if err := l.checkSigned(h); err != nil {
+	if err := l.checkSigned(h, keys); err != nil {
 		return Head{}, err
 	}
 	_, err = tx.ExecContext(ctx, tx.Rebind(`INSERT INTO audit_checkpoint (size, root, note, at) VALUES (?, ?, ?, ?)`),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"lethe/audit/proof"
 
@@ -40,7 +41,7 @@ func (s *Sequencer) move(ctx context.Context, tx *sqlx.Tx) (batch, error) {
 		return batch{}, err
 	}
 	hashes := l.reader(ctx, tx)
-	h, err := l.trusted(ctx, tx, hashes)
+	h, keys, err := l.trusted(ctx, tx, hashes)
 	if err != nil {
 		return batch{}, err
 	}
@@ -71,7 +72,7 @@ func (s *Sequencer) move(ctx context.Context, tx *sqlx.Tx) (batch, error) {
 	if err := l.insert(ctx, tx, h.Size, fresh, hashes); err != nil {
 		return batch{}, err
 	}
-	if b.head, err = l.advance(ctx, tx, h.Size+int64(len(fresh)), hashes); err != nil {
+	if b.head, err = l.advance(ctx, tx, keys, h.Size+int64(len(fresh)), hashes); err != nil {
 		return batch{}, err
 	}
 	b.after.size, b.after.root = b.head.Size, b.head.Root
@@ -155,7 +156,10 @@ func (l *Log) readdress(x line) (line, string) {
 	if e.ID() != x.id {
 		return line{}, "it stands under another ID"
 	}
-	lines, err := l.encode([]proof.Entry{e})
+	if strings.HasPrefix(x.id, keyEntries) {
+		return line{}, errKeysWait.Error()
+	}
+	lines, err := l.encode([]proof.Entry{e}, 0)
 	if err != nil {
 		return line{}, err.Error()
 	}

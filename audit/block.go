@@ -70,9 +70,9 @@ func (b *block) compare(id, idx int64, h tlog.Hash) {
 // readBlock reads up to n entries from an index on, up to the first gap, with
 // their hashes and the heads among them, and checks what they show by
 // themselves.
-func (l *Log) readBlock(ctx context.Context, from, n int64) (*block, error) {
+func (l *Log) readBlock(ctx context.Context, keys *chain, from, n int64) (*block, error) {
 	b := &block{from: from, first: tlog.StoredHashCount(from), kinds: map[string]int{}}
-	if err := l.readHeads(ctx, b, n); err != nil {
+	if err := l.readHeads(ctx, keys, b, n); err != nil {
 		return nil, err
 	}
 	var err error
@@ -140,7 +140,7 @@ func (l *Log) readEntries(ctx context.Context, b *block, n int64) error {
 
 // readHeads reads the heads that n entries can meet, and makes sure of their
 // signatures.
-func (l *Log) readHeads(ctx context.Context, b *block, n int64) error {
+func (l *Log) readHeads(ctx context.Context, keys *chain, b *block, n int64) error {
 	rows, err := l.db.QueryxContext(ctx, l.db.Rebind(`SELECT size, root, note, at FROM audit_checkpoint WHERE size > ? AND size <= ? ORDER BY size`), l.base+b.from, l.base+b.from+n)
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func (l *Log) readHeads(ctx context.Context, b *block, n int64) error {
 		if err != nil {
 			return err
 		}
-		if err := l.checkSigned(h); err != nil {
+		if err := l.checkSigned(h, keys); err != nil {
 			b.problem(h.Size-1, "%v", err)
 		}
 		b.heads = append(b.heads, h)

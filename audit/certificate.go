@@ -68,8 +68,12 @@ func (l *Log) certificate(ctx context.Context, entryID string, newest bool) ([]b
 	if c.Path, err = tlog.ProveRecord(h.Size, c.Index, l.reader(ctx, l.db)); err != nil {
 		return nil, err
 	}
+	keys, err := l.chain(ctx, l.db)
+	if err != nil {
+		return nil, err
+	}
 	text := c.Text()
-	if _, err := proof.Verify(text, l.keys); err != nil {
+	if _, err := proof.Verify(text, l.believed(keys)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
 	}
 	return text, nil

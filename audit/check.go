@@ -54,16 +54,24 @@ var errGap = errors.New("an entry is missing")
 
 // A checker puts the blocks of a log together, from the first on.
 type checker struct {
-	l   *Log
-	r   Report
-	rim map[int64]tlog.Hash // computed hashes of whole blocks and more, those that are still needed
-	in  *block              // the one being put
+	l    *Log
+	r    Report
+	keys *chain
+	rim  map[int64]tlog.Hash // computed hashes of whole blocks and more, those that are still needed
+	in   *block              // the one being put
 }
 
 // run checks the log as it is when it begins. What is appended meanwhile is
 // left for the next time.
 func (c *checker) run(ctx context.Context) error {
 	var size, hashes, head int64
+	var err error
+	if c.keys, err = c.l.chain(ctx, c.l.db); err != nil && !isFalse(err) {
+		return err
+	} else if err != nil {
+		c.r.problem("%v", err)
+		c.keys = newChain(c.l.pins[0].Key)
+	}
 	base, end := c.l.base, c.l.end()
 	row := c.l.db.QueryRowxContext(ctx, c.l.db.Rebind(`SELECT (SELECT coalesce(max(idx) + 1, ?) FROM audit_entry WHERE idx >= ? AND idx < ?) - ?,
 		(SELECT coalesce(max(id) + 1, ?) FROM audit_hash WHERE id >= ? AND id < ?) - ?,
@@ -87,7 +95,6 @@ func (c *checker) run(ctx context.Context) error {
 	if err := c.open(ctx, size); err != nil {
 		return err
 	}
-	var err error
 	c.r.Root, err = tlog.TreeHash(c.r.Size, c)
 	return err
 }
@@ -135,7 +142,7 @@ func (c *checker) blocks(ctx context.Context, size int64) error {
 				return ctx.Err()
 			}
 			g.Go(func() error {
-				b, err := c.l.readBlock(ctx, from, min(blockSize, size-from))
+				b, err := c.l.readBlock(ctx, c.keys, from, min(blockSize, size-from))
 				if err == nil {
 					ready <- b
 				}

@@ -30,18 +30,18 @@ func (s *Sequencer) Round(ctx context.Context) (int, error) { return s.round(ctx
 
 // AppendUnlocked appends without the lock, as a process does that has lost it.
 func (l *Log) AppendUnlocked(ctx context.Context, tx *sqlx.Tx, entries ...proof.Entry) error {
-	lines, err := l.encode(entries)
+	lines, err := l.encode(entries, 0)
 	if err != nil {
 		return err
 	}
 	hashes := l.reader(ctx, tx)
-	h, err := l.trusted(ctx, tx, hashes)
+	h, keys, err := l.trusted(ctx, tx, hashes)
 	if err != nil {
 		return err
 	}
 	if err := l.insert(ctx, tx, h.Size, lines, hashes); err != nil {
 		return err
 	}
-	_, err = l.advance(ctx, tx, h.Size+int64(len(lines)), hashes)
+	_, err = l.advance(ctx, tx, keys, h.Size+int64(len(lines)), hashes)
 	return err
 }

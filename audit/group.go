@@ -20,6 +20,7 @@ type group struct {
 	ctx    context.Context // never done: see Writer.Do
 	tx     *sqlx.Tx
 	head   Head    // that the group goes on from
+	keys   *chain  // likewise
 	hashes *reader // lives as long as the group
 	lines  []line  // to be appended
 	byID   map[string]int
@@ -64,13 +65,13 @@ func (g *group) open() error {
 		}
 		if shown {
 			g.hashes.seen = t.hashes // they change only in a commit, which makes a new tip or leaves none
-			g.head = t.head
+			g.head, g.keys = t.head, t.keys
 			return nil
 		}
 		g.w.tip = nil
 	}
 	var err error
-	g.head, err = g.w.log.standing(g.ctx, g.tx, g.hashes)
+	g.head, g.keys, err = g.w.log.standing(g.ctx, g.tx, g.hashes)
 	return err
 }
 
@@ -142,10 +143,10 @@ func (g *group) commit() error {
 	w := g.w
 	old := w.tip
 	w.tip = nil
-	head := g.head
+	head, keys := g.head, g.keys
 	if len(g.lines) > 0 {
 		var err error
-		if head, err = g.log(); err != nil {
+		if head, keys, err = g.log(); err != nil {
 			return fmt.Errorf("append to log: %w", errors.Join(err, g.abandon()))
 		}
 	}
@@ -155,25 +156,30 @@ func (g *group) commit() error {
 	}
 	w.named = w.named || len(g.lines) > 0
 	if len(g.lines) > 0 || old == nil {
-		w.tip = newTip(head, g.hashes.seen)
+		w.tip = newTip(head, keys, g.hashes.seen)
 	} else {
 		w.tip = old
 	}
-	w.log.saw(head)
+	w.log.saw(head, keys)
 	return nil
 }
 
-func (g *group) log() (Head, error) {
+func (g *group) log() (Head, *chain, error) {
 	l := g.w.log
+	keys, err := g.keys.with(g.head.Size, g.lines)
+	if err != nil {
+		return Head{}, nil, err
+	}
 	if !g.w.named {
 		if err := l.begin(g.ctx, g.tx); err != nil {
-			return Head{}, err
+			return Head{}, nil, err
 		}
 	}
 	if err := l.insert(g.ctx, g.tx, g.head.Size, g.lines, g.hashes); err != nil {
-		return Head{}, err
+		return Head{}, nil, err
 	}
-	return l.advance(g.ctx, g.tx, g.head.Size+int64(len(g.lines)), g.hashes)
+	head, err := l.advance(g.ctx, g.tx, keys, g.head.Size+int64(len(g.lines)), g.hashes)
+	return head, keys, err
 }
 
 // abandon ends the transaction and throws its connection away: after an error

@@ -26,7 +26,7 @@ var ErrUnread = errors.New("an anchor cannot be read")
 // What it finds decides: the log refuses to append from then on, or appends
 // again, unless a doubt arose meanwhile. The error wraps all reasons:
 // [ErrBroken], [ErrBehind], proof.ErrDiverged, proof.ErrNotVerified for an
-// anchor whose head is not this log's, or [ErrUnread]. An error that wraps none
+// anchor whose head is not this log's, [ErrUnread], or [ErrNoKey]. An error that wraps none
 // of them says that the database could not be read, and changes nothing.
 func (l *Log) Guard(ctx context.Context) error {
 	if err := l.guard(ctx); err != nil {
@@ -37,26 +37,29 @@ func (l *Log) Guard(ctx context.Context) error {
 
 func (l *Log) guard(ctx context.Context) error {
 	doubts := l.doubts()
-	pins := l.pins(ctx)  // before the database: they are never ahead of it then
-	seen := l.lastSeen() // likewise
+	pins := l.kept(ctx)          // before the database: they are never ahead of it then
+	seen, before := l.lastSeen() // likewise
 	var warnings []string
 	err := l.snapshot(ctx, func(q querier) error {
-		now, err := l.sound(ctx, q)
+		now, keys, err := l.sound(ctx, q)
 		if err != nil {
 			return err
 		}
 		found := continues(Head{Size: now.Size, Root: now.Root}, seen, l.reader(ctx, q))
+		if found == nil {
+			found = keys.continues(before)
+		}
 		for _, p := range pins {
-			warning, err := l.compare(ctx, q, now, p)
+			warning, err := l.compare(ctx, q, now, keys, p)
 			if warning != "" {
 				warnings = append(warnings, warning)
 			}
 			found = errors.Join(found, err)
 		}
 		if found == nil && now.Size > 0 {
-			l.saw(Head{Size: now.Size, Root: now.Root, Note: now.Note, At: now.At})
+			l.saw(Head{Size: now.Size, Root: now.Root, Note: now.Note, At: now.At}, keys)
 		}
-		return found
+		return errors.Join(found, l.lacking(keys, now.Size))
 	})
 	if err != nil && !condemns(err) {
 		return err
@@ -65,19 +68,20 @@ func (l *Log) guard(ctx context.Context) error {
 	return err
 }
 
-// sound returns the newest head, if what is stored agrees with it.
-func (l *Log) sound(ctx context.Context, q querier) (proof.Head, error) {
-	h, err := l.trusted(ctx, q, l.reader(ctx, q))
+// sound returns the newest head and the keys, if what is stored agrees with it.
+func (l *Log) sound(ctx context.Context, q querier) (proof.Head, *chain, error) {
+	h, keys, err := l.trusted(ctx, q, l.reader(ctx, q))
 	if err != nil {
-		return proof.Head{}, err
+		return proof.Head{}, nil, err
 	}
 	if h.Size == 0 {
-		return proof.Head{Origin: l.origin, Root: h.Root}, nil
+		return proof.Head{Origin: l.origin, Root: h.Root}, keys, nil
 	}
 	if err := l.checkEdge(ctx, q, h); err != nil {
-		return proof.Head{}, err
+		return proof.Head{}, nil, err
 	}
-	return proof.OpenHead(h.Note, l.keys)
+	now, err := l.openHead(h.Note, keys, h.Size)
+	return now, keys, err
 }
 
 // A pin is what an anchor answered.
@@ -87,9 +91,9 @@ type pin struct {
 	err    error
 }
 
-// pins asks all anchors at once. One that hangs counts as unreadable after a
+// kept asks all anchors at once. One that hangs counts as unreadable after a
 // while, even if it does not heed its context.
-func (l *Log) pins(ctx context.Context) []pin {
+func (l *Log) kept(ctx context.Context) []pin {
 	if l.closed { // they keep the heads of the log that followed
 		return nil
 	}
@@ -115,7 +119,7 @@ func (l *Log) pins(ctx context.Context) []pin {
 }
 
 // compare makes sure that the log is a continuation of what an anchor keeps.
-func (l *Log) compare(ctx context.Context, q querier, now proof.Head, p pin) (warning string, err error) {
+func (l *Log) compare(ctx context.Context, q querier, now proof.Head, keys *chain, p pin) (warning string, err error) {
 	switch {
 	case p.err != nil:
 		return "", fmt.Errorf("%w: %s: %w; it is tried again", ErrUnread, p.anchor, p.err)
@@ -124,7 +128,7 @@ func (l *Log) compare(ctx context.Context, q querier, now proof.Head, p pin) (wa
 	case p.head == nil:
 		return "", nil
 	}
-	kept, err := proof.OpenHead(p.head, l.keys)
+	kept, err := l.openHead(p.head, keys, now.Size)
 	if err != nil {
 		if ok, more := l.ofPredecessor(ctx, q, p.head); ok {
 			return fmt.Sprintf("%s keeps a head of the log before this one%s", p.anchor, more), nil

@@ -15,11 +15,7 @@ import (
 // another root wraps proof.ErrDiverged; one that is not signed by the log's
 // key wraps proof.ErrNotVerified.
 func (l *Log) CheckPin(ctx context.Context, text []byte) error {
-	pin, err := proof.OpenHead(text, l.keys)
-	if err != nil {
-		return fmt.Errorf("check pin: %w", err)
-	}
-	if err := l.follows(ctx, pin); err != nil {
+	if err := l.follows(ctx, text); err != nil {
 		return fmt.Errorf("check pin: %w", err)
 	}
 	return nil
@@ -29,29 +25,35 @@ func (l *Log) CheckPin(ctx context.Context, text []byte) error {
 // another and with the log: the log must be a continuation of both. Errors are
 // those of [Log.CheckPin].
 func (l *Log) Consistent(ctx context.Context, a, b []byte) error {
-	var heads [2]proof.Head
-	for i, text := range [][]byte{a, b} {
-		h, err := proof.OpenHead(text, l.keys)
-		if err != nil {
-			return fmt.Errorf("compare heads: %w", err)
-		}
-		heads[i] = h
-	}
-	if heads[0].Size == heads[1].Size { // needs no log, which may be smaller
-		if err := proof.Consistent(heads[0], heads[1], nil); err != nil {
-			return fmt.Errorf("compare heads: %w", err)
-		}
-	}
-	if err := l.follows(ctx, heads[0], heads[1]); err != nil {
+	if err := l.follows(ctx, a, b); err != nil {
 		return fmt.Errorf("compare heads: %w", err)
 	}
 	return nil
 }
 
 // follows makes sure that the log as it is now is a continuation of signed
-// heads.
-func (l *Log) follows(ctx context.Context, heads ...proof.Head) error {
+// heads, and that these do not contradict one another.
+func (l *Log) follows(ctx context.Context, texts ...[]byte) error {
 	return l.snapshot(ctx, func(q querier) error {
+		keys, err := l.chain(ctx, q)
+		if err != nil {
+			return err
+		}
+		newest, err := l.newestHead(ctx, q)
+		if err != nil {
+			return err
+		}
+		heads := make([]proof.Head, len(texts))
+		for i, text := range texts {
+			if heads[i], err = l.openHead(text, keys, newest.Size); err != nil {
+				return err
+			}
+			if i > 0 && heads[i].Size == heads[0].Size { // needs no log, which may be smaller
+				if err := proof.Consistent(heads[0], heads[i], nil); err != nil {
+					return err
+				}
+			}
+		}
 		now, err := l.signedHead(ctx, q)
 		if err != nil {
 			return err
@@ -75,10 +77,14 @@ func (l *Log) signedHead(ctx context.Context, q querier) (proof.Head, error) {
 	if h.Size == 0 {
 		return proof.Head{Origin: l.origin, Root: h.Root}, nil
 	}
-	if err := l.checkSigned(h); err != nil {
+	keys, err := l.chain(ctx, q)
+	if err != nil {
 		return proof.Head{}, err
 	}
-	return proof.OpenHead(h.Note, l.keys)
+	if err := l.checkSigned(h, keys); err != nil {
+		return proof.Head{}, err
+	}
+	return l.openHead(h.Note, keys, h.Size)
 }
 
 // ConsistencyProof returns the path from the tree of one size to that of a

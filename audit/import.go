@@ -64,18 +64,22 @@ func (l *Log) imports(ctx context.Context, o Import, n *int64) error {
 	if err != nil {
 		return fmt.Errorf("read the copy's head: %w", err)
 	}
-	copied, err := proof.OpenHead(text, l.keys)
+	keys, err := l.chain(ctx, l.db)
+	if err != nil {
+		return err
+	}
+	copied, err := proof.OpenHead(text, l.believed(keys))
 	if err != nil {
 		return fmt.Errorf("the copy's head: %w", err)
 	}
 	if copied.Origin != l.origin {
 		return fmt.Errorf("%w: the copy is of another log", proof.ErrNotVerified)
 	}
-	if err := l.enough(ctx, o.Fetch, copied); err != nil {
+	if err := l.enough(ctx, o.Fetch, copied, keys); err != nil {
 		return err
 	}
 	return o.Write(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
-		now, err := l.sound(ctx, tx)
+		now, _, err := l.sound(ctx, tx)
 		if err != nil {
 			return fmt.Errorf("the database itself, which an import cannot mend: %w", err)
 		}
@@ -91,13 +95,13 @@ func (l *Log) imports(ctx context.Context, o Import, n *int64) error {
 }
 
 // enough makes sure that a copy has all that the anchors say the log had.
-func (l *Log) enough(ctx context.Context, fetch proof.Fetch, copied proof.Head) error {
+func (l *Log) enough(ctx context.Context, fetch proof.Fetch, copied proof.Head, keys *chain) error {
 	var faults error
-	for _, p := range l.pins(ctx) {
+	for _, p := range l.kept(ctx) {
 		if p.err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrUnread, p.anchor, p.err)
 		}
-		kept, err := proof.OpenHead(p.head, l.keys)
+		kept, err := proof.OpenHead(p.head, l.believed(keys))
 		if err != nil || kept.Origin != l.origin {
 			continue // the guard has its say on it
 		}
@@ -149,7 +153,11 @@ func (l *Log) fetchInto(ctx context.Context, tx *sqlx.Tx, o Import, from int64, 
 	if root != copied.Root {
 		return fmt.Errorf("%w: the copy's entries do not give the root of its head, size %d", proof.ErrNotVerified, copied.Size)
 	}
-	return l.keepHead(ctx, tx, copied)
+	if err := l.keepHead(ctx, tx, copied); err != nil {
+		return err
+	}
+	_, _, err = l.trusted(ctx, tx, hashes) // the entries may say more of the keys
+	return err
 }
 
 // admit reads entries strictly, and tells those who follow the import.

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"crypto"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -43,17 +42,10 @@ var (
 	ErrNotFound = errors.New("no such entry")
 )
 
-// A Signer is a key that signs the log's heads, each twice: as the log, and as
-// a cosigner of the same name, which says when. It may live in an agent.
-type Signer struct {
-	Name string        // the log's origin
-	Key  crypto.Signer // Ed25519
-}
-
 // Options says whose log it is.
 type Options struct {
 	Signers  []Signer // the key in force and, while it is replaced, the next one; none for a log that is only read
-	Verifier string   // verifier key in force, one line
+	Verifier string   // the verifier keys that are believed, as proof.ParseKeys reads them; first that of the key in force
 	Origin   string   // the log's name; must be the key's
 	Now      func() time.Time
 
@@ -63,19 +55,18 @@ type Options struct {
 
 // A Log is an append-only tree of entries. It may be used concurrently.
 type Log struct {
-	db       *sqlx.DB
-	outbox   outbox // PostgreSQL
-	base     int64  // of the rows' keys, see shift
-	signers  []note.Signer
-	keys     *proof.Policy
-	verifier string
-	origin   string
-	now      func() time.Time
-	anchors  []Anchor
-	wait     time.Duration // for anchors
-	closed   bool          // another log has followed
-	refused  refusal
-	seen     memory
+	db      *sqlx.DB
+	outbox  outbox // PostgreSQL
+	base    int64  // of the rows' keys, see shift
+	signers hired
+	pins    []proof.LogKey // the keys that are believed; never empty
+	origin  string
+	now     func() time.Time
+	anchors []Anchor
+	wait    time.Duration // for anchors
+	closed  bool          // another log has followed
+	refused refusal
+	seen    memory
 }
 
 // shift tells the logs of one database apart, which follow one another: rows
@@ -109,20 +100,20 @@ func Open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
 }
 
 func open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
-	keys, err := proof.ParseKeys([]byte(o.Verifier))
-	if err != nil {
-		return nil, err
-	}
-	l := &Log{db: db, keys: keys, verifier: o.Verifier, origin: o.Origin, now: o.Now, anchors: o.Anchors, wait: o.AnchorWait}
+	l := &Log{db: db, origin: o.Origin, now: o.Now, anchors: o.Anchors, wait: o.AnchorWait}
 	if l.now == nil {
 		l.now = time.Now
 	}
 	if l.wait == 0 {
 		l.wait = anchorWait
 	}
+	if err := l.believe(o.Verifier); err != nil {
+		return nil, err
+	}
 	if err := l.hire(o.Signers); err != nil {
 		return nil, err
 	}
+	var err error
 	if l.base, l.closed, err = findBase(ctx, db, o.Origin); err != nil {
 		return nil, err
 	}
@@ -143,8 +134,14 @@ func open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
 }
 
 // rightKey refuses the key of somebody else: one under which the newest head
-// has no signature at all, be it right or wrong.
+// has no signature at all, be it right or wrong. A log that says something of
+// its keys is the guard's.
 func (l *Log) rightKey(ctx context.Context) error {
+	if keys, err := l.chain(ctx, l.db); err == nil && len(keys.entries) > 0 || errors.Is(err, ErrBroken) {
+		return nil
+	} else if err != nil {
+		return err
+	}
 	h, err := l.newestHead(ctx, l.db)
 	if errors.Is(err, ErrBroken) || err == nil && h.Size == 0 {
 		return nil // what is broken is the guard's
@@ -152,27 +149,8 @@ func (l *Log) rightKey(ctx context.Context) error {
 		return err
 	}
 	var stranger *note.UnverifiedNoteError
-	if _, err := note.Open(h.Note, l.keys); errors.As(err, &stranger) {
+	if _, err := note.Open(h.Note, proof.NewPolicy(l.pins...)); errors.As(err, &stranger) {
 		return fmt.Errorf("%w: the newest head is signed by another key than the one given", ErrBroken)
-	}
-	return nil
-}
-
-// hire makes signers of keys.
-func (l *Log) hire(keys []Signer) error {
-	for _, k := range keys {
-		if k.Name != l.origin {
-			return errors.New("the key is not named for the log's origin")
-		}
-		log, err := proof.NewSigner(k.Name, k.Key)
-		if err != nil {
-			return err
-		}
-		clock, err := proof.NewCosigner(k.Name, k.Key, l.now)
-		if err != nil {
-			return err
-		}
-		l.signers = append(l.signers, log, clock)
 	}
 	return nil
 }
@@ -195,9 +173,6 @@ func findBase(ctx context.Context, q sqlx.QueryerContext, origin string) (base i
 // Origin returns the log's name.
 func (l *Log) Origin() string { return l.origin }
 
-// Verifier returns the log's verifier key, one line without a line break.
-func (l *Log) Verifier() string { return l.verifier }
-
 // Head returns the newest signed head. That of an empty log is signed on
 // demand, with the time at which it was asked for.
 func (l *Log) Head(ctx context.Context) (Head, error) {
@@ -208,7 +183,11 @@ func (l *Log) Head(ctx context.Context) (Head, error) {
 	if h.Size > 0 {
 		return h, nil
 	}
-	if h.Note, err = l.sign(0, h.Root); err != nil {
+	keys, err := l.chain(ctx, l.db)
+	if err != nil {
+		return Head{}, fmt.Errorf("read head: %w", err)
+	}
+	if h.Note, err = l.sign(keys, 0, h.Root); err != nil {
 		return Head{}, fmt.Errorf("read head: %w", err)
 	}
 	h.At = l.now()
@@ -279,55 +258,38 @@ func (l *Log) scanHead(row interface{ Scan(...any) error }) (Head, error) {
 
 // trusted reads the newest head and makes sure of it: that it is signed, that
 // it covers all that is stored, and that it is the root of the stored hashes.
-func (l *Log) trusted(ctx context.Context, q sqlx.QueryerContext, hashes tlog.HashReader) (Head, error) {
+func (l *Log) trusted(ctx context.Context, q sqlx.QueryerContext, hashes tlog.HashReader) (Head, *chain, error) {
 	h, err := l.newestHead(ctx, q)
 	if err != nil {
-		return Head{}, err
+		return Head{}, nil, err
+	}
+	keys, err := l.chain(ctx, q)
+	if err != nil {
+		return Head{}, nil, err
 	}
 	if h.Size > 0 {
-		if err := l.checkSigned(h); err != nil {
-			return Head{}, err
+		if err := l.checkSigned(h, keys); err != nil {
+			return Head{}, nil, err
 		}
 	}
 	var entries, stored int64
 	row := q.QueryRowxContext(ctx, rebind(q, `SELECT (SELECT coalesce(max(idx) + 1, ?) FROM audit_entry WHERE idx >= ? AND idx < ?) - ?,
 		(SELECT coalesce(max(id) + 1, ?) FROM audit_hash WHERE id >= ? AND id < ?) - ?`), l.base, l.base, l.end(), l.base, l.base, l.base, l.end(), l.base)
 	if err := row.Scan(&entries, &stored); err != nil {
-		return Head{}, fmt.Errorf("count entries: %w", err)
+		return Head{}, nil, fmt.Errorf("count entries: %w", err)
 	}
 	if entries != h.Size || stored != tlog.StoredHashCount(h.Size) {
-		return Head{}, fmt.Errorf("%w: the newest head covers %d entries, but %d entries and %d hashes are stored", ErrBroken, h.Size, entries, stored)
+		return Head{}, nil, fmt.Errorf("%w: the newest head covers %d entries, but %d entries and %d hashes are stored", ErrBroken, h.Size, entries, stored)
 	}
 	root, err := tlog.TreeHash(h.Size, hashes)
 	if err != nil {
-		return Head{}, err
+		return Head{}, nil, err
 	}
 	if root != h.Root {
-		return Head{}, fmt.Errorf("%w: the stored hashes do not give the root of the newest head, size %d", ErrBroken, h.Size)
+		return Head{}, nil, fmt.Errorf("%w: the stored hashes do not give the root of the newest head, size %d", ErrBroken, h.Size)
 	}
-	return h, l.checkHeadRow(ctx, q, h)
-}
-
-// checkSigned makes sure that a stored head's note is ours and says what its
-// row says.
-func (l *Log) checkSigned(h Head) error {
-	signed, err := proof.OpenHead(h.Note, l.keys)
-	if err != nil {
-		return fmt.Errorf("%w: head of size %d: %w", ErrBroken, h.Size, err)
+	if err := l.checkHeadRow(ctx, q, h); err != nil {
+		return Head{}, nil, err
 	}
-	if signed.Origin != l.origin || signed.Size != h.Size || signed.Root != h.Root {
-		return fmt.Errorf("%w: head of size %d: its note says something else", ErrBroken, h.Size)
-	}
-	return nil
-}
-
-func (l *Log) sign(size int64, root tlog.Hash) ([]byte, error) {
-	if len(l.signers) == 0 {
-		return nil, errors.New("sign head: opened without a key to sign with")
-	}
-	text, err := note.Sign(&note.Note{Text: proof.FormatHead(l.origin, size, root)}, l.signers...)
-	if err != nil {
-		return nil, fmt.Errorf("sign head: %w", err)
-	}
-	return text, nil
+	return h, keys, l.vouched(ctx, q, h, keys, hashes)
 }

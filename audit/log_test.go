@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"bytes"
+	"crypto"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -267,13 +268,21 @@ func TestALogCanBeReadWithoutTheKey(t *testing.T) {
 	}
 }
 
+// A liar says that it has a key, and signs with another.
+type liar struct {
+	crypto.Signer
+	public crypto.PublicKey
+}
+
+func (l liar) Public() crypto.PublicKey { return l.public }
+
 func TestASignerThatLiesIsCaught(t *testing.T) {
 	l := newLedger(t)
 	stranger, err := keyfile.Open(filepath.Join(t.TempDir(), "k"), l.Origin())
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Log, err = audit.Open(t.Context(), l.read, audit.Options{Signers: []audit.Signer{{Name: l.Origin(), Key: stranger.Signer}}, Verifier: l.key.Verifier, Origin: l.Origin()})
+	l.Log, err = audit.Open(t.Context(), l.read, audit.Options{Signers: []audit.Signer{{Name: l.Origin(), Key: liar{stranger.Signer, l.key.Signer.Public()}}}, Verifier: l.key.Verifier, Origin: l.Origin()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,10 @@ const (
 	lastLook  = 200 * time.Millisecond
 )
 
+// errKeysWait says that Rotate and Retire append at once: an entry that says
+// where it stands cannot wait for its place.
+var errKeysWait = errors.New("entries about the log's keys do not go through the outbox")
+
 // An outbox is how those who wait and the sequencer of the same process tell
 // each other. Its zero value is ready.
 type outbox struct {
@@ -71,9 +75,14 @@ func (l *Log) enqueue(ctx context.Context, tx *sqlx.Tx, entries []proof.Entry) e
 	if len(entries) == 0 {
 		return errors.New("no entries")
 	}
-	lines, err := l.encode(entries)
+	lines, err := l.encode(entries, 0)
 	if err != nil {
 		return err
+	}
+	for _, x := range lines {
+		if strings.HasPrefix(x.id, keyEntries) {
+			return errKeysWait
+		}
 	}
 	isolation, err := durablePostgres(ctx, tx)
 	if err != nil {

@@ -185,12 +185,12 @@ func (p *Publisher) news(ctx context.Context, d *destination) (proof.Head, error
 func (p *Publisher) newest(ctx context.Context) (h proof.Head, err error) {
 	l := p.Log
 	err = l.snapshot(ctx, func(q querier) error {
-		stored, err := l.standing(ctx, q, l.reader(ctx, q))
+		stored, keys, err := l.standing(ctx, q, l.reader(ctx, q))
 		if err != nil {
 			return err
 		}
-		l.saw(stored)
-		h, err = proof.OpenHead(stored.Note, l.keys)
+		l.saw(stored, keys)
+		h, err = l.openHead(stored.Note, keys, stored.Size)
 		return err
 	})
 	return h, err

@@ -17,39 +17,43 @@ import (
 type memory struct {
 	mu   sync.Mutex
 	head Head
+	keys *chain // as that head covers them; nil if there was none
 }
 
 // saw remembers a head once its commit is certain, or once it was read back
 // and believed.
-func (l *Log) saw(h Head) {
+func (l *Log) saw(h Head, keys *chain) {
 	l.seen.mu.Lock()
 	defer l.seen.mu.Unlock()
 	if h.Size > l.seen.head.Size {
-		l.seen.head = h
+		l.seen.head, l.seen.keys = h, keys
 	}
 }
 
-// lastSeen returns the newest head that was remembered; its size is 0 if there
-// was none.
-func (l *Log) lastSeen() Head {
+// lastSeen returns the newest head that was remembered and its keys; its size is
+// 0 if there was none.
+func (l *Log) lastSeen() (Head, *chain) {
 	l.seen.mu.Lock()
 	defer l.seen.mu.Unlock()
-	return l.seen.head
+	return l.seen.head, l.seen.keys
 }
 
 // standing returns the head that the next entries go on from: the newest one,
 // made sure of by trusted, which continues what this process has seen. If the
 // database says otherwise the log is refused from then on.
-func (l *Log) standing(ctx context.Context, q sqlx.QueryerContext, hashes tlog.HashReader) (Head, error) {
-	seen := l.lastSeen() // first: what is committed meanwhile is no older
-	h, err := l.trusted(ctx, q, hashes)
+func (l *Log) standing(ctx context.Context, q sqlx.QueryerContext, hashes tlog.HashReader) (Head, *chain, error) {
+	seen, before := l.lastSeen() // first: what is committed meanwhile is no older
+	h, keys, err := l.trusted(ctx, q, hashes)
 	if err == nil {
 		err = continues(h, seen, hashes)
 	}
-	if isFalse(err) {
-		return h, l.refuse(err)
+	if err == nil {
+		err = keys.continues(before)
 	}
-	return h, err
+	if isFalse(err) {
+		err = l.refuse(err)
+	}
+	return h, keys, err
 }
 
 // isFalse tells an error that says the database is not what it was from one

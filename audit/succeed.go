@@ -32,12 +32,18 @@ type Heir struct {
 func (l *Log) Held(ctx context.Context) (proof.Head, error) {
 	held := proof.Head{Origin: l.origin}
 	held.Root, _ = tlog.TreeHash(0, nil) // never fails
-	for _, p := range l.pins(ctx) {
+	keys, err := l.chain(ctx, l.db)
+	if err != nil && !isFalse(err) {
+		return held, fmt.Errorf("find the newest head: %w", err)
+	} else if err != nil {
+		keys = newChain(l.pins[0].Key)
+	}
+	for _, p := range l.kept(ctx) {
 		if p.err != nil {
 			return held, fmt.Errorf("find the newest head: %w: %s: %w", ErrUnread, p.anchor, p.err)
 		}
 		// A head of another log is no reason to stay without this one.
-		if h, err := proof.OpenHead(p.head, l.keys); err == nil && h.Origin == l.origin && h.Size > held.Size {
+		if h, err := proof.OpenHead(p.head, l.believed(keys)); err == nil && h.Origin == l.origin && h.Size > held.Size {
 			held = h
 		}
 	}
@@ -80,7 +86,7 @@ func (l *Log) succeed(ctx context.Context, write Write, heir Heir) (string, erro
 		return "", err
 	}
 	entry := &proof.LogSucceeded{
-		Header: proof.Header{Origin: heir.Origin}, OldOrigin: l.origin, OldSize: held.Size, OldRoot: proof.Digest(held.Root), OldKey: l.verifier,
+		Header: proof.Header{Origin: heir.Origin}, OldOrigin: l.origin, OldSize: held.Size, OldRoot: proof.Digest(held.Root), OldKey: l.Verifier(),
 		Reason: heir.Reason, SucceededAt: proof.At(l.now()),
 	}
 	if _, err := proof.Encode(entry); err != nil {
@@ -95,11 +101,11 @@ func (l *Log) succeed(ctx context.Context, write Write, heir Heir) (string, erro
 		return "", err
 	}
 	public, _ := key.Public().(ed25519.PublicKey) // hire has made sure
-	next.verifier = proof.VerifierKey(heir.Origin, public)
-	if next.keys, err = proof.ParseKeys([]byte(next.verifier)); err != nil || followed {
-		return next.verifier, err
+	verifier := proof.VerifierKey(heir.Origin, public)
+	if err := next.believe(verifier); err != nil || followed {
+		return verifier, err
 	}
-	return next.verifier, write(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	return verifier, write(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
 		if err := l.begin(ctx, tx); err != nil {
 			return err
 		}
@@ -147,11 +153,10 @@ func (l *Log) predecessor(ctx context.Context, q querier) (*Log, *proof.LogSucce
 	if err != nil || !ok {
 		return nil, nil, fmt.Errorf("%w: entry 0 does not name the log before", ErrBroken)
 	}
-	keys, err := proof.ParseKeys([]byte(said.OldKey))
-	if err != nil {
+	before := &Log{db: l.db, base: l.base - 1<<shift, origin: said.OldOrigin, now: l.now, wait: l.wait, closed: true}
+	if err := before.believe(said.OldKey); err != nil {
 		return nil, nil, fmt.Errorf("%w: entry 0: %w", ErrBroken, err)
 	}
-	before := &Log{db: l.db, base: l.base - 1<<shift, keys: keys, verifier: said.OldKey, origin: said.OldOrigin, now: l.now, wait: l.wait, closed: true}
 	return before, said, nil
 }
 
@@ -163,7 +168,11 @@ func (l *Log) ofPredecessor(ctx context.Context, q querier, head []byte) (ok boo
 		if err != nil || before == nil {
 			return false, ""
 		}
-		if h, err := proof.OpenHead(head, before.keys); err == nil && h.Origin == before.origin {
+		keys, err := before.chain(ctx, q)
+		if err != nil {
+			return false, ""
+		}
+		if h, err := proof.OpenHead(head, before.believed(keys)); err == nil && h.Origin == before.origin {
 			if h.Size > said.OldSize {
 				return true, fmt.Sprintf(", of %d entries: more than the %d that the log is said to have had", h.Size, said.OldSize)
 			}

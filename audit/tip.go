@@ -15,13 +15,14 @@ import (
 // anew as long as the database still shows this very head.
 type tip struct {
 	head   Head
+	keys   *chain
 	hashes map[int64]tlog.Hash
 }
 
 // newTip keeps of hashes what roots from this size on are made of: one for
 // each bit of the size.
-func newTip(h Head, hashes map[int64]tlog.Hash) *tip {
-	t := &tip{head: h, hashes: map[int64]tlog.Hash{}}
+func newTip(h Head, keys *chain, hashes map[int64]tlog.Hash) *tip {
+	t := &tip{head: h, keys: keys, hashes: map[int64]tlog.Hash{}}
 	for level, n := 0, h.Size; n > 0; level, n = level+1, n>>1 {
 		if n&1 == 1 {
 			id := tlog.StoredHashIndex(level, n-1)

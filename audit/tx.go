@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"lethe/audit/proof"
 
@@ -47,12 +49,12 @@ func (t *Tx) Log(entries ...proof.Entry) error {
 }
 
 func (t *Tx) log(entries []proof.Entry) error {
-	lines, err := t.g.w.log.encode(entries)
-	if err != nil {
-		return err
-	}
-	for _, x := range lines {
-		idx, err := t.g.add(x)
+	for i := range entries {
+		lines, err := t.g.w.log.encode(entries[i:i+1], t.g.head.Size+int64(len(t.g.lines)))
+		if err != nil {
+			return err
+		}
+		idx, err := t.g.add(lines[0])
 		if err != nil {
 			return err
 		}
@@ -83,6 +85,11 @@ func (g *group) add(x line) (int64, error) {
 		return 0, fmt.Errorf("%w: %s", ErrConflict, x.id)
 	default:
 		return idx - g.w.log.base, nil
+	}
+	if strings.HasPrefix(x.id, keyEntries) {
+		if _, err := g.keys.with(g.head.Size, append(slices.Clip(g.lines), x)); err != nil {
+			return 0, err
+		}
 	}
 	g.byID[x.id] = len(g.lines)
 	g.lines = append(g.lines, x)

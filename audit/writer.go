@@ -75,8 +75,8 @@ func NewWriter(ctx context.Context, l *Log, db *sqlx.DB) (*Writer, error) {
 	if err := l.durable(ctx, db); err != nil {
 		return nil, fmt.Errorf("open writer: %w", err)
 	}
-	if h, err := l.trusted(ctx, l.db, l.reader(ctx, l.db)); err == nil {
-		l.saw(h) // if it is false, each group will say so
+	if h, keys, err := l.trusted(ctx, l.db, l.reader(ctx, l.db)); err == nil {
+		l.saw(h, keys) // if it is false, each group will say so
 	}
 	if err := w.say.prepare(ctx, db); err != nil {
 		return nil, fmt.Errorf("open writer: %w", err)
