@@ -109,11 +109,15 @@ func replaceFile(path string, b []byte) error {
 }
 
 // Handler serves GET /log/checkpoint and GET /log/tile/…, as C2SP tlog-tiles
-// says. What is not there, and what never can be, is 404.
+// says, and GET /log/keys, which is what [Log.Keys] returns. What is not there, and what never can be, is 404.
 func (l *Log) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /log/checkpoint", func(w http.ResponseWriter, r *http.Request) {
 		b, err := l.Checkpoint(r.Context())
+		publish(w, b, err, "text/plain; charset=utf-8", cacheNever)
+	})
+	mux.HandleFunc("GET /log/keys", func(w http.ResponseWriter, r *http.Request) {
+		b, err := l.Keys(r.Context())
 		publish(w, b, err, "text/plain; charset=utf-8", cacheNever)
 	})
 	mux.HandleFunc("GET /log/tile/{path...}", func(w http.ResponseWriter, r *http.Request) {

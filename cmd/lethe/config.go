@@ -48,6 +48,10 @@ type Config struct {
 	// up when it makes the log.
 	LogOrigin string `yaml:"log_origin"`
 
+	// log_key_agent: the ssh-agent that keeps the log's key, instead of a file in
+	// the data folder. While it is away, nothing is appended. Default none.
+	LogKeyAgent *AgentConfig `yaml:"log_key_agent"`
+
 	// anchors: where the newest signed head of the log is kept outside the
 	// ledger, besides the file log.head in the data folder. A ledger that was
 	// put back to an older state is found by them, and by nothing else.

@@ -46,6 +46,9 @@ func (c *Config) resolve(dir string) {
 	if c.Stamps != nil {
 		from(&c.Stamps.RootsFile)
 	}
+	if c.LogKeyAgent != nil {
+		from(&c.LogKeyAgent.Socket)
+	}
 	for i := range c.Anchors {
 		for _, p := range c.Anchors[i].paths() {
 			from(p)

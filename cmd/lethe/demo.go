@@ -214,9 +214,9 @@ func (c *console) demoProof(ctx context.Context, client *api.Client, s *service,
 		return fmt.Errorf("keep the certificate: %w", err)
 	}
 	c.answer("\n$ lethe certificate %s -o %s.cert && cat %s.cert\n%s", id, demoPerson, demoPerson, cert)
-	c.answer("\n$ lethe-verify %s.cert --key %s --subject-key %s.key --selector-file selector.json\n", demoPerson, s.publicKey(), demoPerson)
+	c.answer("\n$ lethe-verify %s.cert --key %s --subject-key %s.key --selector-file selector.json\n", demoPerson, s.ledger.Log().Verifier(), demoPerson)
 	status := proof.RunVerify("lethe-verify", []string{
-		file(demoPerson + ".cert"), "--key", s.publicKey(),
+		file(demoPerson + ".cert"), "--key", s.ledger.Log().Verifier(),
 		"--subject-key", file(demoPerson + ".key"), "--selector-file", file("selector.json"),
 	}, nil, c.stdout, c.stderr)
 	if status != 0 {

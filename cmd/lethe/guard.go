@@ -23,15 +23,8 @@ const waysOut = "put the newest backup of the ledger back, or bring the entries 
 
 // openLedger opens the book and its log. If the log refuses to append, the
 // service serves what can be read.
-func (s *service) openLedger(ctx context.Context) error {
-	anchors, err := s.config.logAnchors()
-	if err != nil {
-		return err
-	}
-	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: s.config.Data, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer, Anchors: anchors})
-	if errors.Is(err, audit.ErrOther) {
-		return fmt.Errorf("%w; if lethe log succeed was interrupted, run it again", err)
-	} else if err != nil {
+func (s *service) openLedger(ctx context.Context) (err error) {
+	if s.ledger, err = s.openBare(ctx); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.ledger.Close)
@@ -39,7 +32,32 @@ func (s *service) openLedger(ctx context.Context) error {
 		s.logger.WarnContext(ctx, "guarding the log", slog.String("warning", w))
 	}
 	s.tell(ctx, nil)
+	s.rotator = &rotator{file: s.config.keyFile(), log: s.ledger.Log(), write: s.ledger.Write, now: time.Now, logger: s.logger}
 	return s.openPublisher()
+}
+
+// openBare opens the ledger with all keys that its log may have to sign with.
+func (s *service) openBare(ctx context.Context) (*ledger.Ledger, error) {
+	o := ledger.Options{Dir: s.config.Data, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer}
+	var err error
+	if o.Anchors, err = s.config.logAnchors(); err != nil {
+		return nil, err
+	}
+	file := s.config.keyFile()
+	next, err := file.Next()
+	if err != nil {
+		return nil, err
+	} else if next != nil {
+		o.Next = next.Signer
+	}
+	if o.Former, err = file.Retired(); err != nil {
+		return nil, err
+	}
+	l, err := ledger.Open(ctx, o)
+	if errors.Is(err, audit.ErrOther) {
+		return nil, fmt.Errorf("%w; if lethe log succeed was interrupted, run it again", err)
+	}
+	return l, err
 }
 
 func (s *service) openPublisher() error {

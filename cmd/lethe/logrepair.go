@@ -34,7 +34,7 @@ func (r *repair) load() (Config, keyfile.File, error) {
 	if err != nil {
 		return c, keyfile.File{}, err
 	}
-	f := keyfile.File{Path: filepath.Join(c.Data, logKeyFile)}
+	f := c.keyFile()
 	if _, err := os.Stat(f.Path); err != nil { // else a key would be made
 		return c, f, fmt.Errorf("find the log's key: %w", err)
 	}
@@ -52,7 +52,11 @@ func openRepair(ctx context.Context, c Config, verifier string) (*ledger.Ledger,
 		return nil, err
 	}
 	origin, _, _ := strings.Cut(verifier, "+")
-	l, err := ledger.Open(ctx, ledger.Options{Dir: c.Data, Keys: keys, Origin: origin, Verifier: verifier, Anchors: anchors})
+	former, err := c.keyFile().Retired()
+	if err != nil {
+		return nil, err
+	}
+	l, err := ledger.Open(ctx, ledger.Options{Dir: c.Data, Keys: keys, Origin: origin, Verifier: verifier, Former: former, Anchors: anchors})
 	if errors.Is(err, ledger.ErrLocked) {
 		return nil, fmt.Errorf("%w: stop lethe serve first", err)
 	}

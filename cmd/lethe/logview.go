@@ -83,16 +83,20 @@ func (s *source) verifierKey(ctx context.Context) (string, error) {
 
 // open returns the log and a function that closes it.
 func (s *source) open(ctx context.Context) (logReader, func(), error) {
-	key, err := s.verifierKey(ctx)
+	text, err := s.believed(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the log's key: %w", err)
 	}
-	if s.direct() {
-		return s.openLedger(ctx, key)
-	}
-	keys, err := proof.ParseKeys([]byte(key))
+	keys, err := proof.ParseKeys([]byte(text))
 	if err != nil {
 		return nil, nil, err
+	}
+	if s.direct() {
+		l, done, err := s.openLedger(ctx, keys.Logs()[0].Key.Name(), text)
+		if err != nil {
+			return nil, nil, err
+		}
+		return guardedLog{l}, done, nil
 	}
 	if _, err := s.client(); err != nil { // for what it says about a bad URL
 		return nil, nil, err
@@ -100,9 +104,38 @@ func (s *source) open(ctx context.Context) (logReader, func(), error) {
 	return &publishedLog{fetch: publishedAt(ctx)(strings.TrimRight(s.server, "/") + "/log"), keys: keys}, func() {}, nil
 }
 
+// believed returns the keys under which the log is read: those given, or else
+// all that it has had, by the key files or by the server's word.
+func (s *source) believed(ctx context.Context) (string, error) {
+	if s.key == "" && !s.direct() {
+		client, err := s.client()
+		if err != nil {
+			return "", err
+		}
+		text, err := client.Keys(ctx)
+		return string(text), err
+	}
+	text, err := s.verifierKey(ctx)
+	if err != nil || s.key != "" {
+		return text, err
+	}
+	config, err := Load(s.config, Overrides{Data: s.data})
+	if err != nil {
+		return "", err
+	}
+	former, err := config.keyFile().Retired()
+	name, _, _ := strings.Cut(text, "+")
+	for _, verifier := range former {
+		if strings.HasPrefix(verifier, name+"+") { // others were of logs before this one
+			text += "\n" + verifier
+		}
+	}
+	return text, err
+}
+
 // openLedger opens the ledger's database for reading alone, beside the service
-// if it runs.
-func (s *source) openLedger(ctx context.Context, key string) (logReader, func(), error) {
+// if it runs, under the keys that are believed.
+func (s *source) openLedger(ctx context.Context, origin, keys string) (*audit.Log, func(), error) {
 	config, err := Load(s.config, Overrides{Data: s.data})
 	if err != nil {
 		return nil, nil, err
@@ -120,13 +153,11 @@ func (s *source) openLedger(ctx context.Context, key string) (logReader, func(),
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the ledger: %w", err)
 	}
-	// A verifier key is name+hash+base64, and its name is the origin.
-	origin, _, _ := strings.Cut(key, "+")
-	l, err := audit.Open(ctx, db, audit.Options{Verifier: key, Origin: origin, Anchors: anchors})
+	l, err := audit.Open(ctx, db, audit.Options{Verifier: keys, Origin: origin, Anchors: anchors})
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
-	return guardedLog{l}, func() { _ = db.Close() }, nil
+	return l, func() { _ = db.Close() }, nil
 }
 
 // A guardedLog is a log of which Check also says what the guard found. It can be

@@ -24,7 +24,7 @@ const eventPoll = 250 * time.Millisecond
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
 		Book: s.intake, Planner: &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret()}, Stores: s.storeNames(),
-		LogHandler: s.ledger.Log().Handler(), PublicKey: s.publicKey(), Ready: s.ready, Logger: s.logger,
+		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 	}
 	mux := http.NewServeMux()

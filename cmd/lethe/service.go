@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,7 +34,6 @@ const (
 	httpDrain    = 3 * time.Second // for open HTTP requests
 	backupsCode  = "backups"       // the exclusion that backups_until stands for
 	replicasCode = "replicas"      // the exclusion that replicas_until stands for
-	logKeyFile   = "log.key"       // in the data folder
 	keysFolder   = "keys"          // in the data folder
 )
 
@@ -55,6 +53,7 @@ type service struct {
 	listener net.Listener
 
 	publisher  *audit.Publisher
+	rotator    *rotator
 	guardEvery time.Duration // see watchLog
 
 	requeued *prometheus.CounterVec
@@ -143,7 +142,7 @@ func (s *service) openBook(ctx context.Context) (err error) {
 	if s.keys, err = keyring.Open(filepath.Join(s.config.Data, keysFolder)); err != nil {
 		return err
 	}
-	if s.signer, err = keyfile.Open(filepath.Join(s.config.Data, logKeyFile), s.config.LogOrigin); err != nil {
+	if s.signer, err = s.config.openLogKey(); err != nil {
 		return err
 	}
 	if err := s.openLedger(ctx); err != nil || s.refused() {
@@ -218,6 +217,7 @@ func (s *service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.publisher.Run(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
+	group.Go(func() error { return s.rotator.Run(ctx) })
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
 	err := group.Wait()
 	s.logger.InfoContext(context.WithoutCancel(ctx), "stopped")
@@ -296,6 +296,3 @@ func (s *service) storeNames() []string {
 	}
 	return names
 }
-
-// publicKey is the log's verifier key, one line.
-func (s *service) publicKey() string { return strings.TrimSpace(s.signer.Verifier) }

@@ -294,7 +294,7 @@ func open(t *testing.T, change ...func(*api.Options)) *house {
 	t.Helper()
 	h := &house{book: newMemory(), log: &safeBuffer{}}
 	o := api.Options{
-		Book: h.book, Planner: h.book, Stores: []string{"assistant", "app"}, PublicKey: "lethe+1+key",
+		Book: h.book, Planner: h.book, Stores: []string{"assistant", "app"}, PublicKey: func() string { return "lethe+1+key" },
 		Logger: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		LogHandler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "log "+r.URL.Path)

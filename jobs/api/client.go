@@ -171,6 +171,12 @@ func (c *Client) Key(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
+// Keys returns all verifier keys that the log has had, as proof.ParseKeys reads
+// them.
+func (c *Client) Keys(ctx context.Context) ([]byte, error) {
+	return c.getText(ctx, "/log/keys")
+}
+
 // Checkpoint returns the log's signed head.
 func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
 	return c.getText(ctx, "/log/checkpoint")

@@ -32,13 +32,13 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
 
 // logKey is GET /log/key.
 func (s *server) logKey(w http.ResponseWriter, _ *http.Request) error {
-	if s.PublicKey == "" {
+	if s.PublicKey == nil {
 		return problem(http.StatusNotFound, "not_found", "there is no log here")
 	}
-	return writeText(w, []byte(s.PublicKey+"\n"))
+	return writeText(w, []byte(s.PublicKey()+"\n"))
 }
 
-// log is GET /log/checkpoint and /log/tile/….
+// log is GET /log/checkpoint, /log/keys and /log/tile/….
 func (s *server) log(w http.ResponseWriter, r *http.Request) error {
 	if s.LogHandler == nil {
 		return problem(http.StatusNotFound, "not_found", "there is no log here")

@@ -133,6 +133,12 @@ func (s *server) otherRoutes() []route {
 			summary: "Get the log's public verifier key, one line", status: 200, media: text, problems: []int{403, 404},
 		},
 		{
+			method: "GET", path: "/log/keys", handle: s.log, id: "log-keys",
+			summary:     "Get all verifier keys that the log has had",
+			description: "One a line, the oldest first. A line `#lethe:until NAME+HASH SIZE` bounds the key before it: it is to be believed for heads of at most SIZE entries.",
+			status:      200, media: text, problems: []int{403, 404, 503},
+		},
+		{
 			method: "GET", path: "/healthz", handle: s.healthz, id: "healthz",
 			summary: "Say that the process serves", status: 200, media: text, problems: []int{403},
 		},

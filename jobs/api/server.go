@@ -18,8 +18,8 @@ type Options struct {
 	Planner jobs.Planner
 	Stores  []string // names that a request may give; empty leaves it to the book
 
-	LogHandler http.Handler // serves GET /log/checkpoint and /log/tile/…; nil for 404
-	PublicKey  string       // the log's verifier key, one line, for /log/key
+	LogHandler http.Handler  // serves GET /log/checkpoint, /log/keys and /log/tile/…; nil for 404
+	PublicKey  func() string // the log's verifier key in force, one line, for /log/key; nil for 404
 
 	// Ready returns why the service should get no requests now, without values
 	// of theirs; none if it should. Nil means always.

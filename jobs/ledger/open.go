@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,6 +41,9 @@ type Options struct {
 	Origin string           // the name of the log and of its key
 	Signer crypto.Signer    // the log's Ed25519 key
 	Now    func() time.Time // nil means time.Now
+
+	Next   crypto.Signer // the key that is to follow, if there is one
+	Former []string      // verifier keys of those that were in force before
 
 	Verifier string         // of a log that is not appended to, in place of Signer
 	Anchors  []audit.Anchor // what they keep must be the beginning of the log
@@ -113,6 +117,14 @@ func openLog(ctx context.Context, db *sqlx.DB, o Options, now func() time.Time) 
 		}
 		to.Verifier = proof.VerifierKey(o.Origin, public)
 		to.Signers = []audit.Signer{{Name: o.Origin, Key: o.Signer}}
+	}
+	if o.Next != nil {
+		to.Signers = append(to.Signers, audit.Signer{Name: o.Origin, Key: o.Next})
+	}
+	for _, verifier := range o.Former { // others were of logs before this one
+		if name, _, _ := strings.Cut(verifier, "+"); name == o.Origin {
+			to.Verifier += "\n" + verifier
+		}
 	}
 	return audit.Open(ctx, db, to)
 }
