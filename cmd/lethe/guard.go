@@ -21,6 +21,9 @@ const guardEvery = 5 * time.Second
 const waysOut = "put the newest backup of the ledger back, or bring the entries back from a copy of the log (lethe log import), " +
 	"or, if they are gone for good, begin another log that names this one (lethe log succeed)"
 
+// keyWaysOut is what he can do about one that lacks a key.
+const keyWaysOut = "put the missing key's file back beside log.key and start again, or, if it is gone for good, begin another log that names this one (lethe log succeed)"
+
 // openLedger opens the book and its log. If the log refuses to append, the
 // service serves what can be read.
 func (s *service) openLedger(ctx context.Context) (err error) {
@@ -84,10 +87,14 @@ func (s *service) refused() bool { return s.ledger.Log().Refusal() != nil }
 // that it appends again. It returns the reason.
 func (s *service) tell(ctx context.Context, before error) error {
 	now := s.ledger.Log().Refusal()
+	out := waysOut
+	if errors.Is(now, audit.ErrNoKey) {
+		out = keyWaysOut
+	}
 	switch {
 	case now != nil && (before == nil || before.Error() != now.Error()):
 		s.logger.ErrorContext(ctx, "the log refuses to append: requests can be read, and none is taken in or worked on",
-			slog.Any("error", now), slog.String("ways_out", waysOut))
+			slog.Any("error", now), slog.String("ways_out", out))
 	case now == nil && before != nil:
 		s.logger.InfoContext(ctx, "the log appends again")
 	}
