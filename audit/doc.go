@@ -25,6 +25,17 @@
 // A [Publisher] brings new heads to anchors, and to witnesses and time stamping
 // authorities, whose word certificates carry.
 //
+// # Keys over time
+//
+// A log says itself which keys it has: [Log.Rotate] appends the announcement of
+// the next one, [Log.Retire] the end of the old one. A head has to be signed by
+// every key that was in force at its size, from the head that covers the
+// announcement to the one before the end by both. A head with fewer signatures
+// is refused, and none is made. There is no table beside it, so that what the
+// log did with its keys cannot be told in two ways: the entries are proven under
+// the newest head, which a key that is believed has signed, or under heads by
+// which it handed on to one that has ([Log.Keys]).
+//
 // # On PostgreSQL
 //
 // Many processes change the ledger there and must not wait for each other, so
@@ -107,4 +118,21 @@
 // 2026-11-28. Logs that follow one another stay in one database, and only the
 // newest is guarded against anchors: these keep one head, and it is that of the
 // newest log. What was known of the log before stands in its first entry.
+//
+// 2026-11-28. The order of a rotation: the next key's file, the announcement, the
+// overlap, the end in the log, the new key's file in the place of the old. Each
+// step is on disk before the next. The log goes first and the file that is in
+// force last, for a key that nobody announced must sign nothing, while a file
+// that is behind the log does no harm: both keys are at hand, and the log knows
+// which one has to sign. A process that finds the file ahead of the log retires
+// the old key if the new one was announced, and else signs nothing.
+//
+// 2026-11-28. Retire does not ask for the old key. Its entry stands under a head
+// that the new key signs alone, so a log whose old key was lost in the overlap
+// goes on. The announcement must have been under a head by then: otherwise there
+// would be no head in which the old key names the new one.
+//
+// 2026-11-28. An announced key that is missing makes the log refuse, although the
+// old one could sign. Whoever has the new key alone would not believe the head,
+// and a log that is signed less than it said is what a thief would make.
 package audit

@@ -36,6 +36,7 @@ data: state
 queue_file: queue-url
 subject_key_retention: 10d
 log_origin: erasure.example.com/log
+log_key_agent: {socket: agent.sock, key: log-2026}
 stores:
   - {name: assistant, kind: mem0-sqlite, vectors: v.db, entities: none, history: /h/memory.db, purge: "22:30-04:00", backups_until: 30d, replicas_until: 90m}
   - {name: second, kind: mem0-sqlite, vectors: w.db, entities: e.db, history: none, purge: off}
@@ -53,6 +54,9 @@ func TestConfigPathsAreMeantFromItsFolder(t *testing.T) {
 	}
 	if c.Listen != "localhost:1" || c.Data != filepath.Join(dir, "state") || c.Queue.Reveal() != "redis://:hunter2@127.0.0.1/0" {
 		t.Errorf("listen, data, queue = %q, %q, %q", c.Listen, c.Data, c.Queue.Reveal())
+	}
+	if f := c.keyFile(); f.Socket != filepath.Join(dir, "agent.sock") || c.LogKeyAgent.Key != "log-2026" {
+		t.Errorf("key file %+v, agent %+v", f, c.LogKeyAgent)
 	}
 	s := c.Stores[0]
 	if s.Vectors != filepath.Join(dir, "v.db") || s.Entities != "" || s.History != "/h/memory.db" || s.Own {
