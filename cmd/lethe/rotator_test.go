@@ -282,3 +282,29 @@ func TestTheOverlapIsAsLongAsWasAskedAndNoLongerThanAnnounced(t *testing.T) {
 	})
 	r.settled(r.next)
 }
+
+func TestTheOverlapIsEndedEarly(t *testing.T) {
+	r := newTurn(t)
+	if d, said, err := readOverlap(r.file); d != 168*time.Hour || said || err != nil {
+		t.Errorf("overlap %s, %v, %v", d, said, err)
+	}
+	r.ask(2 * time.Hour)
+	r.process(lives, func(_ *ledger.Ledger, rot *rotator) { r.do(rot.step(t.Context())) })
+	r.do(writeOverlap(r.file, 0))
+	r.steps(lives)
+	r.settled(r.next)
+}
+
+func TestAKeyThatWasExchangedDoesNotComeIntoForce(t *testing.T) {
+	r := newTurn(t)
+	r.ask(0)
+	r.process(lives, func(l *ledger.Ledger, rot *rotator) {
+		r.do(rot.step(t.Context()))
+		r.do(os.Remove(r.file.Path + nextSuffix))
+		_, err := r.file.MakeNext("")
+		r.do(err)
+		if err := rot.step(t.Context()); !errors.Is(err, audit.ErrNoKey) || l.Log().Verifier() != r.old {
+			t.Errorf("err = %v, want ErrNoKey; in force %s", err, l.Log().Verifier())
+		}
+	})
+}
