@@ -38,11 +38,12 @@ Works while the service runs, and without. The overlap is ended by the service, 
 by --finish. A rotation can be interrupted at any time and goes on from there.
 
 Before the overlap ends, publish the new key: replace the old one where people
-compare it, or hand out lethe keys --all. Certificates from before stay valid under
-the old key, up to its bound. But whoever stole the old key can sign other heads up
-to that bound, and only witnesses tell. Once the old certificates that matter have
-been issued again under the new key (lethe certificate --newest), drop the old key
-from policies.
+compare it, or hand out lethe keys --all, and tell the witnesses.
+
+Certificates from before stay valid under the old key, up to its bound. But whoever
+stole the old key can sign other heads up to that bound, and only witnesses tell.
+Once the old certificates that matter have been issued again under the new key
+(lethe certificate --newest), drop the old key from policies.
 
 A key that was stolen is not rotated, for the thief can sign as well as you: see
 lethe log succeed.`,
