@@ -77,6 +77,7 @@ func (g *group) add(x line) (int64, error) {
 	}
 	var idx int64
 	var body []byte
+	//nolint:sqlclosecheck // the transaction closes it
 	switch err := g.stmt(g.w.say.entry).QueryRowxContext(g.ctx, x.id).Scan(&idx, &body); {
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
@@ -112,7 +113,7 @@ func (s *statements) prepare(ctx context.Context, db *sqlx.DB) error {
 		`ROLLBACK TO change`: &s.rollback,
 	} {
 		var err error
-		if *at, err = db.PreparexContext(ctx, query); err != nil {
+		if *at, err = db.PreparexContext(ctx, query); err != nil { //nolint:sqlclosecheck // close does
 			return errors.Join(err, s.close())
 		}
 	}

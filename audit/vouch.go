@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -14,38 +13,46 @@ import (
 // chain reads what the log says of its keys. It is to be believed once it is
 // vouched for.
 func (l *Log) chain(ctx context.Context, q querier) (*chain, error) {
+	said, err := l.told(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("read the log's keys: %w", err)
+	}
+	if len(said) == 0 {
+		return l.onlyKey(ctx, q)
+	}
+	c, err := begin(said[0])
+	if err != nil {
+		return nil, fmt.Errorf("%w: entry %d: %w", ErrBroken, said[0].idx, err)
+	}
+	for _, t := range said {
+		if c, err = c.add(t); err != nil {
+			return nil, fmt.Errorf("%w: entry %d: %w", ErrBroken, t.idx, err)
+		}
+	}
+	return c, nil
+}
+
+// told reads the entries about the log's keys.
+func (l *Log) told(ctx context.Context, q querier) ([]told, error) {
 	query := `SELECT idx, body FROM audit_entry WHERE entry_id >= 'key/' AND entry_id < 'key0' AND idx >= ? AND idx < ? ORDER BY idx`
 	if !isSQLite(l.db) { // whose order of texts is not that of bytes; this has an index of its own
 		query = `SELECT idx, body FROM audit_entry WHERE entry_id LIKE 'key/%' AND idx >= ? AND idx < ? ORDER BY idx`
 	}
 	rows, err := q.QueryxContext(ctx, rebind(q, query), l.base, l.end())
 	if err != nil {
-		return nil, fmt.Errorf("read the log's keys: %w", err)
+		return nil, err
 	}
 	defer rows.Close()
-	var c *chain
+	var all []told
 	for rows.Next() {
 		var t told
 		if err := rows.Scan(&t.idx, &t.body); err != nil {
-			return nil, fmt.Errorf("read the log's keys: %w", err)
+			return nil, err
 		}
 		t.idx -= l.base
-		if c == nil {
-			if c, err = begin(t); err != nil {
-				return nil, fmt.Errorf("%w: entry %d: %w", ErrBroken, t.idx, err)
-			}
-		}
-		if c, err = c.add(t); err != nil {
-			return nil, fmt.Errorf("%w: entry %d: %w", ErrBroken, t.idx, err)
-		}
+		all = append(all, t)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, fmt.Errorf("read the log's keys: %w", err)
-	}
-	if c == nil {
-		return l.onlyKey(ctx, q)
-	}
-	return c, nil
+	return all, rows.Err()
 }
 
 // begin returns the chain of before the first entry about keys.

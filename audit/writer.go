@@ -130,7 +130,7 @@ func (c *call) run(tx *Tx, change func(context.Context, *Tx) error) error {
 	defer func() {
 		if broken {
 			c.ran <- outcome{broken: true}
-			<-c.done
+			<-c.done //nolint:errcheck // the panic says what is to be said
 		}
 	}()
 	err := change(c.ctx, tx)

@@ -248,8 +248,8 @@ func TestNoErrorAndNoPrintShowsThePrivateKey(t *testing.T) {
 	b, err := json.Marshal(k)
 	said = append(said, string(b), fmt.Sprint(err))
 	var logged bytes.Buffer
-	slog.New(slog.NewJSONHandler(&logged, nil)).Info("key", slog.Any("key", k), slog.Any("signer", k.Signer))
-	slog.New(slog.NewTextHandler(&logged, nil)).Info("key", slog.Any("key", *k), slog.Any("signer", k.Signer))
+	slog.New(slog.NewJSONHandler(&logged, nil)).InfoContext(t.Context(), "key", slog.Any("key", k), slog.Any("signer", k.Signer))
+	slog.New(slog.NewTextHandler(&logged, nil)).InfoContext(t.Context(), "key", slog.Any("key", *k), slog.Any("signer", k.Signer))
 	all := strings.Join(append(said, logged.String()), "\n")
 	for i := 4; i+8 <= len(secret); i++ { // the first characters are the type
 		if strings.Contains(all, secret[i:i+8]) {

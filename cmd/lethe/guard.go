@@ -34,7 +34,7 @@ func (s *service) openLedger(ctx context.Context) (err error) {
 	for _, w := range s.ledger.Log().Warnings() {
 		s.logger.WarnContext(ctx, "guarding the log", slog.String("warning", w))
 	}
-	s.tell(ctx, nil)
+	_ = s.tell(ctx, nil) // from here on Run tells what changes
 	s.rotator = &rotator{file: s.config.keyFile(), log: s.ledger.Log(), write: s.ledger.Write, now: time.Now, logger: s.logger}
 	return s.openPublisher()
 }

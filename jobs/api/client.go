@@ -148,7 +148,7 @@ func (c *Client) MemoryProof(ctx context.Context, id, memoryID string) ([]byte, 
 		return nil, unacceptable("memory_id", "must be valid UTF-8") // err may quote it
 	}
 	header := http.Header{"Content-Type": {"application/json"}}
-	return c.readText(c.do(ctx, http.MethodPost, idPath(id)+"/memory-proof", bytes.NewReader(body), header)) //nolint:bodyclose // readText closes it
+	return c.readText(c.do(ctx, http.MethodPost, idPath(id)+"/memory-proof", bytes.NewReader(body), header))
 }
 
 // SubjectKey returns the 32-byte key that opens the subject commitment; 410
@@ -208,7 +208,7 @@ func getJSON[T any](ctx context.Context, c *Client, path string) (T, error) {
 }
 
 func (c *Client) getText(ctx context.Context, path string) ([]byte, error) {
-	return c.readText(c.do(ctx, http.MethodGet, path, nil, nil)) //nolint:bodyclose // readText closes it
+	return c.readText(c.do(ctx, http.MethodGet, path, nil, nil))
 }
 
 func (c *Client) readText(answer *http.Response, err error) ([]byte, error) {

@@ -332,7 +332,7 @@ func BenchmarkMemoryProof(b *testing.B) {
 	}
 	book.settle(b)
 	last := all[batches-1][store.MaxBatch-1].Key
-	all = nil
+	clear(all)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
