@@ -46,6 +46,8 @@ func logCheckCommand(c *console) *cobra.Command {
 With --config or --data it also compares the log with the heads that its anchors
 keep; then a log that was put back to an older state, or rewritten, is found out.
 
+It also says how many requests were accepted and have no entry of their end yet.
+
 With --pin the head is also compared with the one in FILE, which an earlier
 check left there, and then takes its place: so a log that was put back to an
 older state, or rewritten, is found out. Keep FILE where whoever can write the
@@ -68,6 +70,9 @@ ledger cannot.`,
 		c.answer("%d entries, root %s, all sound\n", report.Size, report.Root)
 		for _, kind := range slices.Sorted(maps.Keys(report.Kinds)) {
 			c.answer("%8d %s\n", report.Kinds[kind], kind)
+		}
+		if report.Open > 0 {
+			c.answer("%8d accepted, and not ended yet\n", report.Open)
 		}
 		if pin != "" {
 			return writeFile(pin, head, 0o644)

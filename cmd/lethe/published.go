@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -47,7 +48,8 @@ func (p *publishedLog) Check(ctx context.Context) (audit.Report, error) {
 		return audit.Report{}, err
 	}
 	report := audit.Report{Size: h.Size, Root: h.Root, Heads: 1, Kinds: make(map[string]int)}
-	var roots []tlog.Hash // of whole subtrees, the largest first: one for each bit of the size so far
+	open := map[string]bool{} // requests that were accepted and have not ended
+	var roots []tlog.Hash     // of whole subtrees, the largest first: one for each bit of the size so far
 	for n := int64(0); n < h.Size; n += bundleWidth {
 		if err := ctx.Err(); err != nil {
 			return report, err
@@ -62,9 +64,17 @@ func (p *publishedLog) Check(ctx context.Context) (audit.Report, error) {
 				return report, fmt.Errorf("%w: entry %d: %w", proof.ErrNotVerified, n+int64(i), err)
 			}
 			report.Kinds[e.Kind()]++
+			request := strings.TrimSuffix(e.ID(), "/"+e.Kind())
+			switch e.Kind() {
+			case proof.KindAccepted:
+				open[request] = true
+			case proof.KindCompleted, proof.KindCancelled, proof.KindRejected, proof.KindSuperseded:
+				delete(open, request)
+			}
 			roots = grow(roots, n+int64(i), tlog.RecordHash(body))
 		}
 	}
+	report.Open = len(open)
 	if root := fold(roots); root != h.Root {
 		return report, fmt.Errorf("%w: the entries do not give the root of the signed head, size %d", proof.ErrNotVerified, h.Size)
 	}
