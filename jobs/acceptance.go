@@ -49,6 +49,7 @@ type Ledger interface {
 
 	// Certificate returns the certificate of the log's entry with that ID, and
 	// CertificateAt the same or, with newest, one for the log's newest head.
+	// If the log has no such entry, the error wraps ErrNotFound.
 	Certificate(ctx context.Context, entryID string) ([]byte, error)
 	CertificateAt(ctx context.Context, entryID string, newest bool) ([]byte, error)
 

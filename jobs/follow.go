@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"lethe/audit/proof"
@@ -44,38 +45,48 @@ func (in *Intake) EndStopped(ctx context.Context, id string) error {
 
 // Certificate implements Book.
 func (in *Intake) Certificate(ctx context.Context, id string) ([]byte, error) {
-	rec, err := in.Ledger.Record(ctx, id)
+	entry, err := in.ending(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if rec.Entry == "" {
-		return nil, fmt.Errorf("%w: the request has not ended", ErrTooLate)
-	}
-	return in.Ledger.Certificate(ctx, rec.Entry)
+	return in.Ledger.Certificate(ctx, entry)
 }
 
 // AcceptedReceipt implements Book.
 func (in *Intake) AcceptedReceipt(ctx context.Context, id string) ([]byte, error) {
-	if _, err := in.Ledger.Record(ctx, id); err != nil {
-		return nil, err
-	}
 	return in.Ledger.Certificate(ctx, proof.EntryID(id, proof.KindAccepted))
 }
 
 // Reissue implements Book.
 func (in *Intake) Reissue(ctx context.Context, id string, accepted bool) ([]byte, error) {
-	rec, err := in.Ledger.Record(ctx, id)
+	if accepted {
+		return in.Ledger.CertificateAt(ctx, proof.EntryID(id, proof.KindAccepted), true)
+	}
+	entry, err := in.ending(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	entry := rec.Entry
-	if accepted {
-		entry = proof.EntryID(id, proof.KindAccepted)
-	}
-	if entry == "" {
-		return nil, fmt.Errorf("%w: the request has not ended", ErrTooLate)
-	}
 	return in.Ledger.CertificateAt(ctx, entry, true)
+}
+
+// ending returns the ID of the entry that a request ended with. A ledger that
+// was put back to an older state does not know every request that its log,
+// which was imported, has the end of: then the log is asked.
+func (in *Intake) ending(ctx context.Context, id string) (string, error) {
+	rec, err := in.Ledger.Record(ctx, id)
+	switch {
+	case err == nil && rec.Entry == "":
+		return "", fmt.Errorf("%w: the request has not ended", ErrTooLate)
+	case !errors.Is(err, ErrNotFound):
+		return rec.Entry, err
+	}
+	for _, kind := range []string{proof.KindCompleted, proof.KindCancelled, proof.KindRejected} {
+		entry := proof.EntryID(id, kind)
+		if _, logged := in.Ledger.Certificate(ctx, entry); !errors.Is(logged, ErrNotFound) {
+			return entry, logged
+		}
+	}
+	return "", err
 }
 
 // SubjectKey implements Book.

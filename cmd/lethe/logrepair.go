@@ -114,15 +114,15 @@ func copyAt(ctx context.Context, where string) proof.Fetch {
 }
 
 func (c *console) printImported(in ledger.Imported) {
-	c.talk("%d entries came back\n", in.Entries)
+	c.talk("%s came back\n", counted(int(in.Entries), "entry", "entries"))
 	if n := len(in.Ended); n > 0 {
-		c.talk("%d requests that were open in the ledger had ended, and now have\n", n)
+		c.talk("%s open in the ledger, and the log says how it ended: now it has\n", counted(n, "request was", "requests were"))
 	}
 	if n := len(in.Unknown); n > 0 {
-		c.talk("%d requests had ended that the ledger does not know: their entries are in the log, and lethe status does not find them\n", n)
+		c.talk("%s had ended that the ledger does not know: lethe status does not find them, lethe certificate does\n", counted(n, "request", "requests"))
 	}
 	if n := len(in.Lost); n > 0 {
-		c.talk("%d requests had been accepted and had not ended, and the ledger does not know them. They must be asked for again:\n", n)
+		c.talk("%s had been accepted and had not ended, and the ledger does not know of it. To be asked for again:\n", counted(n, "request", "requests"))
 	}
 	for _, id := range in.Lost {
 		c.answer("%s\n", id)
@@ -250,4 +250,11 @@ func nextOrigin(origin string) string {
 		return dir + "/" + strconv.FormatUint(n+1, 10)
 	}
 	return origin + "/2"
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

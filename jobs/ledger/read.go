@@ -9,6 +9,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"lethe/audit"
 	"lethe/jobs"
 	"lethe/store"
 )
@@ -191,10 +192,20 @@ func record(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Record,
 
 // Certificate implements jobs.Ledger.
 func (l *Ledger) Certificate(ctx context.Context, entryID string) ([]byte, error) {
-	return l.log.Certificate(ctx, entryID)
+	text, err := l.log.Certificate(ctx, entryID)
+	return text, unlogged(err)
+}
+
+// unlogged says in the book's words that the log has no such entry.
+func unlogged(err error) error {
+	if errors.Is(err, audit.ErrNotFound) {
+		return fmt.Errorf("%w: %w", jobs.ErrNotFound, err)
+	}
+	return err
 }
 
 // CertificateAt implements jobs.Ledger.
 func (l *Ledger) CertificateAt(ctx context.Context, entryID string, newest bool) ([]byte, error) {
-	return l.log.CertificateAt(ctx, entryID, newest)
+	text, err := l.log.CertificateAt(ctx, entryID, newest)
+	return text, unlogged(err)
 }
