@@ -45,3 +45,6 @@ func (l *Log) AppendUnlocked(ctx context.Context, tx *sqlx.Tx, entries ...proof.
 	_, err = l.advance(ctx, tx, keys, h.Size+int64(len(lines)), hashes)
 	return err
 }
+
+// ToldSQLite is exported for a look at how SQLite carries it out.
+const ToldSQLite = toldSQLite

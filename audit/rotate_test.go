@@ -298,3 +298,18 @@ func TestRotationsFollowOneAnother(t *testing.T) {
 		}
 	}
 }
+
+// Every append reads what the log says of its keys, so it must not read the log.
+func TestKeysAreFoundWithoutWalkingTheLog(t *testing.T) {
+	l := newLedger(t)
+	var plan []struct {
+		ID, Parent, Notused int
+		Detail              string
+	}
+	if err := l.write.Select(&plan, `EXPLAIN QUERY PLAN `+audit.ToldSQLite, 0, int64(1)<<48); err != nil {
+		t.Fatal(err)
+	}
+	if len(plan) == 0 || !strings.Contains(plan[0].Detail, "entry_id>? AND entry_id<?") {
+		t.Errorf("the plan is %v, want a search by entry_id", plan)
+	}
+}

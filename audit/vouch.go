@@ -32,11 +32,19 @@ func (l *Log) chain(ctx context.Context, q querier) (*chain, error) {
 	return c, nil
 }
 
+// Where the entries about keys are. The plus signs keep SQLite from walking
+// the whole table in the order of idx. The order of texts on PostgreSQL is not
+// that of bytes; there they have an index of their own.
+const (
+	toldSQLite   = `SELECT idx, body FROM audit_entry WHERE entry_id >= 'key/' AND entry_id < 'key0' AND +idx >= ? AND +idx < ? ORDER BY +idx`
+	toldPostgres = `SELECT idx, body FROM audit_entry WHERE entry_id LIKE 'key/%' AND idx >= ? AND idx < ? ORDER BY idx`
+)
+
 // told reads the entries about the log's keys.
 func (l *Log) told(ctx context.Context, q querier) ([]told, error) {
-	query := `SELECT idx, body FROM audit_entry WHERE entry_id >= 'key/' AND entry_id < 'key0' AND idx >= ? AND idx < ? ORDER BY idx`
-	if !isSQLite(l.db) { // whose order of texts is not that of bytes; this has an index of its own
-		query = `SELECT idx, body FROM audit_entry WHERE entry_id LIKE 'key/%' AND idx >= ? AND idx < ? ORDER BY idx`
+	query := toldSQLite
+	if !isSQLite(l.db) {
+		query = toldPostgres
 	}
 	rows, err := q.QueryxContext(ctx, rebind(q, query), l.base, l.end())
 	if err != nil {
