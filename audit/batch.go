@@ -24,7 +24,8 @@ type parcel struct {
 type batch struct {
 	rows     int // taken from the outbox; none if it is another process's turn
 	outcasts []parcel
-	head     Head // size 0 if nothing new was logged
+	head     Head   // size 0 if nothing new was logged
+	keys     *chain // likewise nil
 	after    mark
 }
 
@@ -75,6 +76,7 @@ func (s *Sequencer) move(ctx context.Context, tx *sqlx.Tx) (batch, error) {
 	if b.head, err = l.advance(ctx, tx, keys, h.Size+int64(len(fresh)), hashes); err != nil {
 		return batch{}, err
 	}
+	b.keys = keys // entries about keys do not come this way
 	b.after.size, b.after.root = b.head.Size, b.head.Root
 	return b, nil
 }

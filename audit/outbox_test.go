@@ -230,8 +230,8 @@ func TestRowsThatCannotBeLoggedArePutAside(t *testing.T) {
 	if b, err := l.Pending(t.Context()); err != nil || b.Outcast != 3 || b.Waiting != 0 {
 		t.Errorf("pending %+v, %v", b, err)
 	}
-	if r, err := l.Check(t.Context()); err != nil || r.Size != 2 || s.Refusal() != nil {
-		t.Errorf("size %d, %v, refusal %v", r.Size, err, s.Refusal())
+	if r, err := l.Check(t.Context()); err != nil || r.Size != 2 || s.Log.Refusal() != nil {
+		t.Errorf("size %d, %v, refusal %v", r.Size, err, s.Log.Refusal())
 	}
 }
 

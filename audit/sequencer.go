@@ -4,13 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
-
-	"lethe/audit/proof"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -46,33 +42,24 @@ type Sequencer struct {
 	Logger *slog.Logger  // nil for none
 
 	mine    *mark             // where the log stood when this process guarded or moved it last; nil after a doubt
-	last    []byte            // the newest head that this process has committed
 	watched mark              // where another process has left the log
 	since   time.Time         // and since when; zero if there is no work
 	pause   func(locked bool) // for tests, before the transaction and before the outbox is emptied
-
-	mu      sync.Mutex
-	refusal error
-}
-
-// Refusal returns why nothing is logged, an error wrapping [ErrRefused] and the
-// reason, or nil. It ends when a later guard finds nothing.
-func (s *Sequencer) Refusal() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.refusal
 }
 
 // Run works until ctx is done, which is its only end. It finishes the
 // transaction that it is in, which takes 30 seconds at most. After an error it
 // forgets what it knew of the log, waits, longer each time up to 5 seconds, and
-// begins with a guard. Run it once at a time.
+// begins with a guard. While the log refuses to append nothing is logged, and
+// the guard is asked again. Run it once at a time.
 func (s *Sequencer) Run(ctx context.Context) error {
 	work, _ := s.Log.outbox.channels()
 	rest, trouble := s.idle(), firstPause
 	for ctx.Err() == nil {
 		n, err := s.round(ctx)
-		s.refuse(err)
+		if isFalse(err) && s.Log.Refusal() == nil {
+			_ = s.Log.refuse(err)
+		}
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.logger().ErrorContext(ctx, "logging entries", slog.Any("error", err))
@@ -91,18 +78,6 @@ func (s *Sequencer) Run(ctx context.Context) error {
 	return nil
 }
 
-// refuse remembers an error that says that the log is not what it was.
-func (s *Sequencer) refuse(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case err == nil:
-		s.refusal = nil
-	case errors.Is(err, ErrBroken), errors.Is(err, ErrBehind), errors.Is(err, proof.ErrDiverged), errors.Is(err, ErrRefused):
-		s.refusal = fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-}
-
 // round logs what waits, once, and returns how many rows it took.
 func (s *Sequencer) round(ctx context.Context) (n int, err error) {
 	defer func() {
@@ -114,12 +89,16 @@ func (s *Sequencer) round(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if !waiting && s.Refusal() == nil {
+	refused := s.Log.Refusal() != nil
+	if !waiting && !refused {
 		s.since = time.Time{}
 		return 0, nil
 	}
 	if now.log != s.Log.base>>shift {
-		return 0, fmt.Errorf("%w: another log has succeeded this one", ErrRefused)
+		return 0, s.Log.refuse(ErrSucceeded)
+	}
+	if refused {
+		s.mine = nil
 	}
 	if s.mine == nil || *s.mine != now {
 		if s.mine != nil && !s.abandoned(now) {
@@ -143,18 +122,12 @@ func (s *Sequencer) abandoned(now mark) bool {
 	return time.Since(s.since) >= patience
 }
 
-// guard makes sure of the log before this process moves it. The database must
-// also continue what this process has moved itself: a standby that was promoted
-// may have less.
+// guard makes sure of the log before this process moves it. It must also
+// continue what this process has moved itself: a standby that was promoted may
+// have less.
 func (s *Sequencer) guard(ctx context.Context) error {
 	s.logger().InfoContext(ctx, "taking over the log")
-	if err := s.Log.Guard(ctx); err != nil {
-		return fmt.Errorf("guard log: %w", err)
-	}
-	if s.last == nil {
-		return nil
-	}
-	return s.Log.CheckPin(ctx, s.last)
+	return s.Log.Guard(ctx)
 }
 
 // sequence logs what waits in one transaction. The end of ctx does not stop it,
@@ -193,7 +166,7 @@ func (s *Sequencer) sequence(ctx context.Context) (n int, err error) {
 		s.logger().ErrorContext(ctx, "an entry can not be logged and was put aside", slog.Int64("seq", x.seq), slog.String("reason", x.reason))
 	}
 	if b.head.Size > 0 {
-		s.last = b.head.Note
+		s.Log.saw(b.head, b.keys)
 		s.Log.outbox.tell()
 		if s.Signed != nil {
 			s.Signed(b.head)

@@ -129,10 +129,10 @@ func TestASequencerRefusesABrokenLog(t *testing.T) {
 		l.tamper(t, statement)
 		l.enqueue(t, entry(7))
 		s, stop := run(t, l)
-		for end := time.Now().Add(10 * time.Second); s.Refusal() == nil && time.Now().Before(end); {
+		for end := time.Now().Add(10 * time.Second); s.Log.Refusal() == nil && time.Now().Before(end); {
 			time.Sleep(5 * time.Millisecond)
 		}
-		if err := s.Refusal(); !errors.Is(err, audit.ErrRefused) || !errors.Is(err, audit.ErrBroken) {
+		if err := s.Log.Refusal(); !errors.Is(err, audit.ErrRefused) || !errors.Is(err, audit.ErrBroken) {
 			t.Errorf("%s: refusal %v", what, err)
 		}
 		stop()
