@@ -18,7 +18,7 @@ import (
 
 // eventPoll is how often an event stream asks the ledger, which is a matter of
 // microseconds there.
-const eventPoll = 250 * time.Millisecond
+const eventPoll = 100 * time.Millisecond
 
 // handler mounts the doors on one mux.
 func (s *service) handler(closing <-chan struct{}) http.Handler {
