@@ -18,6 +18,7 @@ var (
 	ErrStale    = errors.New("stale epoch")     // another worker owns this task now
 	ErrStopped  = errors.New("request stopped") // cancelled: erase nothing more
 	ErrRefused  = audit.ErrRefused              // the log was found not to be what it was: nothing is taken in
+	ErrBroken   = audit.ErrBroken               // what the log holds contradicts itself: it proves nothing
 )
 
 // A Status says how far a Request is. There is no status "failed": what is not

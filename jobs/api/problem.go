@@ -23,7 +23,7 @@ type Problem struct {
 	Title  string         `json:"title"`
 	Status int            `json:"status"`
 	Detail string         `json:"detail"`
-	Code   string         `json:"code" doc:"What to ask in a program: malformed, invalid, not_found, conflict, too_late, not_yet, gone, too_large, log_refused, unavailable, …"`
+	Code   string         `json:"code" doc:"What to ask in a program: malformed, invalid, not_found, conflict, too_late, not_yet, gone, too_large, log_refused, log_broken, unavailable, …"`
 	Errors []FieldProblem `json:"errors,omitempty" nullable:"false"`
 
 	// RetryAfter says when to ask again (RFC 9110, section 10.2.3), whole
@@ -92,6 +92,7 @@ func answers() []struct {
 		{jobs.ErrTooLate, http.StatusConflict, "too_late", "the request has ended"},
 		{jobs.ErrGone, http.StatusGone, "gone", "the key was destroyed on schedule"},
 		{jobs.ErrRefused, http.StatusServiceUnavailable, CodeLogRefused, "the log refuses to append, so nothing is taken in: /readyz says why, and people have to act"},
+		{jobs.ErrBroken, http.StatusServiceUnavailable, "log_broken", "what the log holds of this does not verify, so there is no proof of it: lethe log check says what is wrong"},
 		{store.ErrSelector, http.StatusUnprocessableEntity, "invalid", "the selector cannot be accepted"},
 		{jobs.ErrInvalid, http.StatusUnprocessableEntity, "invalid", "the request cannot be accepted"},
 	}

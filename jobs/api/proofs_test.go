@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -183,5 +184,25 @@ func TestBadBodiesOfMemoryProofsAreRefusedWithoutBeingRepeated(t *testing.T) {
 	}
 	if h.book.count() > before || repeats(h.log.String()) {
 		t.Errorf("the book was asked, or the log repeats the ID:\n%s", h.log)
+	}
+}
+
+// Asking again does not help, so nobody is told to.
+func TestALogThatPeopleMustLookAtIsNoOutage(t *testing.T) {
+	h := open(t)
+	id := h.file(t)
+	for err, code := range map[error]string{jobs.ErrRefused: "log_refused", jobs.ErrBroken: "log_broken"} {
+		h.book.fail = fmt.Errorf("x: %w", err)
+		answer, err := http.Get(h.server.URL + "/v1/requests/" + id + "/certificate")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p api.Problem
+		if err := json.Unmarshal([]byte(readAll(t, answer.Body)), &p); err != nil {
+			t.Fatal(err)
+		}
+		if answer.StatusCode != 503 || p.Code != code || answer.Header.Get("Retry-After") != "" {
+			t.Errorf("status %d, code %s, Retry-After %q, want 503, %s and none", answer.StatusCode, p.Code, answer.Header.Get("Retry-After"), code)
+		}
 	}
 }
