@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"lethe/audit/proof"
+
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -135,7 +137,11 @@ func (s *Server) grown(ctx context.Context, l *watched, r request, h head, lines
 
 // contradicted keeps what proves that the log has signed two histories.
 func (s *Server) contradicted(ctx context.Context, l *watched, h head, lines string) {
-	err := s.state.accuse(l.name, l.text, []byte(h.text+"\n"+lines))
+	seen := proof.Head{Size: l.last.size, Root: l.last.root, Note: l.text}
+	evidence, err := proof.NewEvidence(seen, proof.Head{Size: h.size, Root: h.root, Note: []byte(h.text + "\n" + lines)}, nil)
+	if err == nil {
+		err = s.state.accuse(l.name, evidence.Text())
+	}
 	attrs := []slog.Attr{slog.String("log", l.origin), slog.Int64("size", h.size), slog.String("evidence", l.name+contradiction)}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))

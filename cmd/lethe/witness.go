@@ -45,6 +45,9 @@ second history. So neither is used without the other, and the folder must never
 be restored from a backup. If either is lost, remove both and start a new witness
 with a new key.
 
+If a log signs two heads of one size, the evidence is kept in the state folder, as
+HASH.contradiction, which lethe verify reads.
+
 Prints the verifier key, one line, which the log and those who check its
 certificates are given. Logs go to standard error as JSON. Anyone may ask, for
 what counts is the log's signature; put a proxy with TLS before it.
