@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -225,5 +226,16 @@ func TestAttackMatrix(t *testing.T) {
 	t.Logf("\n%s", &table)
 	if got := table.String(); got != strings.TrimPrefix(attackTable, "\n") {
 		t.Errorf("the table is now\n%s\nwant%s", got, attackTable)
+	}
+}
+
+// The README shows the table to those who will not run it.
+func TestTheReadmeShowsTheAttackTable(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), "\n```"+attackTable+"```\n") {
+		t.Errorf("the README does not show%s", attackTable)
 	}
 }

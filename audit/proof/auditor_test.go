@@ -159,7 +159,7 @@ everybody else here are invented. A test makes these files and this page, and
 holds them to what the command says.
 
     CGO_ENABLED=0 go build -o bin/lethe-verify ./cmd/lethe-verify    # in the repository's root
-    cd deploy/auditor && PATH=../../bin:$PATH
+    PATH=$PWD/bin:$PATH; cd deploy/auditor
 
 | file | what it is |
 |---|---|
