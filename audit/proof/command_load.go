@@ -57,7 +57,7 @@ func (v *verification) load() error {
 		v.fetch = once(v.fetchURL(strings.TrimRight(v.log, "/")))
 	default:
 		v.fetch = once(func(path string) ([]byte, error) {
-			return readFile(filepath.Join(v.log, filepath.FromSlash(path)), maxTileFile)
+			return readRegular(filepath.Join(v.log, filepath.FromSlash(path)), maxTileFile)
 		})
 	}
 	return nil
@@ -93,6 +93,19 @@ func readFile(name string, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("longer than %d bytes", most)
 	}
 	return b, nil
+}
+
+// readRegular is readFile for names that others chose: a pipe or a device among
+// them must not keep the reader waiting.
+func readRegular(name string, most int64) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("not a regular file")
+	}
+	return readFile(name, most)
 }
 
 func loadPolicy(file string) (*Policy, error) {
