@@ -16,9 +16,10 @@ const (
 	// maxFile bounds what is read as a file to be checked, in bytes.
 	maxFile = 4 << 20
 
-	// maxTileFile bounds what is read as a file of a log. A bundle of 256
-	// entries has at most 16 MB.
-	maxTileFile = 32 << 20
+	// maxTileFile bounds what is kept as a file of a log, in bytes: tiles have
+	// at most 8192, and bundles of entries are not asked for. A server that is
+	// not trusted must not fill the memory.
+	maxTileFile = maxCertificate
 )
 
 // load reads everything but the files to be checked.
@@ -72,10 +73,14 @@ func once(fetch Fetch) Fetch {
 			return b, nil
 		}
 		b, err := fetch(path)
-		if err == nil {
-			kept[path] = b
+		switch {
+		case err != nil:
+			return nil, err
+		case len(b) > maxTileFile:
+			return nil, fmt.Errorf("fetch from the log: longer than %d bytes", maxTileFile)
 		}
-		return b, err
+		kept[path] = b
+		return b, nil
 	}
 }
 
