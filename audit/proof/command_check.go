@@ -39,7 +39,7 @@ func (v *verification) check(file string) error {
 		if err != nil {
 			return err
 		}
-		more.line("published", "the log now has %d entries, this one unchanged among them", now.Size)
+		more.line("published", "the log there has %d entries, this one unchanged among them", now.Size)
 	}
 	word := "OK"
 	met, _ := r.Witnessed()

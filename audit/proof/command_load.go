@@ -16,9 +16,10 @@ const (
 	// maxFile bounds what is read as a file to be checked, in bytes.
 	maxFile = 4 << 20
 
-	// maxTileFile bounds what is read as a file of a log. A bundle of 256
-	// entries has at most 16 MB.
-	maxTileFile = 32 << 20
+	// maxTileFile bounds what is kept as a file of a log, in bytes: tiles have
+	// at most 8192, and bundles of entries are not asked for. A server that is
+	// not trusted must not fill the memory.
+	maxTileFile = maxCertificate
 )
 
 // load reads everything but the files to be checked.
@@ -57,7 +58,7 @@ func (v *verification) load() error {
 		v.fetch = once(v.fetchURL(strings.TrimRight(v.log, "/")))
 	default:
 		v.fetch = once(func(path string) ([]byte, error) {
-			return readFile(filepath.Join(v.log, filepath.FromSlash(path)), maxTileFile)
+			return readRegular(filepath.Join(v.log, filepath.FromSlash(path)), maxTileFile)
 		})
 	}
 	return nil
@@ -72,10 +73,14 @@ func once(fetch Fetch) Fetch {
 			return b, nil
 		}
 		b, err := fetch(path)
-		if err == nil {
-			kept[path] = b
+		switch {
+		case err != nil:
+			return nil, err
+		case len(b) > maxTileFile:
+			return nil, fmt.Errorf("fetch from the log: longer than %d bytes", maxTileFile)
 		}
-		return b, err
+		kept[path] = b
+		return b, nil
 	}
 }
 
@@ -93,6 +98,19 @@ func readFile(name string, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("longer than %d bytes", most)
 	}
 	return b, nil
+}
+
+// readRegular is readFile for names that others chose: a pipe or a device among
+// them must not keep the reader waiting.
+func readRegular(name string, most int64) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("not a regular file")
+	}
+	return readFile(name, most)
 }
 
 func loadPolicy(file string) (*Policy, error) {

@@ -116,7 +116,7 @@ func CheckLog(old Head, fetch Fetch, p *Policy) (Head, error) {
 		return Head{}, fmt.Errorf("the log's own head: %w", err)
 	}
 	if now.Origin == old.Origin && now.Size < old.Size {
-		return now, fmt.Errorf("%w: the log has %d entries, fewer than the %d it had signed", ErrNotVerified, now.Size, old.Size)
+		return now, fmt.Errorf("%w: the log has %d entries, fewer than the %d it had signed: it was rolled back, or this is an older copy of it", ErrNotVerified, now.Size, old.Size)
 	}
 	return now, ConsistentByTiles(old, now, fetch)
 }

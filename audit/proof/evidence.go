@@ -239,7 +239,7 @@ func (e *Evidence) Save(dir string) (string, error) {
 		}
 		err := writeNew(path, text)
 		if errors.Is(err, fs.ErrExist) {
-			if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, text) {
+			if there, err := readRegular(path, maxEvidence); err == nil && bytes.Equal(there, text) {
 				return path, nil
 			}
 			continue

@@ -171,6 +171,8 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 		{a + "group g 99999999999999999999 a\nquorum none\n", "line 2: want all, any or a number"},
 		{"log " + log + "\n#lethe:until " + label + "\nquorum none\n", "line 2: want #lethe:until"},
 		{"log " + log + "\n#lethe:untill " + label + " 7\nquorum none\n", "line 2: want #lethe:until"},
+		{"log " + log + "\n# lethe:until " + label + " 7\nquorum none\n", "line 2: want #lethe:until"},
+		{"log " + log + "\n## \tLethe:Until " + label + " 7\nquorum none\n", "line 2: want #lethe:until"},
 		{"log " + log + "\n#lethe:until " + label + " 07\nquorum none\n", "line 2: a bound that is not a size"},
 		{"log " + log + "\n#lethe:until " + label + " -1\nquorum none\n", "line 2: a bound that is not a size"},
 		{"log " + log + "\n#lethe:until " + label + " 7\n#lethe:until " + label + " 7\nquorum none\n", "line 3: a second bound"},

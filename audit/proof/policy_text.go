@@ -24,7 +24,7 @@ const (
 	// that begin like it are refused: a bound misspelled is a key believed too
 	// far.
 	boundWord   = "#lethe:until"
-	boundPrefix = "#lethe:"
+	boundPrefix = "lethe:" // after # and blanks, in any case
 )
 
 // ParsePolicy reads a policy (C2SP tlog-policy) of up to 256 logs, witnesses
@@ -114,7 +114,7 @@ func (r *policyReader) line(line string, n int) error {
 // comment passes over a comment, unless it bounds a key. The bound is kept
 // until all keys are known.
 func (r *policyReader) comment(line string, n int) error {
-	if !strings.HasPrefix(line, boundPrefix) {
+	if !strings.HasPrefix(strings.ToLower(strings.TrimLeft(line, "# \t")), boundPrefix) {
 		return nil
 	}
 	items := strings.Fields(line)

@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // A report is text in two columns: a word and what is to be said of it.
-type report struct{ b strings.Builder }
+type report struct {
+	b    strings.Builder
+	when Time // the operator's time, once the entry has said it
+}
 
 func (r *report) line(word, format string, args ...any) {
 	fmt.Fprintf(&r.b, "  %-10s %s\n", word, fmt.Sprintf(format, args...))
@@ -38,6 +42,25 @@ func (r *Result) reportTimes(p *report) {
 	}
 	if len(r.Head.Witnesses) == 0 {
 		p.line("", "no independent time")
+	}
+	r.reportDoubt(p)
+}
+
+// clockSlack is how many seconds clocks may be apart before it is said.
+const clockSlack = 60
+
+// reportDoubt says so if the entry was signed or seen before the time that it
+// says it was made at: it speaks of what had not happened yet, or a clock is
+// wrong. That is no refusal, for whose clock it is nobody can tell.
+func (r *Result) reportDoubt(p *report) {
+	early := func(t time.Time) bool { return !t.IsZero() && At(t) < p.when-clockSlack }
+	for _, w := range r.Head.Witnesses {
+		if early(w.At) {
+			p.line("DOUBT", "%s saw the entry before the operator's time for it: one of these times is wrong", legible(w.Name))
+		}
+	}
+	if early(r.Head.At) {
+		p.line("DOUBT", "the log signed the entry before the operator's time for it: the operator contradicts himself")
 	}
 }
 
@@ -111,7 +134,10 @@ func (t *Terms) report(p *report) {
 
 // when comes last in an entry's report: the result goes on with the times that
 // others say.
-func when(p *report, t Time) { p.line("when", "operator says %s", t) }
+func when(p *report, t Time) {
+	p.when = t
+	p.line("when", "operator says %s", t)
+}
 
 func (a *Accepted) report(p *report) {
 	p.line("accepted", "a request to erase; this is NOT an erasure")

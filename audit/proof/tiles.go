@@ -113,8 +113,8 @@ func (t *tiles) read(tile tlog.Tile) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read tile: %w", err)
 	}
-	if len(b) < width {
-		return nil, fmt.Errorf("read tile: %w: shorter than its name says", ErrNotVerified)
+	if len(b) != tile.W*tlog.HashSize {
+		return nil, fmt.Errorf("read tile: %w: not as long as its name says", ErrNotVerified)
 	}
 	return b[:width], nil
 }

@@ -56,7 +56,7 @@ ledger cannot.`,
   lethe log check --server http://127.0.0.1:8080 --key lethe.pub`,
 		Args: wants(),
 	}, func(cmd *cobra.Command, l logReader, _ []string) error {
-		head, err := pinned(cmd, l, pin)
+		head, err := c.pinned(cmd, l, pin)
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ ledger cannot.`,
 // pinned compares the log with the head in a file, and returns the head that
 // is to take its place. It asks for that one before the log is checked, so that
 // the check covers it.
-func pinned(cmd *cobra.Command, l logReader, file string) ([]byte, error) {
+func (c *console) pinned(cmd *cobra.Command, l logReader, file string) ([]byte, error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -96,7 +96,8 @@ func pinned(cmd *cobra.Command, l logReader, file string) ([]byte, error) {
 	}
 	text, err := readSmallFile(file, maxLogFile)
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // the first check
+	case errors.Is(err, fs.ErrNotExist): // the first check, or a name misspelled
+		c.talk("%s is not there: nothing was compared with it, and it is made now\n", file)
 		return head, nil
 	case err != nil:
 		return nil, fmt.Errorf("read --pin: %w", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -119,6 +120,9 @@ func (p *publishedLog) bundle(n, size int64) ([][]byte, error) {
 		end := 2 + int(binary.BigEndian.Uint16(b))
 		bodies, b = append(bodies, b[2:end]), b[end:]
 	}
+	if len(b) > 0 {
+		return nil, fmt.Errorf("%w: %s has more in it than its name says", proof.ErrNotVerified, path)
+	}
 	return bodies, nil
 }
 
@@ -199,7 +203,8 @@ func (p *publishedLog) Export(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, t := range tlog.NewTiles(proof.TileHeight, 0, h.Size) {
+	tiles := tlog.NewTiles(proof.TileHeight, 0, h.Size)
+	for _, t := range tiles {
 		wanted := []tlog.Tile{t}
 		if t.L == 0 { // bundles are cut like the tiles of their hashes
 			wanted = append(wanted, tlog.Tile{H: t.H, L: proof.EntriesLevel, N: t.N, W: t.W})
@@ -217,8 +222,26 @@ func (p *publishedLog) Export(ctx context.Context, dir string) error {
 		return err
 	}
 	exported := &publishedLog{keys: p.keys, fetch: folder(dir)}
-	_, err = exported.Check(ctx)
-	return err
+	if _, err = exported.Check(ctx); err != nil {
+		return err
+	}
+	return checkTiles(h, exported.fetch, tiles)
+}
+
+// checkTiles checks what Check does not read. To read one hash of a tile is to
+// check the tile.
+func checkTiles(h proof.Head, fetch proof.Fetch, tiles []tlog.Tile) error {
+	hashes := h.Hashes(fetch)
+	for some := range slices.Chunk(tiles, 1024) {
+		indexes := make([]int64, len(some))
+		for i, t := range some {
+			indexes[i] = tlog.StoredHashIndex(t.L*t.H, t.N<<t.H)
+		}
+		if _, err := hashes.ReadHashes(indexes); err != nil {
+			return fmt.Errorf("%w: export log: the tiles are not those of the signed head: %w", proof.ErrNotVerified, err)
+		}
+	}
+	return nil
 }
 
 func (p *publishedLog) copyTile(dir, path string) error {
