@@ -121,3 +121,35 @@ func TestPostgresSucceedsNoLogThatMovesOn(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Nothing is logged while an anchor cannot be read, or keeps more than the
+// log has; the sequencer goes on by itself once the anchor answers.
+func TestPostgresSequencerAsksTheAnchorsBeforeItLogs(t *testing.T) {
+	lost := newPostgres(t)
+	grow(t, lost, 0, 3)
+	old := lost.backup(t)
+	anchor := &shelf{name: "a"}
+	anchor.keep(t, lost)
+	l := lost.restored(t, old, anchor)
+	s := &audit.Sequencer{Log: l.Log, DB: l.write}
+	l.enqueue(t, entry(3))
+	anchor.fail(errors.New("no route"))
+	for range 2 {
+		if n, err := s.Round(t.Context()); n != 0 || !errors.Is(err, audit.ErrUnread) || !errors.Is(l.Refusal(), audit.ErrUnread) {
+			t.Errorf("logged %d, %v, refusal %v, want ErrUnread", n, err, l.Refusal())
+		}
+	}
+	anchor.fail(nil)
+	if n, err := s.Round(t.Context()); n != 1 || err != nil || l.Refusal() != nil {
+		t.Errorf("logged %d, %v, refusal %v, want 1", n, err, l.Refusal())
+	}
+
+	grow(t, lost, 3, 9)
+	anchor.keep(t, lost)
+	again := lost.restored(t, old, anchor)
+	s = &audit.Sequencer{Log: again.Log, DB: again.write}
+	again.write.MustExec(`INSERT INTO audit_outbox (entry_id, body) VALUES ('x', '\x00')`)
+	if n, err := s.Round(t.Context()); n != 0 || !errors.Is(err, audit.ErrBehind) || again.logged(t) != 3 {
+		t.Errorf("logged %d, %v on a log that was put back", n, err)
+	}
+}
