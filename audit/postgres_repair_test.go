@@ -127,10 +127,10 @@ func TestPostgresSucceedsNoLogThatMovesOn(t *testing.T) {
 func TestPostgresSequencerAsksTheAnchorsBeforeItLogs(t *testing.T) {
 	lost := newPostgres(t)
 	grow(t, lost, 0, 3)
-	old := lost.backup(t)
+	first, second := lost.backup(t), lost.backup(t)
 	anchor := &shelf{name: "a"}
 	anchor.keep(t, lost)
-	l := lost.restored(t, old, anchor)
+	l := lost.restored(t, first, anchor)
 	s := &audit.Sequencer{Log: l.Log, DB: l.write}
 	l.enqueue(t, entry(3))
 	anchor.fail(errors.New("no route"))
@@ -146,7 +146,7 @@ func TestPostgresSequencerAsksTheAnchorsBeforeItLogs(t *testing.T) {
 
 	grow(t, lost, 3, 9)
 	anchor.keep(t, lost)
-	again := lost.restored(t, old, anchor)
+	again := lost.restored(t, second, anchor)
 	s = &audit.Sequencer{Log: again.Log, DB: again.write}
 	again.write.MustExec(`INSERT INTO audit_outbox (entry_id, body) VALUES ('x', '\x00')`)
 	if n, err := s.Round(t.Context()); n != 0 || !errors.Is(err, audit.ErrBehind) || again.logged(t) != 3 {
