@@ -3,11 +3,13 @@ package audit_test
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 
 	"lethe/audit"
 	"lethe/audit/proof"
 
+	"github.com/jmoiron/sqlx"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -56,19 +58,31 @@ func (h *history) write(t testing.TB, l *ledger) {
 	t.Helper()
 	l.tamper(t, `DELETE FROM audit_cosig`, `DELETE FROM audit_stamp`, `DELETE FROM audit_checkpoint`, `DELETE FROM audit_hash`, `DELETE FROM audit_entry`)
 	tx := l.write.MustBegin()
+	var entries, hashes, heads [][]any
 	for i, body := range h.bodies {
 		if body != nil {
-			tx.MustExec(`INSERT INTO audit_entry (idx, entry_id, body) VALUES (?, ?, ?)`, i, h.ids[i], body)
+			entries = append(entries, []any{i, h.ids[i], body})
 		}
 	}
 	for i, x := range h.hashes {
-		tx.MustExec(`INSERT INTO audit_hash (id, h) VALUES (?, ?)`, i, x[:])
+		hashes = append(hashes, []any{i, x[:]})
 	}
 	for _, x := range h.heads {
-		tx.MustExec(`INSERT INTO audit_checkpoint (size, root, note, at) VALUES (?, ?, ?, 0)`, x.Size, x.Root[:], x.Note)
+		heads = append(heads, []any{x.Size, x.Root[:], x.Note, 0})
 	}
+	insert(tx, `INSERT INTO audit_entry (idx, entry_id, body) VALUES `, entries)
+	insert(tx, `INSERT INTO audit_hash (id, h) VALUES `, hashes)
+	insert(tx, `INSERT INTO audit_checkpoint (size, root, note, at) VALUES `, heads)
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// insert puts all rows into a table by few statements.
+func insert(tx *sqlx.Tx, statement string, rows [][]any) {
+	for some := range slices.Chunk(rows, 1000) {
+		places := "(?" + strings.Repeat(", ?", len(some[0])-1) + ")"
+		tx.MustExec(statement+places+strings.Repeat(", "+places, len(some)-1), slices.Concat(some...)...)
 	}
 }
 

@@ -68,9 +68,10 @@ func TestTamperingIsFound(t *testing.T) {
 		"everything gone":          `DELETE FROM audit_entry; DELETE FROM audit_hash`,
 	}
 	opens := map[string]bool{"an old head's root": true, "a head too many": true, "an entry's ID": true} // what only Check reads
+	sound := newLedger(t)
+	sound.fill(t, 30)
 	for name, statement := range rows {
-		l := newLedger(t)
-		l.fill(t, 30)
+		l := sound.restored(t, sound.backup(t))
 		l.tamper(t, statement)
 		r, err := l.Check(t.Context())
 		if !errors.Is(err, audit.ErrBroken) || len(r.Problems) == 0 {

@@ -43,6 +43,8 @@
 // ([Log.Enqueue]), and one [Sequencer] at a time logs them: whoever has the
 // lock and finds the log where it left it, or has guarded it anew. A process
 // that slept is held off by a compare-and-swap of the head row ([ErrFenced]).
+// Import and succession take the same lock and move the same row, so that a
+// sequencer elsewhere is held off by them too.
 // Rows are bound by triggers and, if the service is not their owner, by rights
 // ([Grant]). Commits must be on disk; a standby that may be promoted must be a
 // synchronous one, or the log may come out behind its heads, and refuses. The
@@ -118,6 +120,11 @@
 // 2026-11-28. Logs that follow one another stay in one database, and only the
 // newest is guarded against anchors: these keep one head, and it is that of the
 // newest log. What was known of the log before stands in its first entry.
+//
+// 2026-11-28. A log that takes another one's place moves the head row itself,
+// although a trigger does: the log before may have been spoiled by somebody who
+// dropped the triggers. What was held of that log is looked for before the lock is
+// taken, for anchors may be slow, and looked at again under it.
 //
 // 2026-11-28. The order of a rotation: the next key's file, the announcement, the
 // overlap, the end in the log, the new key's file in the place of the old. Each

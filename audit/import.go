@@ -41,7 +41,10 @@ type Import struct {
 // not enough wraps [ErrBehind], and says what is missing; one that contradicts
 // the log or an anchor proof.ErrDiverged; one that is not this log, or does not
 // agree with its own head, proof.ErrNotVerified. After an error the database is
-// as it was. So far it is for SQLite alone.
+// as it was.
+//
+// On PostgreSQL the head row moves with the entries, so a sequencer elsewhere
+// that reads where the log stood before is held off.
 func (l *Log) Import(ctx context.Context, o Import) (n int64, err error) {
 	if err := l.imports(ctx, o, &n); err != nil {
 		return 0, fmt.Errorf("import log: %w", err)
@@ -49,16 +52,9 @@ func (l *Log) Import(ctx context.Context, o Import) (n int64, err error) {
 	return n, l.Guard(ctx)
 }
 
-// errNotHere: the sequencer would take the rows for those of a stranger, for
-// its own mark of where the log stands is not moved.
-var errNotHere = errors.New("this database's log can be repaired on SQLite only, so far")
-
 func (l *Log) imports(ctx context.Context, o Import, n *int64) error {
 	if l.closed {
 		return ErrSucceeded
-	}
-	if !isSQLite(l.db) {
-		return errNotHere
 	}
 	text, err := o.Fetch("checkpoint")
 	if err != nil {
@@ -79,6 +75,12 @@ func (l *Log) imports(ctx context.Context, o Import, n *int64) error {
 		return err
 	}
 	return o.Write(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		if err := l.durable(ctx, tx); err != nil {
+			return err
+		}
+		if err := l.claim(ctx, tx); err != nil {
+			return err
+		}
 		now, _, err := l.sound(ctx, tx)
 		if err != nil {
 			return fmt.Errorf("the database itself, which an import cannot mend: %w", err)

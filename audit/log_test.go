@@ -212,8 +212,12 @@ func TestMigrateTwiceIsHarmless(t *testing.T) {
 	if size, err := l.Size(t.Context()); err != nil || size != 3 {
 		t.Errorf("size %d, %v, want 3", size, err)
 	}
+	list := `SELECT name FROM sqlite_schema WHERE type = 'table' AND (name LIKE '%migration%' OR name = 'goose_db_version')`
+	if l.read.DriverName() == "pgx" {
+		list = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema AND (tablename LIKE '%migration%' OR tablename = 'goose_db_version')`
+	}
 	var tables []string
-	if err := l.read.Select(&tables, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%migration%' OR name = 'goose_db_version'`); err != nil {
+	if err := l.read.Select(&tables, list); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff([]string{"audit_migrations"}, tables); d != "" {

@@ -82,6 +82,23 @@ func (l *Log) fence(ctx context.Context, tx *sqlx.Tx, from, to int64, hashes *re
 	return nil
 }
 
+// takeHeadRow makes the head row that of this log, which is empty, and so
+// fences the one before. A trigger does it too, but whoever spoiled that log may
+// have dropped it.
+func (l *Log) takeHeadRow(ctx context.Context, tx *sqlx.Tx) error {
+	if isSQLite(l.db) {
+		return nil
+	}
+	empty, err := tlog.TreeHash(0, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE audit_head SET log = $1, size = 0, root = $2 WHERE one = 1`, l.base>>shift, empty[:]); err != nil {
+		return fmt.Errorf("take head row: %w", err)
+	}
+	return nil
+}
+
 // A mark is where the newest log of the database stands.
 type mark struct {
 	log, size int64

@@ -146,7 +146,7 @@ func TestPublisherBringsEveryNewHead(t *testing.T) {
 		}
 	}
 	var cosigs, stamps int
-	if err := errors.Join(l.read.Get(&cosigs, `SELECT count(*) FROM audit_cosig WHERE key LIKE 'w.example+________' AND at = ?`, clock().Unix()),
+	if err := errors.Join(l.read.Get(&cosigs, l.read.Rebind(`SELECT count(*) FROM audit_cosig WHERE key LIKE 'w.example+________' AND at = ?`), clock().Unix()),
 		l.read.Get(&stamps, `SELECT count(*) FROM audit_stamp WHERE authority = 'clerk'`)); err != nil || cosigs < 1 || stamps != 1 || c.n != 1 {
 		t.Errorf("%d cosignatures, %d time stamps of %d, %v; want one stamp a day", cosigs, stamps, c.n, err)
 	}

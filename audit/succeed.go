@@ -64,7 +64,9 @@ func (l *Log) Held(ctx context.Context) (proof.Head, error) {
 //
 // It may be called again after any error, also with the heir's key in place. If
 // the heir has followed the log already, it has no effect but to call Key. An
-// anchor that cannot be read wraps [ErrUnread]. So far it is for SQLite alone.
+// anchor that cannot be read wraps [ErrUnread]. If another process appends
+// meanwhile, what was found is no longer the newest head: the error wraps
+// [ErrFenced], and it is the caller who begins again.
 func (l *Log) Succeed(ctx context.Context, write Write, heir Heir) (verifier string, err error) {
 	if verifier, err = l.succeed(ctx, write, heir); err != nil {
 		return "", fmt.Errorf("succeed log: %w", err)
@@ -74,9 +76,6 @@ func (l *Log) Succeed(ctx context.Context, write Write, heir Heir) (verifier str
 }
 
 func (l *Log) succeed(ctx context.Context, write Write, heir Heir) (string, error) {
-	if !isSQLite(l.db) {
-		return "", errNotHere
-	}
 	followed, err := l.followedBy(ctx, heir.Origin)
 	if err != nil {
 		return "", err
@@ -106,15 +105,36 @@ func (l *Log) succeed(ctx context.Context, write Write, heir Heir) (string, erro
 		return verifier, err
 	}
 	return verifier, write(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		if err := l.claim(ctx, tx); err != nil {
+			return err
+		}
+		if err := l.stillHeld(ctx, tx, held); err != nil {
+			return err
+		}
 		if err := l.begin(ctx, tx); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO audit_log (n, origin) VALUES (?, ?)`), next.base>>shift, next.origin); err != nil {
 			return fmt.Errorf("name log: %w", err)
 		}
+		if err := next.takeHeadRow(ctx, tx); err != nil {
+			return err
+		}
 		_, err := next.append(ctx, tx, []proof.Entry{entry})
 		return err
 	})
+}
+
+// stillHeld makes sure, once nobody else appends, that the database has no
+// larger head than the one that was found before.
+func (l *Log) stillHeld(ctx context.Context, tx *sqlx.Tx, held proof.Head) error {
+	switch h, err := l.signedHead(ctx, tx); {
+	case err != nil && !condemns(err):
+		return err
+	case err == nil && h.Size > held.Size:
+		return ErrFenced
+	}
+	return nil
 }
 
 // followedBy reports whether the log of that origin has followed this one. It
