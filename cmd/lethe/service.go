@@ -142,6 +142,9 @@ func (s *service) openBook(ctx context.Context) (err error) {
 	if s.keys, err = keyring.Open(filepath.Join(s.config.Data, keysFolder)); err != nil {
 		return err
 	}
+	if err := keyLost(s.config.Data); err != nil {
+		return err
+	}
 	if s.signer, err = s.config.openLogKey(); err != nil {
 		return err
 	}
