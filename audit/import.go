@@ -24,7 +24,8 @@ type Import struct {
 
 	// Each is called for every entry that comes back, in their order and in the
 	// transaction that brings it back, so that the rest of the database can
-	// follow. It may be nil.
+	// follow. It is not called before all of them are vouched for by the copy's
+	// head, so it may do what cannot be undone. It may be nil.
 	Each func(context.Context, *sqlx.Tx, Line) error
 }
 
@@ -139,7 +140,7 @@ func (l *Log) fetchInto(ctx context.Context, tx *sqlx.Tx, o Import, from int64, 
 		if err != nil {
 			return err
 		}
-		lines, err := l.admit(ctx, tx, o, at, bodies[at%bundle:])
+		lines, err := l.admit(at, bodies[at%bundle:])
 		if err != nil {
 			return err
 		}
@@ -159,11 +160,35 @@ func (l *Log) fetchInto(ctx context.Context, tx *sqlx.Tx, o Import, from int64, 
 		return err
 	}
 	_, _, err = l.trusted(ctx, tx, hashes) // the entries may say more of the keys
-	return err
+	if err != nil || o.Each == nil {
+		return err
+	}
+	return l.retell(ctx, tx, o, from, copied.Size)
 }
 
-// admit reads entries strictly, and tells those who follow the import.
-func (l *Log) admit(ctx context.Context, tx *sqlx.Tx, o Import, at int64, bodies [][]byte) ([]line, error) {
+// retell tells those who follow the import of the entries that it has stored.
+func (l *Log) retell(ctx context.Context, tx *sqlx.Tx, o Import, from, to int64) error {
+	for at := from; at < to; {
+		bodies, err := l.bodies(ctx, tx, at, min(bundle, to-at))
+		if err != nil {
+			return err
+		}
+		for _, body := range bodies {
+			e, err := proof.Decode(body)
+			if err == nil {
+				err = o.Each(ctx, tx, Line{Index: at, Entry: e})
+			}
+			if err != nil {
+				return fmt.Errorf("follow entry %d: %w", at, err)
+			}
+			at++
+		}
+	}
+	return nil
+}
+
+// admit reads entries strictly.
+func (l *Log) admit(at int64, bodies [][]byte) ([]line, error) {
 	lines := make([]line, len(bodies))
 	for i, body := range bodies {
 		e, err := proof.Decode(body)
@@ -174,11 +199,6 @@ func (l *Log) admit(ctx context.Context, tx *sqlx.Tx, o Import, at int64, bodies
 			return nil, fmt.Errorf("%w: the copy's entry %d: %w", proof.ErrNotVerified, at+int64(i), err)
 		}
 		lines[i] = line{id: e.ID(), body: body}
-		if o.Each != nil {
-			if err := o.Each(ctx, tx, Line{Index: at + int64(i), Entry: e}); err != nil {
-				return nil, fmt.Errorf("follow entry %d: %w", at+int64(i), err)
-			}
-		}
 	}
 	return lines, nil
 }

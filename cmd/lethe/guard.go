@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lethe/audit"
+	"lethe/audit/proof"
 	"lethe/jobs/ledger"
 )
 
@@ -23,6 +24,25 @@ const waysOut = "put the newest backup of the ledger back, or bring the entries 
 
 // keyWaysOut is what he can do about one that lacks a key.
 const keyWaysOut = "put the missing key's file back beside log.key and start again, or, if it is gone for good, begin another log that names this one (lethe log succeed)"
+
+// anchorWaysOut is what he can do about an anchor that does not answer, or with
+// what is no head of this log: no backup mends that.
+const anchorWaysOut = "make the anchor answer, which is tried again by itself; or, if what it keeps is damaged or another log's and the ledger is known to be the newest, " +
+	"take that away, or the anchor out of the configuration, and start again"
+
+// waysFor chooses between them. A log that contradicts itself or an anchor that
+// can be read is the graver trouble.
+func waysFor(refusal error) string {
+	if errors.Is(refusal, audit.ErrNoKey) {
+		return keyWaysOut
+	}
+	for _, grave := range []error{audit.ErrBehind, audit.ErrBroken, proof.ErrDiverged} {
+		if errors.Is(refusal, grave) {
+			return waysOut
+		}
+	}
+	return anchorWaysOut
+}
 
 // openLedger opens the book and its log. If the log refuses to append, the
 // service serves what can be read.
@@ -87,14 +107,10 @@ func (s *service) refused() bool { return s.ledger.Log().Refusal() != nil }
 // that it appends again. It returns the reason.
 func (s *service) tell(ctx context.Context, before error) error {
 	now := s.ledger.Log().Refusal()
-	out := waysOut
-	if errors.Is(now, audit.ErrNoKey) {
-		out = keyWaysOut
-	}
 	switch {
 	case now != nil && (before == nil || before.Error() != now.Error()):
 		s.logger.ErrorContext(ctx, "the log refuses to append: requests can be read, and none is taken in or worked on",
-			slog.Any("error", now), slog.String("ways_out", out))
+			slog.Any("error", now), slog.String("ways_out", waysFor(now)))
 	case now == nil && before != nil:
 		s.logger.InfoContext(ctx, "the log appends again")
 	}

@@ -48,6 +48,9 @@ func (c *Config) openLogKey() (*keyfile.Key, error) {
 	if errors.Is(err, fs.ErrNotExist) && c.LogKeyAgent != nil && c.LogKeyAgent.Key != "" {
 		return f.Adopt(c.LogOrigin, c.LogKeyAgent.Key)
 	}
+	if err := keyLost(c.Data); err != nil {
+		return nil, err
+	}
 	return f.Open(c.LogOrigin)
 }
 

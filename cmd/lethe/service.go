@@ -29,7 +29,7 @@ import (
 
 const (
 	windowFactor = 8               // tasks queued or running for each one that a store takes at once
-	drainTimeout = 7 * time.Second // for tasks; the whole stop stays under 10 s
+	drainTimeout = 6 * time.Second // for tasks; with the last heads to the anchors the whole stop stays under 10 s
 	sqliteWriter = 1               // SQLite has one writer
 	httpDrain    = 3 * time.Second // for open HTTP requests
 	backupsCode  = "backups"       // the exclusion that backups_until stands for
@@ -215,13 +215,25 @@ func (s *service) Run(ctx context.Context) error {
 	group.Go(func() error { return reconciler.Run(ctx) })
 	group.Go(func() error { return s.queue.Run(ctx, s.eraser.Handle) })
 	group.Go(func() error { return s.serveHTTP(ctx) })
-	group.Go(func() error { return s.publisher.Run(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
 	group.Go(func() error { return s.rotator.Run(ctx) })
+	finish := s.publish(ctx)
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
-	err := group.Wait()
+	err := errors.Join(group.Wait(), finish())
 	s.logger.InfoContext(context.WithoutCancel(ctx), "stopped")
 	return errors.Join(err, s.ledger.Log().Refusal())
+}
+
+// publish runs the publisher until finish is called: after the rest has
+// stopped, so that what was appended until then is brought to the anchors too.
+func (s *service) publish(ctx context.Context) (finish func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- s.publisher.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
 }
 
 func (s *service) serveHTTP(ctx context.Context) error {
