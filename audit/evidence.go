@@ -83,6 +83,28 @@ func (p *Publisher) stamp(ctx context.Context, s Stamper, h proof.Head) error {
 	})
 }
 
+// A Stamp is a time stamp that an authority gave for a head of the log.
+type Stamp struct {
+	Authority string
+	Size      int64  // of the head
+	Head      []byte // the checkpoint, byte for byte what was stamped
+	Token     []byte // RFC 3161, DER
+}
+
+// Stamps returns the time stamps that the log has got, the oldest first.
+func (l *Log) Stamps(ctx context.Context) ([]Stamp, error) {
+	var all []Stamp
+	err := l.db.SelectContext(ctx, &all, l.db.Rebind(`SELECT s.authority AS authority, s.size AS size, c.note AS head, s.token AS token
+		FROM audit_stamp s JOIN audit_checkpoint c ON c.size = s.size WHERE s.size > ? AND s.size < ? ORDER BY s.size, s.authority`), l.base, l.end())
+	if err != nil {
+		return nil, fmt.Errorf("read time stamps: %w", err)
+	}
+	for i := range all {
+		all[i].Size -= l.base
+	}
+	return all, nil
+}
+
 // stampDue reports whether the last time stamp of an authority is old enough
 // for another one, and of another head.
 func (p *Publisher) stampDue(ctx context.Context, s Stamper, h proof.Head) (bool, error) {

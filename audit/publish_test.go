@@ -150,6 +150,17 @@ func TestPublisherBringsEveryNewHead(t *testing.T) {
 		l.read.Get(&stamps, `SELECT count(*) FROM audit_stamp WHERE authority = 'clerk'`)); err != nil || cosigs < 1 || stamps != 1 || c.n != 1 {
 		t.Errorf("%d cosignatures, %d time stamps of %d, %v; want one stamp a day", cosigs, stamps, c.n, err)
 	}
+	all, err := l.Stamps(t.Context())
+	if err != nil || len(all) != 1 || all[0].Authority != "clerk" || len(all[0].Token) == 0 {
+		t.Fatalf("%d time stamps, %v, want the one", len(all), err)
+	}
+	keys, err := proof.ParseKeys([]byte(l.Verifier()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := proof.OpenHead(all[0].Head, keys); err != nil || h.Size != all[0].Size {
+		t.Errorf("the stamped head: size %d, %v, want %d", h.Size, err, all[0].Size)
+	}
 }
 
 func TestPublisherNeverBlocksAppend(t *testing.T) {

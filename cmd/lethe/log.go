@@ -16,7 +16,7 @@ import (
 
 func logCommand(c *console) *cobra.Command {
 	return group("log", "Check, read, copy and repair the tamper-evident log",
-		logCheckCommand(c), logTailCommand(c), logConsistentCommand(c), logExportCommand(c), logImportCommand(c), logSucceedCommand(c))
+		logCheckCommand(c), logTailCommand(c), logConsistentCommand(c), logExportCommand(c), logStampsCommand(c), logImportCommand(c), logSucceedCommand(c))
 }
 
 // logSub returns a command that is run with the log open. Statuses are those

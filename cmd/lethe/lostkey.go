@@ -34,3 +34,11 @@ func keyLost(dir string) error {
 	}
 	return fmt.Errorf("%w: %s holds a ledger and no %s: put it and %s back from where they are kept", errLostKey, dir, logKeyFile, logKeyFile+publicSuffix)
 }
+
+// keyAlone reports whether there is a log's key and no ledger: somebody has put
+// the key there for a first start, or the ledger is gone.
+func keyAlone(dir string) bool {
+	_, key := os.Stat(filepath.Join(dir, logKeyFile))
+	_, ledger := os.Stat(filepath.Join(dir, ledgerFile))
+	return key == nil && errors.Is(ledger, fs.ErrNotExist)
+}

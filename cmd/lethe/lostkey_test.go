@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"lethe/audit"
 	"lethe/audit/proof"
@@ -54,5 +58,34 @@ func TestWaysOutFitTheRefusal(t *testing.T) {
 		if got := waysFor(fmt.Errorf("%w: %w", audit.ErrRefused, tt.refusal)); got != tt.want {
 			t.Errorf("%v: %s", tt.refusal, got)
 		}
+	}
+}
+
+// An anchor elsewhere would tell for sure; without one there is only this.
+func TestAKeyWithoutItsLedgerIsWarnedOf(t *testing.T) {
+	dir := t.TempDir()
+	config, err := Load("", Overrides{Data: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	warned := func() bool {
+		var talk bytes.Buffer
+		s := &service{config: config, logger: slog.New(slog.NewTextHandler(&talk, nil)), registry: prometheus.NewRegistry()}
+		if err := errors.Join(s.openBook(t.Context()), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(talk.String(), "before its ledger")
+	}
+	if warned() {
+		t.Error("at the first start")
+	}
+	if warned() {
+		t.Error("at an ordinary start")
+	}
+	for _, name := range []string{"ledger.db", "ledger.db-wal", "ledger.db-shm", "log.head"} {
+		_ = os.Remove(filepath.Join(dir, name))
+	}
+	if !warned() {
+		t.Error("not warned when the ledger was gone")
 	}
 }

@@ -142,8 +142,12 @@ func (s *service) openBook(ctx context.Context) (err error) {
 	if s.keys, err = keyring.Open(filepath.Join(s.config.Data, keysFolder)); err != nil {
 		return err
 	}
+	alone := keyAlone(s.config.Data)
 	if s.signer, err = s.config.openLogKey(); err != nil {
 		return err
+	}
+	if alone {
+		s.logger.WarnContext(ctx, "the log's key was here before its ledger: if a log was signed with it, stop and put that log's ledger back, for another history under one key is a fork")
 	}
 	if err := s.openLedger(ctx); err != nil || s.refused() {
 		return err

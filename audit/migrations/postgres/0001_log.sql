@@ -40,7 +40,7 @@ CREATE TABLE audit_stamp (
   size      bigint NOT NULL REFERENCES audit_checkpoint (size),
   authority text   NOT NULL,
   token     bytea  NOT NULL,        -- RFC 3161, over the head's note
-  at        bigint NOT NULL,        -- when the authority says it was; Unix seconds
+  at        bigint NOT NULL,        -- when it was asked for, by the log's own clock; Unix seconds
   PRIMARY KEY (size, authority)
 );
 

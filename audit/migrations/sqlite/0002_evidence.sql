@@ -19,7 +19,7 @@ CREATE TABLE audit_stamp (
   size      INTEGER NOT NULL REFERENCES audit_checkpoint (size),
   authority TEXT NOT NULL,
   token     BLOB NOT NULL,        -- RFC 3161, over the head's note
-  at        INTEGER NOT NULL,     -- when the authority says it was; Unix seconds
+  at        INTEGER NOT NULL,     -- when it was asked for, by the log's own clock; Unix seconds
   PRIMARY KEY (size, authority)
 ) STRICT;
 
