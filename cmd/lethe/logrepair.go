@@ -74,8 +74,7 @@ a folder that lethe log export wrote, a mirror, or a server such as
 https://erasure.example.com/log.
 
 Put the newest backup of the ledger back first: a request that only the log knows
-is not worked on, and its keys, if they are still in the data folder, are
-destroyed when the service next starts.
+is not worked on.
 
 Nothing of the copy is believed that its signed head does not vouch for. It must
 begin with all that the ledger has, and have all that the anchors know of.
