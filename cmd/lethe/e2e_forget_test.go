@@ -179,8 +179,8 @@ func TestAMemoryWrittenMeanwhileIsErasedToo(t *testing.T) {
 	w.wantNoByte(t, bytesUnder(t, dir))
 }
 
-// TestRedisFlushedMidRunLosesNothing flushes while every worker is busy and
-// more tasks wait in Redis.
+// TestRedisFlushedMidRunLosesNothing flushes while something is being erased
+// and more tasks wait in Redis.
 func TestRedisFlushedMidRunLosesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -194,30 +194,38 @@ func TestRedisFlushedMidRunLosesNothing(t *testing.T) {
 	}
 	redis := queuetest.Redis(t)
 	var (
-		r     *running
-		ready = make(chan struct{})
-		flush sync.Once
+		erasing, flushed = make(chan struct{}), make(chan struct{})
+		begin, flush     sync.Once
+		held             atomic.Int32 // tasks that stay in Redis, unclaimed, until it is flushed
 	)
 	m := func(ctx context.Context, call string, after bool) {
-		if call != "Erase" || after {
-			return
-		}
-		<-ready
-		flush.Do(func() {
-			for depth, err := r.s.queue.Depth(ctx); err == nil && depth.Pending == 0; depth, err = r.s.queue.Depth(ctx) {
-				time.Sleep(time.Millisecond)
+		switch {
+		case after:
+		case call == "Claim":
+			select {
+			case <-erasing:
+				held.Add(1)
+				<-flushed
+			default:
 			}
-			redis.Flush()
-		})
+		case call == "Erase":
+			begin.Do(func() { close(erasing) })
+			flush.Do(func() {
+				for held.Load() == 0 && ctx.Err() == nil {
+					time.Sleep(time.Millisecond)
+				}
+				redis.Flush()
+				close(flushed)
+			})
+		}
 	}
-	r = start(t, configFor(filepath.Join(dir, "data"), redis.URL(), stores...), m)
+	r := start(t, configFor(filepath.Join(dir, "data"), redis.URL(), stores...), m)
 	var ids []string
 	for i := range 12 {
 		for _, name := range []string{"a", "b"} {
 			ids = append(ids, r.forget(fmt.Sprintf("user%d", i), name))
 		}
 	}
-	close(ready)
 	for _, id := range ids {
 		if c := r.completed(id).Stores[0]; c.Erased != c.Found || c.Found < 5 || c.Absent != 0 || c.Rounds != 1 {
 			t.Errorf("certificate: %s", said(c))
