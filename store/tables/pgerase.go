@@ -55,6 +55,9 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 	}
 	gone := make(map[store.ID]bool)
 	if len(batch.beside) > 0 {
+		if err := s.unchanged(ctx, s.db); err != nil { // before anything is gone
+			return nil, err
+		}
 		receipt, err := s.beside.Erase(ctx, batch.beside)
 		if err != nil {
 			return nil, fmt.Errorf("beside the database: %w", err)
