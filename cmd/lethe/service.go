@@ -29,14 +29,14 @@ import (
 )
 
 const (
-	windowFactor = 8               // tasks queued or running for each one that a store takes at once
-	drainTimeout = 6 * time.Second // for tasks; with the last heads to the anchors the whole stop stays under 10 s
-	sqliteWriter = 1               // SQLite has one writer
-	postgresWriters = 4 // on two cores as fast as it gets
-	httpDrain    = 3 * time.Second // for open HTTP requests
-	backupsCode  = "backups"       // the exclusion that backups_until stands for
-	replicasCode = "replicas"      // the exclusion that replicas_until stands for
-	keysFolder   = "keys"          // in the data folder
+	windowFactor    = 8               // tasks queued or running for each one that a store takes at once
+	drainTimeout    = 6 * time.Second // for tasks; with the last heads to the anchors the whole stop stays under 10 s
+	sqliteWriter    = 1               // SQLite has one writer
+	postgresWriters = 4               // on two cores as fast as it gets
+	httpDrain       = 3 * time.Second // for open HTTP requests
+	backupsCode     = "backups"       // the exclusion that backups_until stands for
+	replicasCode    = "replicas"      // the exclusion that replicas_until stands for
+	keysFolder      = "keys"          // in the data folder
 )
 
 // A service is everything that lethe serve runs, opened but not yet running.

@@ -106,6 +106,8 @@ func (f *pgFixture) Store() store.Store {
 }
 
 func (f *pgFixture) Add(ctx context.Context, records ...storetest.Record) error {
+	tx := f.db.MustBeginTx(ctx, nil)
+	defer func() { _ = tx.Rollback() }() // after an error
 	entities := make(map[string]map[string]any)
 	for _, r := range records {
 		identity := map[string]any{}
@@ -129,24 +131,27 @@ func (f *pgFixture) Add(ctx context.Context, records ...storetest.Record) error 
 		for k, v := range r.Metadata {
 			payload[k] = v.Any()
 		}
-		if err := f.insert(ctx, f.config.Table, f.key(r.ID), payload); err != nil {
+		if err := insertPayload(ctx, tx, f.config.Table, f.key(r.ID), payload); err != nil {
 			return err
 		}
 	}
 	for _, e := range entities {
-		if err := f.insert(ctx, f.config.Entities, uuid.NewString(), e); err != nil {
+		if err := insertPayload(ctx, tx, f.config.Entities, uuid.NewString(), e); err != nil {
 			return err
 		}
+	}
+	if err := tx.Commit(); err != nil {
+		return err
 	}
 	return f.addBeside(ctx, records)
 }
 
-func (f *pgFixture) insert(ctx context.Context, table, id string, payload map[string]any) error {
+func insertPayload(ctx context.Context, tx *sqlx.Tx, table, id string, payload map[string]any) error {
 	text, err := json.Marshal(payload)
 	if err != nil {
 		return err
 	}
-	_, err = f.db.ExecContext(ctx, `INSERT INTO `+table+` VALUES ($1, '{1,2,3}', $2)`, id, string(text))
+	_, err = tx.ExecContext(ctx, `INSERT INTO `+table+` VALUES ($1, '{1,2,3}', $2)`, id, string(text))
 	return err
 }
 
