@@ -76,7 +76,7 @@ func outcomes(r store.Receipt) []byte {
 	return b
 }
 
-// TestPostgresCrashes fails an erasure at each point between the two
+// TestPostgresCrashes fails an erasure between the commits of the two
 // databases, and repeats it.
 func TestPostgresCrashes(t *testing.T) {
 	for _, c := range []struct {
@@ -91,7 +91,7 @@ func TestPostgresCrashes(t *testing.T) {
 			f.db.MustExec(`CREATE TABLE fault ()`)
 			f.db.MustExec(`CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 				IF to_regclass('fault') IS NOT NULL THEN ` + c.fault + `; END IF; RETURN OLD; END $$`)
-			f.db.MustExec(`CREATE TRIGGER fault BEFORE DELETE ON memories FOR EACH ROW EXECUTE FUNCTION fault()`)
+			f.db.MustExec(`CREATE CONSTRAINT TRIGGER fault AFTER DELETE ON memories DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fault()`)
 			crash(t, f.open(), c.want)
 		})
 	}

@@ -36,9 +36,10 @@
 // # Decisions
 //
 // 2026-11-28. PostgreSQL and the files beside it cannot commit at once. The
-// files go first, so that a crash leaves rows whose owner is known, and the
-// same Erase or a new Find ends the work. The other order could leave history
-// that nobody can attribute.
+// files are committed while the database's transaction holds its rows, then the
+// database: two erasures of one ID agree on which of them did it, and a crash
+// leaves rows whose owner is known, so that the same Erase or a new Find ends
+// the work. The other order could leave history that nobody can attribute.
 //
 // 2026-11-28. A Postgres is no store.Purger: after DELETE and VACUUM texts are
 // still in the heap, and in the write-ahead log after a rewrite too. Evidence

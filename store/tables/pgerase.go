@@ -53,23 +53,14 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 	if err != nil {
 		return nil, err
 	}
-	gone := make(map[store.ID]bool)
-	if len(batch.beside) > 0 {
-		if err := s.unchanged(ctx, s.db); err != nil { // before anything is gone
-			return nil, err
-		}
-		receipt, err := s.beside.Erase(ctx, batch.beside)
-		if err != nil {
-			return nil, fmt.Errorf("beside the database: %w", err)
-		}
-		for i, id := range batch.beside {
-			gone[id] = receipt[i] == store.Erased
-		}
-	}
+	gone := make(map[store.ID]bool) // beside, which stays so when the transaction is tried again
 	var here map[store.ID]bool
 	err = s.tx(ctx, s.db, func(tx *sqlx.Tx) error {
 		here = make(map[store.ID]bool)
-		return s.eraseIn(ctx, pgErasure{tx, here}, batch.keys)
+		if err := s.eraseIn(ctx, pgErasure{tx, here}, batch.keys); err != nil {
+			return err
+		}
+		return s.eraseBeside(ctx, batch.beside, gone)
 	})
 	if err != nil {
 		return nil, err
@@ -86,6 +77,24 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 		}
 	}
 	return receipt, nil
+}
+
+// eraseBeside erases and commits in the files beside the database, while the
+// database's locks keep other erasures of the same rows waiting.
+func (s *Postgres) eraseBeside(ctx context.Context, ids []store.ID, gone map[store.ID]bool) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	receipt, err := s.beside.Erase(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("beside the database: %w", err)
+	}
+	for i, id := range ids {
+		if receipt[i] == store.Erased {
+			gone[id] = true
+		}
+	}
+	return nil
 }
 
 // A pgBatch is IDs by who keeps them.
