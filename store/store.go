@@ -17,9 +17,14 @@ var (
 	// error of a Store is temporary.
 	ErrRefused = errors.New("store refused")
 
-	// ErrBusy is wrapped by Purge when another process holds the store's files.
+	// ErrBusy is wrapped by Purge when another process holds the store's files,
+	// and by other methods when another transaction was in the way for long.
 	// The store is unharmed; ask again later.
 	ErrBusy = errors.New("store busy")
+
+	// ErrUnavailable is wrapped when a store cannot be reached, or went away
+	// midway. What was being done may or may not have happened: do it again.
+	ErrUnavailable = errors.New("store unavailable, try again")
 
 	// ErrSchema is wrapped when a store does not look as its data map says. The
 	// text names what was expected and what was found.

@@ -79,16 +79,28 @@ type StoreConfig struct {
 	// letters, digits, dots, dashes and underscores, at most 63; unique.
 	Name string `yaml:"name"`
 
-	// kind: what the store is. "mem0-sqlite" is Mem0 on SQLite files and all
-	// there is so far.
+	// kind: what the store is. "mem0-sqlite" is Mem0 on SQLite files,
+	// "mem0-postgres" is Mem0's self-hosted server on PostgreSQL (pgvector) with
+	// its SQLite history file.
 	Kind string `yaml:"kind"`
 
-	// vectors: the SQLite file of the memories (Mem0's vector_store.db).
+	// vectors: for mem0-sqlite, the SQLite file of the memories (Mem0's
+	// vector_store.db).
 	Vectors string `yaml:"vectors"`
 
-	// entities: the SQLite file of the entities, or "none" if this installation
-	// has no such file. It may not be left out: what is forgotten here would be
-	// forgotten in every erasure.
+	// dsn_file: for mem0-postgres, the path of a file that holds the address of
+	// the database, such as postgres://user:password@host/postgres. It must be
+	// the primary. The user needs SELECT, DELETE and UPDATE on both tables.
+	DSNFile string `yaml:"dsn_file"`
+
+	// table: for mem0-postgres, the table of the memories (Mem0's collection
+	// name). Default memories.
+	Table string `yaml:"table"`
+
+	// entities: for mem0-sqlite, the SQLite file of the entities, or "none" if
+	// this installation has no such file. It may not be left out: what is
+	// forgotten here would be forgotten in every erasure. For mem0-postgres, the
+	// table of the entities, or "none". Default there: TABLE_entities.
 	Entities string `yaml:"entities"`
 
 	// history: the SQLite file of the history and the raw messages, or "none".
@@ -97,7 +109,9 @@ type StoreConfig struct {
 	// purge: when the files may be rewritten so that no bytes of erased rows
 	// are left in them. "always", "off" (certificates then say "verified",
 	// never "purged"), or a daily window in local time such as "02:00-05:00".
-	// Default always.
+	// Default always. On mem0-postgres there is none so far: DELETE leaves bytes
+	// in PostgreSQL's files and its write-ahead log, and certificates say
+	// "verified".
 	Purge PurgeRule `yaml:"purge"`
 
 	// backups_until: how long backups of this store may still hold what was
@@ -117,6 +131,9 @@ type StoreConfig struct {
 
 // KindMem0SQLite is the kind of a store that is Mem0 on SQLite files.
 const KindMem0SQLite = "mem0-sqlite"
+
+// KindMem0Postgres is the kind of a store that is Mem0 on PostgreSQL.
+const KindMem0Postgres = "mem0-postgres"
 
 // Load reads the file at path, or no file if path is empty, puts the flags on
 // top and fills in the defaults. The Config returned has been checked and its

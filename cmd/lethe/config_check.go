@@ -57,12 +57,20 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 	}
 	switch {
 	case s.Kind == KindMem0SQLite:
-	case slices.Contains([]string{"mem0-postgres", "mem0-platform", "mem0-server", "tables"}, s.Kind):
-		add("kind", s.Kind+" is not supported yet by this version; "+KindMem0SQLite+" is")
+	case s.Kind == KindMem0Postgres:
+		s.checkPostgres(add)
+		return
+	case slices.Contains([]string{"mem0-platform", "mem0-server", "tables"}, s.Kind):
+		add("kind", s.Kind+" is not supported yet by this version; "+KindMem0SQLite+" and "+KindMem0Postgres+" are")
 		return
 	default:
-		add("kind", "must be "+KindMem0SQLite)
+		add("kind", "must be "+KindMem0SQLite+" or "+KindMem0Postgres)
 		return
+	}
+	for _, f := range [][2]string{{"dsn_file", s.DSNFile}, {"table", s.Table}} {
+		if f[1] != "" {
+			add(f[0], "is for "+KindMem0Postgres+" alone")
+		}
 	}
 	if s.Vectors == "" || s.Vectors == fileNone {
 		add("vectors", "must be the path of Mem0's vector store file")
@@ -72,6 +80,24 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 	}
 	if s.History == "" {
 		add("history", "must be the path of the history file, or none if there is none")
+	}
+}
+
+func (s *StoreConfig) checkPostgres(add func(field, problem string)) {
+	if s.DSNFile == "" || s.DSNFile == fileNone {
+		add("dsn_file", "must be the path of a file that holds the address of the database")
+	}
+	if s.History == "" {
+		add("history", "must be the path of the history file, or none if there is none")
+	}
+	if s.Vectors != "" {
+		add("vectors", "is for "+KindMem0SQLite+" alone; the memories are in table")
+	}
+	if s.Entities == s.Table {
+		add("entities", "must be another table than table, or none")
+	}
+	if s.Purge != (PurgeRule{}) && !s.Purge.Off() {
+		add("purge", "is not supported yet for "+KindMem0Postgres+": PostgreSQL keeps bytes of deleted rows, and certificates say so")
 	}
 }
 

@@ -57,8 +57,11 @@ func (c *Config) resolve(dir string) {
 	for i := range c.Stores {
 		s := &c.Stores[i]
 		from(&s.Vectors)
-		from(&s.Entities)
+		if s.Kind != KindMem0Postgres { // there it is a table
+			from(&s.Entities)
+		}
 		from(&s.History)
+		from(&s.DSNFile)
 	}
 }
 
@@ -90,6 +93,12 @@ func (c *Config) fillIn() {
 	}
 	if c.Queue == "" && c.QueueFile == "" {
 		c.Queue = queueEmbedded
+	}
+	for i := range c.Stores {
+		if s := &c.Stores[i]; s.Kind == KindMem0Postgres {
+			or(&s.Table, "memories")
+			or(&s.Entities, s.Table+"_entities")
+		}
 	}
 	if len(c.Stores) == 0 {
 		c.Stores = []StoreConfig{ownStore(c.Data)}

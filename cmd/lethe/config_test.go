@@ -80,7 +80,7 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"policies", "data: x\npolicies: []\n", "lethe.yaml:2:1: policies: is not supported yet"},
 		{"kind to come", "stores:\n  - name: a\n    kind: mem0-platform\n", "lethe.yaml:3:11: stores[0].kind: mem0-platform is not supported yet"},
 		{"key to come", "stores:\n  - name: a\n    kind: tables\n    driver: sqlite3\n", "lethe.yaml:4:5: stores[0].driver: is not supported yet"},
-		{"unknown kind", "stores: [{name: a, kind: pinecone}]\n", "stores[0].kind: must be mem0-sqlite"},
+		{"unknown kind", "stores: [{name: a, kind: pinecone}]\n", "stores[0].kind: must be mem0-sqlite or mem0-postgres"},
 		{"bad name", "stores: [{name: A b, kind: mem0-sqlite, vectors: v, entities: e, history: h}]\n", "lethe.yaml:1:17: stores[0].name: must be 1 to 63"},
 		{"name twice", store + "}\n  - {name: a, kind: mem0-sqlite, vectors: w, entities: e, history: h}\n", "lethe.yaml:3:12: stores[1].name: is taken"},
 		{"forgotten file", "stores:\n  - name: a\n    kind: mem0-sqlite\n    vectors: v.db\n    history: h.db\n", "stores[0].entities: must be the path"},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,13 +29,14 @@ import (
 )
 
 const (
-	windowFactor = 8               // tasks queued or running for each one that a store takes at once
-	drainTimeout = 6 * time.Second // for tasks; with the last heads to the anchors the whole stop stays under 10 s
-	sqliteWriter = 1               // SQLite has one writer
-	httpDrain    = 3 * time.Second // for open HTTP requests
-	backupsCode  = "backups"       // the exclusion that backups_until stands for
-	replicasCode = "replicas"      // the exclusion that replicas_until stands for
-	keysFolder   = "keys"          // in the data folder
+	windowFactor    = 8               // tasks queued or running for each one that a store takes at once
+	drainTimeout    = 6 * time.Second // for tasks; with the last heads to the anchors the whole stop stays under 10 s
+	sqliteWriter    = 1               // SQLite has one writer
+	postgresWriters = 4               // on two cores as fast as it gets
+	httpDrain       = 3 * time.Second // for open HTTP requests
+	backupsCode     = "backups"       // the exclusion that backups_until stands for
+	replicasCode    = "replicas"      // the exclusion that replicas_until stands for
+	keysFolder      = "keys"          // in the data folder
 )
 
 // A service is everything that lethe serve runs, opened but not yet running.
@@ -97,12 +99,31 @@ func openStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
 			return nil, err
 		}
 	}
+	if c.Kind == KindMem0Postgres {
+		return openPostgresStore(ctx, c)
+	}
 	st, err := mem0.OpenSQLite(ctx, mem0.SQLiteConfig{Vectors: c.Vectors, Entities: c.Entities, History: c.History})
 	if err != nil {
 		return nil, err
 	}
 	ws := &worker.Store{Store: st, Name: c.Name, Kind: c.Kind, Concurrency: sqliteWriter, Purge: c.Purge.policy()}
 	ws.Exclusions = c.exclusions()
+	return ws, nil
+}
+
+func openPostgresStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
+	dsn, err := readSmallFile(c.DSNFile, 4096)
+	if err != nil {
+		return nil, fmt.Errorf("read dsn_file: %w", err)
+	}
+	st, err := mem0.OpenPostgres(ctx, mem0.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Table: c.Table, Entities: c.Entities, History: c.History})
+	if err != nil {
+		return nil, err
+	}
+	ws := &worker.Store{Store: st, Name: c.Name, Kind: c.Kind, Concurrency: postgresWriters, Exclusions: c.exclusions()}
+	if c.History != "" {
+		ws.Concurrency = sqliteWriter // the history file's
+	}
 	return ws, nil
 }
 

@@ -13,6 +13,10 @@
 // entities that lose their last link. Mem0's own delete leaves the history and
 // the raw messages, and writes the erased text into the history once more.
 //
+// Mem0's self-hosted server keeps memories and entities in two tables of
+// PostgreSQL and the rest in a SQLite file. [OpenPostgres] maps them to the
+// same four places.
+//
 // # Decisions
 //
 // 2026-11-22. What a row is, its payload says, not its file: where dbPath does

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/jmoiron/sqlx"
 
@@ -166,6 +167,8 @@ func (c counting) unattributable(ctx context.Context) (int, error) {
 		var n int
 		var err error
 		switch {
+		case slices.Contains(c.s.m.Elsewhere, p.With):
+			// Only who knows the other database can tell.
 		case p.With != "":
 			n, err = c.sum(ctx, p, c.orphan(p))
 		case p.Scope != "":

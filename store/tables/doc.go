@@ -25,7 +25,30 @@
 // of the two connections that need one keep it in memory, about 80 bytes a
 // row, and rebuild it with one scan when anyone else has written.
 //
+// # PostgreSQL
+//
+// A [Postgres] erases from tables of one PostgreSQL database, and from SQLite
+// files with what hangs on their rows, as one store. Its documents are jsonb
+// and its keys uuid or text. Find pages by the index of the key. Links have no
+// index in the customer's tables, so each Erase and each Remaining of memories
+// reads the table of entities once.
+//
 // # Decisions
+//
+// 2026-11-28. PostgreSQL and the files beside it cannot commit at once. The
+// files are committed while the database's transaction holds its rows, then the
+// database: two erasures of one ID agree on which of them did it, and a crash
+// leaves rows whose owner is known, so that the same Erase or a new Find ends
+// the work. The other order could leave history that nobody can attribute.
+//
+// 2026-11-28. A Postgres is no store.Purger: after DELETE and VACUUM texts are
+// still in the heap, and in the write-ahead log after a rewrite too. Evidence
+// ends at verified, read on other connections of the primary; a replica is
+// refused.
+//
+// 2026-11-28. Rows that link are locked in the order of their keys before they
+// are changed: two erasures that each take one of the last two links would
+// both see another one left.
 //
 // 2026-11-22. Files are attached to one connection in the order of the map,
 // those whose rows hang on others first. With rollback journals a commit over

@@ -102,7 +102,7 @@ func (s *Store) places() []string {
 			names = append(names, p.Name)
 		}
 	}
-	return names
+	return append(names, s.m.Elsewhere...)
 }
 
 func (e erasure) took(place string, keys []string) {

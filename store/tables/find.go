@@ -61,6 +61,9 @@ func (s *Store) explicit(ctx context.Context, asked []string) ([]store.ID, error
 			keys[p.Name] = asked
 		}
 	}
+	for _, place := range s.m.Elsewhere {
+		keys[place] = asked
+	}
 	left, err := s.present(ctx, keys)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,10 @@ type Map struct {
 	Files  []File
 	Places []Place // in the order in which Find yields them
 	Waived []Waiver
+
+	// Elsewhere names places whose rows another database keeps. What hangs on
+	// them here is erased by their IDs, and counted by whoever knows them all.
+	Elsewhere []string
 }
 
 // A File is a SQLite database file under the name by which places refer to it.
@@ -77,12 +81,12 @@ type Document struct {
 type Shape [][]string
 
 func (m Map) place(name string) bool {
-	return slices.ContainsFunc(m.Places, func(p Place) bool { return p.Name == name })
+	return slices.Contains(m.Elsewhere, name) || slices.ContainsFunc(m.Places, func(p Place) bool { return p.Name == name })
 }
 
 // stands reports whether the rows of a place stand on their own.
 func (m Map) stands(name string) bool {
-	return slices.ContainsFunc(m.Places, func(p Place) bool { return p.Name == name && p.With == "" })
+	return slices.Contains(m.Elsewhere, name) || slices.ContainsFunc(m.Places, func(p Place) bool { return p.Name == name && p.With == "" })
 }
 
 // Validate returns an error wrapping store.ErrRefused for a Map that

@@ -1,0 +1,175 @@
+package tables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jmoiron/sqlx"
+
+	"lethe/store"
+)
+
+// Limits of what Lethe does to a customer's server, as settings of each
+// connection.
+const (
+	pgStatement = "60s" // one statement
+	pgLock      = "3s"  // waiting for another transaction
+	pgConnect   = 10 * time.Second
+	pgConns     = 8 // of each of the two pools
+)
+
+// A PostgresConfig says where a Postgres's rows are.
+type PostgresConfig struct {
+	DSN string // a URL or key=value text for pgx; never repeated in an error
+	Map Map    // of one File, whose Path is not used; tables as the search path finds them
+
+	// Beside is the map of SQLite files with what hangs on the rows of Map, or
+	// nil. It names the places of Map that it knows as Elsewhere.
+	Beside *Map
+}
+
+// A Postgres erases what a Map declares in one PostgreSQL database, and in
+// SQLite files beside it. It is a store.Store, a store.Checker and a
+// store.Limiter, and no Purger: see the package's Decisions.
+type Postgres struct {
+	m      Map
+	parts  []*pgPart
+	live   string   // layout when opened
+	db     *sqlx.DB // for all but Remaining
+	second *sqlx.DB // for Remaining: its own connections, read only
+	beside *Store   // or nil
+}
+
+// A pgPart is a Place as PostgreSQL's statements see it.
+type pgPart struct {
+	Place
+	oid   uint32
+	table string // quoted
+	uuid  bool   // the ID is a uuid, else text
+}
+
+// OpenPostgres connects and compares the tables with the map. The error wraps
+// store.ErrRefused for a map, an address or a server that cannot be used,
+// store.ErrSchema for tables that are not as the map says, and
+// store.ErrUnavailable if nobody answers.
+func OpenPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
+	s := &Postgres{m: c.Map}
+	if err := s.open(ctx, c); err != nil {
+		return nil, errors.Join(fmt.Errorf("open: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Postgres) open(ctx context.Context, c PostgresConfig) (err error) {
+	if err := c.Map.Validate(); err != nil {
+		return err
+	}
+	for _, p := range c.Map.Places {
+		if p.Scope != "" || p.With != "" || p.Optional {
+			return fmt.Errorf("%w: place %q: PostgreSQL has only places of columns or a document so far", store.ErrRefused, p.Name)
+		}
+	}
+	if s.db, err = pgPool(c.DSN, false); err != nil {
+		return err
+	}
+	if s.second, err = pgPool(c.DSN, true); err != nil {
+		return err
+	}
+	if err := s.primary(ctx); err != nil {
+		return err
+	}
+	for _, p := range c.Map.Places {
+		part, err := s.suits(ctx, p)
+		if err != nil {
+			return err
+		}
+		s.parts = append(s.parts, part)
+	}
+	if s.live, err = s.layout(ctx, s.db); err != nil {
+		return err
+	}
+	if c.Beside != nil {
+		s.beside, err = Open(ctx, *c.Beside)
+	}
+	return err
+}
+
+func pgPool(dsn string, readOnly bool) (*sqlx.DB, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil { // its text can hold the address
+		return nil, fmt.Errorf("%w: the address of the database does not parse", store.ErrRefused)
+	}
+	config.ConnectTimeout = pgConnect
+	for name, value := range map[string]string{
+		"application_name": "lethe", "statement_timeout": pgStatement, "lock_timeout": pgLock,
+		"idle_in_transaction_session_timeout": pgStatement, "standard_conforming_strings": "on",
+		"default_transaction_isolation": "read committed", "synchronous_commit": "on",
+	} {
+		config.RuntimeParams[name] = value
+	}
+	if readOnly {
+		config.RuntimeParams["default_transaction_read_only"] = "on"
+	}
+	db := sqlx.NewDb(stdlib.OpenDB(*config), "pgx")
+	db.SetMaxOpenConns(pgConns)
+	db.SetConnMaxIdleTime(time.Minute)
+	return db, nil
+}
+
+// primary refuses a server that would verify what it only copies.
+func (s *Postgres) primary(ctx context.Context) error {
+	var copies bool
+	if err := s.db.GetContext(ctx, &copies, `SELECT pg_is_in_recovery()`); err != nil {
+		return pgCoded(ctx, err)
+	}
+	if copies {
+		return fmt.Errorf("%w: the server is a replica; give the address of the primary", store.ErrRefused)
+	}
+	return nil
+}
+
+// Close implements store.Store.
+func (s *Postgres) Close() error {
+	var errs []error
+	for _, db := range []*sqlx.DB{s.db, s.second} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if s.beside != nil {
+		errs = append(errs, s.beside.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// pgCoded reduces an error to what PostgreSQL's code says: its text can quote
+// rows, and that of a connection the address.
+func pgCoded(ctx context.Context, err error) error {
+	var e *pgconn.PgError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !errors.As(err, &e):
+		return fmt.Errorf("%w: no answer from PostgreSQL", store.ErrUnavailable)
+	case slices.Contains([]string{"40001", "40P01", "55P03", "57014"}, e.Code):
+		return fmt.Errorf("%w: postgres: another transaction is in the way or it took too long (%s)", store.ErrBusy, e.Code)
+	case strings.HasPrefix(e.Code, "08"), strings.HasPrefix(e.Code, "57P"), strings.HasPrefix(e.Code, "53"):
+		return fmt.Errorf("%w: postgres: the server is going, starting or full (%s)", store.ErrUnavailable, e.Code)
+	case strings.HasPrefix(e.Code, "28"):
+		return fmt.Errorf("postgres: the server does not accept the user or the password (%s)", e.Code)
+	case e.Code == "42501":
+		return fmt.Errorf("postgres: a permission is missing (%s)", e.Code)
+	case e.Code == "25006":
+		return fmt.Errorf("postgres: the database is read only (%s)", e.Code)
+	}
+	return fmt.Errorf("postgres: error %s", e.Code)
+}

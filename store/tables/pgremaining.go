@@ -1,0 +1,121 @@
+package tables
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jmoiron/sqlx"
+
+	"lethe/store"
+)
+
+// smallBytes is the size up to which Remaining reads a table from end to end
+// instead of trusting the index of its key.
+const smallBytes = 16 << 20
+
+// Remaining implements store.Store. It has connections of its own that cannot
+// write.
+func (s *Postgres) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, error) {
+	batch, err := s.group(ids)
+	if err != nil {
+		return nil, fmt.Errorf("remaining: %w", err)
+	}
+	left, err := s.presentHere(ctx, batch.keys)
+	if err != nil {
+		return nil, fmt.Errorf("remaining: %w", err)
+	}
+	if len(batch.beside) > 0 {
+		more, err := s.beside.Remaining(ctx, batch.beside)
+		if err != nil {
+			return nil, fmt.Errorf("remaining: beside the database: %w", err)
+		}
+		for _, id := range more {
+			left[id] = true
+		}
+	}
+	var remaining []store.ID
+	for _, id := range ids {
+		if left[id] {
+			remaining = append(remaining, id)
+			delete(left, id)
+		}
+	}
+	return remaining, nil
+}
+
+// present returns the IDs of which anything can be read, here or beside. Keys
+// are as the database writes them.
+func (s *Postgres) present(ctx context.Context, keys map[string][]string) (map[store.ID]bool, error) {
+	left, err := s.presentHere(ctx, keys)
+	if err != nil || s.beside == nil {
+		return left, err
+	}
+	beside := make(map[string][]string)
+	for place, k := range keys {
+		if slices.Contains(s.beside.m.Elsewhere, place) {
+			beside[place] = k
+		}
+	}
+	more, err := s.beside.present(ctx, beside)
+	for id := range more {
+		left[id] = true
+	}
+	return left, err
+}
+
+// presentHere is present for the database alone.
+func (s *Postgres) presentHere(ctx context.Context, keys map[string][]string) (left map[store.ID]bool, err error) {
+	err = s.tx(ctx, s.second, func(tx *sqlx.Tx) error {
+		left = make(map[store.ID]bool)
+		if err := s.unchanged(ctx, tx); err != nil {
+			return err
+		}
+		for place, k := range keys {
+			found, err := s.look(ctx, tx, place, k)
+			if err != nil {
+				return err
+			}
+			for _, key := range found {
+				left[store.ID{Place: place, Key: key}] = true
+			}
+		}
+		return nil
+	})
+	return left, err
+}
+
+// look returns the keys of a place of which a row or a link is there.
+func (s *Postgres) look(ctx context.Context, tx *sqlx.Tx, place string, keys []string) ([]string, error) {
+	var all []string
+	for _, p := range s.parts {
+		if p.Name != place {
+			continue
+		}
+		if err := s.distrust(ctx, tx, p); err != nil {
+			return nil, err
+		}
+		var found []string
+		err := tx.SelectContext(ctx, &found, "SELECT t."+quote(p.ID)+"::text FROM "+p.table+" t WHERE "+p.keyIn()+" AND "+p.kind(), keys)
+		if err != nil {
+			return nil, pgCoded(ctx, err)
+		}
+		all = append(all, found...)
+	}
+	for _, p := range s.linksTo(place) {
+		found, err := p.links(ctx, tx, keys)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// distrust keeps the rest of a transaction from using indexes, if the table is
+// small enough to be read without.
+func (s *Postgres) distrust(ctx context.Context, tx *sqlx.Tx, p *pgPart) error {
+	_, err := tx.ExecContext(ctx, `SELECT set_config(name, CASE WHEN pg_relation_size($1::oid) <= $2 THEN 'off' ELSE 'on' END, true)
+		FROM unnest(ARRAY['enable_indexscan', 'enable_indexonlyscan', 'enable_bitmapscan']) AS name`, p.oid, smallBytes)
+	return pgCoded(ctx, err)
+}
