@@ -48,6 +48,7 @@ type Options struct {
 	Verifier string   // the verifier keys that are believed, as proof.ParseKeys reads them; first that of the key in force
 	Origin   string   // the log's name; must be the key's
 	Now      func() time.Time
+	Earlier  []string // verifier keys of the logs before this one, besides those that it names itself
 
 	Anchors    []Anchor      // what they keep must be the beginning of the log
 	AnchorWait time.Duration // for their answers; 0 means 10 s
@@ -60,6 +61,7 @@ type Log struct {
 	base    int64  // of the rows' keys, see shift
 	signers hired
 	pins    []proof.LogKey // the keys that are believed; never empty
+	earlier []string       // keys of the logs before
 	origin  string
 	now     func() time.Time
 	anchors []Anchor
@@ -100,7 +102,7 @@ func Open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
 }
 
 func open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
-	l := &Log{db: db, origin: o.Origin, now: o.Now, anchors: o.Anchors, wait: o.AnchorWait}
+	l := &Log{db: db, origin: o.Origin, earlier: o.Earlier, now: o.Now, anchors: o.Anchors, wait: o.AnchorWait}
 	if l.now == nil {
 		l.now = time.Now
 	}

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"lethe/audit/proof"
 
@@ -64,7 +65,8 @@ func (l *Log) Held(ctx context.Context) (proof.Head, error) {
 //
 // It may be called again after any error, also with the heir's key in place. If
 // the heir has followed the log already, it has no effect but to call Key. An
-// anchor that cannot be read wraps [ErrUnread]. If another process appends
+// anchor that cannot be read wraps [ErrUnread]; one that keeps a head of the heir,
+// which the database does not have, [ErrBehind]. If another process appends
 // meanwhile, what was found is no longer the newest head: the error wraps
 // [ErrFenced], and it is the caller who begins again.
 func (l *Log) Succeed(ctx context.Context, write Write, heir Heir) (verifier string, err error) {
@@ -84,8 +86,13 @@ func (l *Log) succeed(ctx context.Context, write Write, heir Heir) (string, erro
 	if err != nil {
 		return "", err
 	}
+	if !followed {
+		if err := l.unbegun(ctx, heir.Origin); err != nil {
+			return "", err
+		}
+	}
 	entry := &proof.LogSucceeded{
-		Header: proof.Header{Origin: heir.Origin}, OldOrigin: l.origin, OldSize: held.Size, OldRoot: proof.Digest(held.Root), OldKey: l.Verifier(),
+		Header: proof.Header{Origin: heir.Origin}, OldOrigin: l.origin, OldSize: held.Size, OldRoot: proof.Digest(held.Root), OldKey: l.signerOf(held),
 		Reason: heir.Reason, SucceededAt: proof.At(l.now()),
 	}
 	if _, err := proof.Encode(entry); err != nil {
@@ -173,8 +180,16 @@ func (l *Log) predecessor(ctx context.Context, q querier) (*Log, *proof.LogSucce
 	if err != nil || !ok {
 		return nil, nil, fmt.Errorf("%w: entry 0 does not name the log before", ErrBroken)
 	}
-	before := &Log{db: l.db, base: l.base - 1<<shift, origin: said.OldOrigin, now: l.now, wait: l.wait, closed: true}
-	if err := before.believe(said.OldKey); err != nil {
+	before := &Log{db: l.db, base: l.base - 1<<shift, origin: said.OldOrigin, earlier: l.earlier, now: l.now, wait: l.wait, closed: true}
+	// The entry names one key. A database that had lost a rotation has heads of
+	// another.
+	verifiers := said.OldKey
+	for _, k := range l.earlier {
+		if name, _, _ := strings.Cut(k, "+"); name == said.OldOrigin && k != said.OldKey {
+			verifiers += "\n" + k
+		}
+	}
+	if err := before.believe(verifiers); err != nil {
 		return nil, nil, fmt.Errorf("%w: entry 0: %w", ErrBroken, err)
 	}
 	return before, said, nil

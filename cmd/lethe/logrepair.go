@@ -199,7 +199,9 @@ func (s *succession) run() (held proof.Head, verifier string, err error) {
 	}
 	l, err := openRepair(s.ctx, s.config, key.Verifier)
 	if errors.Is(err, audit.ErrOther) {
-		s.origin = key.Origin // that of the interrupted run
+		if s.origin == "" {
+			s.origin = key.Origin // that of the interrupted run
+		}
 		l, err = s.openRetired()
 	} else if s.origin == "" {
 		s.origin = nextOrigin(key.Origin)

@@ -124,6 +124,8 @@ func openLog(ctx context.Context, db *sqlx.DB, o Options, now func() time.Time) 
 	for _, verifier := range o.Former { // others were of logs before this one
 		if name, _, _ := strings.Cut(verifier, "+"); name == o.Origin {
 			to.Verifier += "\n" + verifier
+		} else {
+			to.Earlier = append(to.Earlier, verifier)
 		}
 	}
 	return audit.Open(ctx, db, to)
