@@ -78,7 +78,7 @@ func (s *service) openBare(ctx context.Context) (*ledger.Ledger, error) {
 	}
 	l, err := ledger.Open(ctx, o)
 	if errors.Is(err, audit.ErrOther) {
-		return nil, fmt.Errorf("%w; if lethe log succeed was interrupted, run it again", err)
+		return nil, fmt.Errorf("%w than the key is for; if lethe log succeed was interrupted, run it again; if the ledger was put back to before it, put back one that has it", err)
 	}
 	return l, err
 }

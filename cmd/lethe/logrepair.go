@@ -151,7 +151,9 @@ given out. Its key is destroyed, but for the public half. Publish the new key,
 which is printed, and say why. A log_origin in the configuration must be changed.
 
 The service must be stopped, and every anchor must answer. If the command is
-interrupted, run it again.`,
+interrupted, run it again. A new log that an anchor knows already is not begun a
+second time: put back a ledger that has it. If there is none, give another
+--origin, and take the lost log's head from the anchors by hand.`,
 		Example: `  lethe log succeed --config lethe.yaml --reason rolled-back
   lethe log succeed --data ./lethe-data --reason key-compromised --origin erasure.example.com/log2027`,
 		Args: wants(),
