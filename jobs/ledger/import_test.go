@@ -173,6 +173,11 @@ func TestABookWhoseLogRefusesIsRead(t *testing.T) {
 	b := newBook(t)
 	r := b.submit(t, "u1", "memories")
 	rings := b.rings(t)
+	b.submit(t, "u4", "notes")
+	running := b.claim(t, b.rings(t)[0]) // as of a worker whose log refuses from now on
+	if err := b.Fence(t.Context(), running.Ring); err != nil {
+		t.Fatal(err)
+	}
 	backup := b.backup(t)
 	b.submit(t, "u2")
 	b.putBack(t, backup)
@@ -185,6 +190,9 @@ func TestABookWhoseLogRefusesIsRead(t *testing.T) {
 	}
 	if _, err := b.Claim(t.Context(), rings[0], "test", lease); !errors.Is(err, jobs.ErrStale) {
 		t.Errorf("claim: %v, want ErrStale", err)
+	}
+	if err := b.Fence(t.Context(), running.Ring); !errors.Is(err, jobs.ErrStale) {
+		t.Errorf("fence: %v, want ErrStale", err)
 	}
 	if d := cmp.Diff(before, b.tables(t)); d != "" {
 		t.Errorf("something has changed:\n%s", d)

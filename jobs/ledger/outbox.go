@@ -106,8 +106,12 @@ func (l *Ledger) Extend(ctx context.Context, r jobs.Ring, lease time.Duration) e
 // Fence returns nil if the holder of r may destroy something now. It is asked
 // in the smallest window before each destructive call. It returns
 // jobs.ErrStale if the row is no longer the caller's, and jobs.ErrStopped if
-// the request is being cancelled.
+// the request is being cancelled. While the log refuses to append nothing may be
+// destroyed, for nothing could say so: it is jobs.ErrStale as in Claim.
 func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
+	if l.log.Refusal() != nil {
+		return jobs.ErrStale
+	}
 	var f struct {
 		Cancelling bool
 		Status     jobs.Status
