@@ -126,7 +126,7 @@ func (c *Collector) deadlines(ctx context.Context, now int64, gauge func(*promet
 		until int64
 	}{{"overdue", now}, {"1d", now + day}, {"3d", now + 3*day}, {"7d", now + 7*day}, {"later", 1 << 62}} {
 		var n float64
-		err := sqlx.GetContext(ctx, c.l.read, &n, c.l.read.Rebind(`SELECT COUNT(*) FROM requests WHERE completed_at IS NULL AND due_at >= ? AND due_at < ?`), from, b.until)
+		err := sqlx.GetContext(ctx, c.l.read, &n, c.l.read.Rebind(dueUntil), from, b.until)
 		if err != nil {
 			return err
 		}

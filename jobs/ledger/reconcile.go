@@ -71,12 +71,20 @@ func (l *Ledger) Overdue(ctx context.Context, older time.Duration, limit int) ([
 	return rings, nil
 }
 
+// What is asked again and again. Each has an index, so that it costs no more
+// when the book is full of requests that have ended.
+const (
+	stoppedRequests = `SELECT id FROM requests r WHERE cancelling = 1 AND completed_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request = r.id AND o.state = 'running') ORDER BY id`
+	dueKeys  = `SELECT id FROM requests WHERE key_gone = 0 AND key_until < ? ORDER BY id LIMIT 100`
+	dueUntil = `SELECT COUNT(*) FROM requests WHERE completed_at IS NULL AND due_at >= ? AND due_at < ?`
+)
+
 // Stopped returns requests that are being cancelled and of which no task runs
 // any more.
 func (l *Ledger) Stopped(ctx context.Context) ([]string, error) {
 	var ids []string
-	err := l.read.SelectContext(ctx, &ids, `SELECT id FROM requests r WHERE cancelling = 1 AND completed_at IS NULL
-		AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request = r.id AND o.state = 'running') ORDER BY id`)
+	err := l.read.SelectContext(ctx, &ids, stoppedRequests)
 	if err != nil {
 		return nil, fmt.Errorf("find stopped requests: %w", err)
 	}
@@ -86,7 +94,7 @@ func (l *Ledger) Stopped(ctx context.Context) ([]string, error) {
 // KeysDue returns ended requests whose subject key is to be destroyed now.
 func (l *Ledger) KeysDue(ctx context.Context) ([]string, error) {
 	var ids []string
-	err := l.read.SelectContext(ctx, &ids, l.read.Rebind(`SELECT id FROM requests WHERE key_gone = 0 AND key_until < ? ORDER BY id LIMIT 100`), millis(l.now()))
+	err := l.read.SelectContext(ctx, &ids, l.read.Rebind(dueKeys), millis(l.now()))
 	if err != nil {
 		return nil, fmt.Errorf("find due keys: %w", err)
 	}
