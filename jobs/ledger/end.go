@@ -140,11 +140,19 @@ func (l *Ledger) SubjectKeyGone(ctx context.Context, request string, e proof.Ent
 		if err := tx.Log(e); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET key_gone = 1 WHERE id = ?`), request)
-		return err
+		return keyGone(ctx, tx.Tx, request)
 	})
 	if err != nil {
 		return fmt.Errorf("commit key destruction: %w", err)
 	}
 	return nil
+}
+
+// keyGone writes that a subject key is not there any more.
+func keyGone(ctx context.Context, tx *sqlx.Tx, request string) error {
+	if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET key_gone = 1 WHERE id = ?`), request); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM orphans WHERE request = ?`), request)
+	return err
 }

@@ -88,8 +88,7 @@ func (f *follower) follow(ctx context.Context, tx *sqlx.Tx, x audit.Line) error 
 		if err := f.ledger.keys.DestroySubject(e.RequestID); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET key_gone = 1 WHERE id = ?`), e.RequestID)
-		return err
+		return keyGone(ctx, tx, e.RequestID)
 	}
 	return nil
 }
@@ -104,7 +103,8 @@ func (f *follower) end(ctx context.Context, tx *sqlx.Tx, request string, status 
 	case len(open) == 0:
 		delete(f.lost, request)
 		f.in.Unknown = append(f.in.Unknown, request)
-		return nil
+		_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO orphans (request, key_until) VALUES (?, ?)`), request, millis(ended.Time().Add(f.keep)))
+		return err
 	case !open[0]:
 		return nil
 	}

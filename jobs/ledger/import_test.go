@@ -163,6 +163,17 @@ func TestABookThatWasPutBackFollowsItsLog(t *testing.T) {
 	if _, err := b.intake.SubjectKey(t.Context(), gone.ID); !errors.Is(err, jobs.ErrGone) {
 		t.Errorf("the destroyed key: %v, want ErrGone", err)
 	}
+	b.advance(keepKey + lease) // of what only the log knows, the key goes on schedule too
+	due, err := b.KeysDue(t.Context())
+	if err != nil || !slices.Contains(due, unknown.ID) || slices.Contains(due, gone.ID) {
+		t.Errorf("keys due: %v, %v, want also %s", due, err, unknown.ID)
+	}
+	if err := b.SubjectKeyGone(t.Context(), unknown.ID, &proof.SubjectKeyDestroyed{RequestID: unknown.ID, DestroyedAt: proof.At(b.Now())}); err != nil {
+		t.Fatal(err)
+	}
+	if due, err = b.KeysDue(t.Context()); err != nil || slices.Contains(due, unknown.ID) {
+		t.Errorf("keys due: %v, %v, though it is gone", due, err)
+	}
 	b.submit(t, "u6", "memories") // it appends again
 	if in, err = b.Import(t.Context(), mirror, keepKey); err != nil || in.Entries != 0 || len(in.Ended) != 0 {
 		t.Errorf("again: %+v, %v", in, err)

@@ -76,7 +76,8 @@ func (l *Ledger) Overdue(ctx context.Context, older time.Duration, limit int) ([
 const (
 	stoppedRequests = `SELECT id FROM requests r WHERE cancelling = 1 AND completed_at IS NULL
 		AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request = r.id AND o.state = 'running') ORDER BY id`
-	dueKeys  = `SELECT id FROM requests WHERE key_gone = 0 AND key_until < ? ORDER BY id LIMIT 100`
+	dueKeys = `SELECT id FROM requests WHERE key_gone = 0 AND key_until < ?1
+		UNION ALL SELECT request FROM orphans WHERE key_until < ?1 LIMIT 100`
 	dueUntil = `SELECT COUNT(*) FROM requests WHERE completed_at IS NULL AND due_at >= ? AND due_at < ?`
 )
 
@@ -91,10 +92,10 @@ func (l *Ledger) Stopped(ctx context.Context) ([]string, error) {
 	return ids, nil
 }
 
-// KeysDue returns ended requests whose subject key is to be destroyed now.
+// KeysDue returns ended requests, also those that only the log knows, whose subject key is to be destroyed now.
 func (l *Ledger) KeysDue(ctx context.Context) ([]string, error) {
 	var ids []string
-	err := l.read.SelectContext(ctx, &ids, l.read.Rebind(dueKeys), millis(l.now()))
+	err := l.read.SelectContext(ctx, &ids, dueKeys, millis(l.now()))
 	if err != nil {
 		return nil, fmt.Errorf("find due keys: %w", err)
 	}
