@@ -73,14 +73,19 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 	gauge(c.outbox, float64(pending.Outbox))
 	gauge(c.oldest, float64(now-pending.Oldest)/1000)
 	gauge(c.holds, 0)
+	size, err := c.l.log.Size(ctx)
+	if err != nil {
+		return err
+	}
+	gauge(c.logSize, float64(size))
+	if size == 0 { // its head would have to be signed, by an agent that may hang
+		return nil
+	}
 	head, err := c.l.log.Head(ctx)
 	if err != nil {
 		return err
 	}
-	gauge(c.logSize, float64(head.Size))
-	if head.Size > 0 {
-		gauge(c.logAge, c.l.now().Sub(head.At).Seconds())
-	}
+	gauge(c.logAge, c.l.now().Sub(head.At).Seconds())
 	return nil
 }
 
