@@ -126,6 +126,10 @@
 // dropped the triggers. What was held of that log is looked for before the lock is
 // taken, for anchors may be slow, and looked at again under it.
 //
+// 2026-11-28. An anchor that keeps a head of the heir forbids to begin it, whoever
+// signed that head: a ledger from before a succession, with the heir's key beside
+// it, looks like a succession that was interrupted, and would fork the heir.
+//
 // 2026-11-28. The order of a rotation: the next key's file, the announcement, the
 // overlap, the end in the log, the new key's file in the place of the old. Each
 // step is on disk before the next. The log goes first and the file that is in
