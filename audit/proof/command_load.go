@@ -16,9 +16,9 @@ const (
 	// maxFile bounds what is read as a file to be checked, in bytes.
 	maxFile = 4 << 20
 
-	// maxTileFile bounds what is read as a file of a log. A bundle of 256
-	// entries has at most 16 MB.
-	maxTileFile = 32 << 20
+	// MaxLogFile bounds what is read as a file of a log, in bytes: a signed head,
+	// or a tile of 256 hashes. Bundles of entries are not looked at.
+	MaxLogFile = maxCertificate
 )
 
 // load reads everything but the files to be checked.
@@ -56,11 +56,23 @@ func (v *verification) load() error {
 	case strings.HasPrefix(v.log, "http://"), strings.HasPrefix(v.log, "https://"):
 		v.fetch = once(v.fetchURL(strings.TrimRight(v.log, "/")))
 	default:
-		v.fetch = once(func(path string) ([]byte, error) {
-			return readFile(filepath.Join(v.log, filepath.FromSlash(path)), maxTileFile)
-		})
+		v.fetch = once(v.readLog)
 	}
 	return nil
+}
+
+// readLog reads a file of the log in a folder, which may be somebody else's
+// making: a pipe in it would never end.
+func (v *verification) readLog(path string) ([]byte, error) {
+	name := filepath.Join(v.log, filepath.FromSlash(path))
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("not a regular file")
+	}
+	return readFile(name, MaxLogFile)
 }
 
 // once keeps what was fetched, so that all files are compared with one state of
