@@ -171,6 +171,8 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 		{a + "group g 99999999999999999999 a\nquorum none\n", "line 2: want all, any or a number"},
 		{"log " + log + "\n#lethe:until " + label + "\nquorum none\n", "line 2: want #lethe:until"},
 		{"log " + log + "\n#lethe:untill " + label + " 7\nquorum none\n", "line 2: want #lethe:until"},
+		{"log " + log + "\n# lethe:until " + label + " 7\nquorum none\n", "line 2: a comment like a bound"},
+		{"log " + log + "\n##Lethe:Until " + label + " 7\nquorum none\n", "line 2: a comment like a bound"},
 		{"log " + log + "\n#lethe:until " + label + " 07\nquorum none\n", "line 2: a bound that is not a size"},
 		{"log " + log + "\n#lethe:until " + label + " -1\nquorum none\n", "line 2: a bound that is not a size"},
 		{"log " + log + "\n#lethe:until " + label + " 7\n#lethe:until " + label + " 7\nquorum none\n", "line 3: a second bound"},
@@ -217,7 +219,7 @@ func TestKeyFilesBoundKeysToo(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "#lethe:until " + label + " 5", vkey + "\n#lethe:until " + label + " x", vkey + "\n#lethe:until other+00000000 5",
-		vkey + "\n#lethe: until", "secret", vkey + " https://secret.example/",
+		vkey + "\n#lethe: until", vkey + "\n# lethe:until " + label + " 5", "secret", vkey + " https://secret.example/",
 	} {
 		if p, err := proof.ParseKeys([]byte(text)); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: got %v, %v", text, p, err)

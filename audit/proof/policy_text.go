@@ -115,6 +115,9 @@ func (r *policyReader) line(line string, n int) error {
 // until all keys are known.
 func (r *policyReader) comment(line string, n int) error {
 	if !strings.HasPrefix(line, boundPrefix) {
+		if word := strings.TrimLeft(line, "# \t"); strings.HasPrefix(strings.ToLower(word), boundWord[1:]) {
+			return errors.New("a comment like a bound of a key: want " + boundWord + " NAME+HASH SIZE, spelled so")
+		}
 		return nil
 	}
 	items := strings.Fields(line)
