@@ -74,6 +74,7 @@ func (v *verification) open(text []byte, more *report) (*Result, error) {
 		return nil, err
 	}
 	more.line("memory", "the one you named, %s", legible(says))
+	more.line("", "this place and batch alone: elsewhere, or found again later, it may have another receipt")
 	return r, nil
 }
 
@@ -91,7 +92,11 @@ func (v *verification) checkSubject(r *Result, more *report) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: it is not about the subject that you gave with this key", ErrNotVerified)
+	hint := ""
+	if v.given["subject"] {
+		hint = "; if it was asked for by more than one name, or by IDs, give all of that with --selector-file"
+	}
+	return fmt.Errorf("%w: it is not about the subject that you gave with this key%s", ErrNotVerified, hint)
 }
 
 // checkEvidence answers for a file that says that a log was forked.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"lethe/audit/proof"
 )
 
@@ -85,6 +87,62 @@ func TestALogInAFolderCannotHoldUpOrFlood(t *testing.T) {
 				t.Fatal(err)
 			}
 			write(t, path, before)
+		}
+	}
+}
+
+// Nobody signs a head before what it covers. Who compares the times by eye must
+// not have to find that out.
+func TestTimesThatCannotBeAreSaid(t *testing.T) {
+	signer, vkey := newKey(t, 1, origin)
+	l := newTree(t, 10) // its entry 3 is of noon
+	const odd = "; that is BEFORE what the operator says, so a clock or a word is wrong\n"
+	for _, row := range []struct {
+		log, witness proof.Time
+		odd          []string
+	}{
+		{noon, noon, nil},
+		{noon + 1, noon + 2, nil},
+		{noon - 1, noon, []string{"which is the operator's word too"}},
+		{noon, noon - 1, []string{"by w"}},
+		{noon - 9, noon - 9, []string{"which is the operator's word too", "by w"}},
+	} {
+		w, wKey := newWitness(t, 100, "witness.example/w", row.witness)
+		policy := parsePolicy(t, "log "+vkey+"\nwitness w "+wKey+"\nquorum w\n")
+		r, err := proof.Verify(l.certificate(t, 3, 10, signer, newClock(t, 1, row.log), w).Text(), policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := r.String()
+		if strings.Count(text, odd) != len(row.odd) {
+			t.Errorf("log %d, witness %d\n%s", row.log-noon, row.witness-noon, text)
+		}
+		for _, line := range row.odd {
+			if !strings.Contains(text, line+odd) {
+				t.Errorf("log %d, witness %d: not said of %q\n%s", row.log-noon, row.witness-noon, line, text)
+			}
+		}
+	}
+}
+
+func TestCosignaturesSayATimeThatCanBeSaid(t *testing.T) {
+	signer, vkey := newKey(t, 1, origin)
+	l := newTree(t, 10)
+	for at, good := range map[int64]bool{0: false, 1: true, int64(noon): true, 253402300799: true, 253402300800: false, 1<<62 - 1: false} {
+		at := time.Unix(at, 0)
+		cosigner := func(seed byte, name string) note.Signer {
+			w, err := proof.NewCosigner(name, privateKey(seed), func() time.Time { return at })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w
+		}
+		_, wKey := newWitness(t, 100, "witness.example/w", noon)
+		policy := parsePolicy(t, "log "+vkey+"\nwitness w "+wKey+"\nquorum w\n")
+		for _, w := range []note.Signer{cosigner(100, "witness.example/w"), cosigner(1, origin)} {
+			if _, err := proof.Verify(l.certificate(t, 3, 10, signer, w).Text(), policy); (err == nil) != good {
+				t.Errorf("%s at %d: %v", w.Name(), at.Unix(), err)
+			}
 		}
 	}
 }

@@ -7,7 +7,10 @@ import (
 )
 
 // A report is text in two columns: a word and what is to be said of it.
-type report struct{ b strings.Builder }
+type report struct {
+	b  strings.Builder
+	at Time // when the entry was made, by the operator's word
+}
 
 func (r *report) line(word, format string, args ...any) {
 	fmt.Fprintf(&r.b, "  %-10s %s\n", word, fmt.Sprintf(format, args...))
@@ -28,13 +31,20 @@ func (r *Result) String() string {
 }
 
 // reportTimes goes on where the entry has ended, with the operator's time, and
-// keeps the others apart: whose word each of them is.
+// keeps the others apart: whose word each of them is. Nobody can sign a head
+// before what it covers.
 func (r *Result) reportTimes(p *report) {
-	if !r.Head.At.IsZero() {
-		p.line("", "log says %s, which is the operator's word too", At(r.Head.At))
+	odd := func(t Time) string {
+		if t < p.at {
+			return "; that is BEFORE what the operator says, so a clock or a word is wrong"
+		}
+		return ""
+	}
+	if t := At(r.Head.At); t != 0 {
+		p.line("", "log says %s, which is the operator's word too%s", t, odd(t))
 	}
 	for _, w := range r.Head.Witnesses {
-		p.line("", "witnessed no later than %s by %s", At(w.At), legible(w.Name))
+		p.line("", "witnessed no later than %s by %s%s", At(w.At), legible(w.Name), odd(At(w.At)))
 	}
 	if len(r.Head.Witnesses) == 0 {
 		p.line("", "no independent time")
@@ -111,7 +121,10 @@ func (t *Terms) report(p *report) {
 
 // when comes last in an entry's report: the result goes on with the times that
 // others say.
-func when(p *report, t Time) { p.line("when", "operator says %s", t) }
+func when(p *report, t Time) {
+	p.at = t
+	p.line("when", "operator says %s", t)
+}
 
 func (a *Accepted) report(p *report) {
 	p.line("accepted", "a request to erase; this is NOT an erasure")
