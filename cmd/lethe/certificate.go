@@ -137,6 +137,13 @@ func (f *certificateFlags) memoryID(byFile bool, stdin io.Reader) (string, error
 // writeFile makes the file whole or not at all: whoever finds a certificate
 // under its name can rely on it.
 func writeFile(name string, text []byte, mode fs.FileMode) error {
+	// A device or a pipe is written to: /dev/null must not become a file.
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		if err := os.WriteFile(name, text, mode); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		return nil
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".lethe-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
