@@ -146,3 +146,73 @@ func TestCosignaturesSayATimeThatCanBeSaid(t *testing.T) {
 		}
 	}
 }
+
+// A script that looks at the status alone must be able to ask for an erasure,
+// and not get a receipt for it.
+func TestGenuineIsNotCompleted(t *testing.T) {
+	signer, vkey := newKey(t, 1, origin)
+	e := newErasure(t, 3, 5) // its certificate is of a cancelled request
+	d := desk{t.TempDir()}
+	write(t, filepath.Join(d.dir, "log.pub"), []byte(vkey))
+	write(t, filepath.Join(d.dir, "erasure.pub"), []byte(e.vkey))
+	for name, entry := range map[string]proof.Entry{"accepted": accepted(), "cancelled": cancelled(), "completed": completed(), "destroyed": keyDestroyed()} {
+		var l tree
+		l.append(t, encode(t, entry))
+		write(t, filepath.Join(d.dir, name), l.certificate(t, 0, 1, signer).Text())
+		want := proof.ExitNotVerified
+		if name == "completed" {
+			want = proof.ExitVerified
+		}
+		if status, out := d.run(t, name+" --key log.pub"); status != proof.ExitVerified {
+			t.Errorf("%s: status %d\n%s", name, status, out)
+		}
+		if status, out := d.run(t, "--completed "+name+" --key log.pub"); status != want || strings.Contains(out, "OK") != (want == proof.ExitVerified) {
+			t.Errorf("%s --completed: status %d, want %d\n%s", name, status, want, out)
+		}
+	}
+	for _, m := range e.all {
+		write(t, filepath.Join(d.dir, "m"), e.proof(t, m).Text())
+		status, out := d.run(t, "m --completed --key erasure.pub --memory "+m.id+" --subject-key "+strings.Repeat("07", 32))
+		if status != proof.ExitNotVerified {
+			t.Errorf("%s in a cancelled request: status %d\n%s", m.outcome, status, out)
+		}
+	}
+}
+
+func TestAHeldMemoryOfACompletedErasureIsNotCompleted(t *testing.T) {
+	signer, vkey := newKey(t, 1, origin)
+	d := desk{t.TempDir()}
+	write(t, filepath.Join(d.dir, "log.pub"), []byte(vkey))
+	outcomes := []proof.Outcome{proof.OutcomeErased, proof.OutcomeHeld, proof.OutcomeAbsent}
+	var leaves [][32]byte
+	for _, o := range outcomes {
+		leaves = append(leaves, proof.ReceiptLeaf(subjectKey(), batchID(0), "memories/"+o.String(), byte(o)))
+	}
+	c := completed()
+	s := &c.Stores[0]
+	s.Requested, s.Found, s.Erased, s.Held, s.Absent = 3, 3, 1, 1, 1
+	c.Stores = c.Stores[:1]
+	c.Batches, c.FirstErasedAt, c.VerifiedAt, c.PurgedAt = s.Batches, s.FirstErasedAt, s.VerifiedAt, s.PurgedAt
+	roots := [][32]byte{proof.ReceiptRoot(leaves)}
+	c.BatchesRoot = proof.Digest(proof.BatchesRoot(roots))
+	c.Exclude()
+	var l tree
+	l.append(t, encode(t, c))
+	certificate := l.certificate(t, 0, 1, signer).Text()
+	for i, o := range outcomes {
+		receipt, err := proof.ProveSteps(leaves, int64(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := proof.MemoryProof{Batch: batchID(0), Place: "memories", Outcome: o, Receipt: receipt, Certificate: certificate}
+		write(t, filepath.Join(d.dir, "m"), m.Text())
+		args := "m --key log.pub --memory " + o.String() + " --subject-key " + strings.Repeat("07", 32)
+		if status, out := d.run(t, args); status != proof.ExitVerified {
+			t.Errorf("%s: status %d\n%s", o, status, out)
+		}
+		status, out := d.run(t, args+" --completed")
+		if (status == proof.ExitVerified) == (o == proof.OutcomeHeld) || o == proof.OutcomeHeld && !strings.Contains(out, "it was held") {
+			t.Errorf("%s --completed: status %d\n%s", o, status, out)
+		}
+	}
+}
