@@ -60,6 +60,9 @@ heads get by now.`,
 			if err != nil {
 				return err
 			}
+			if err := checkFile(text, args[0], f.accepted, cmd.Flags().Changed("memory") || cmd.Flags().Changed("memory-file")); err != nil {
+				return fmt.Errorf("fetch the certificate: %w", err)
+			}
 			if f.keyFile != "" {
 				key, err := client.SubjectKey(cmd.Context(), args[0])
 				if err != nil {

@@ -78,7 +78,11 @@ func (s *source) verifierKey(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return client.Key(ctx)
+	text, err := client.Key(ctx)
+	if err != nil {
+		return "", err
+	}
+	return checkKey(text)
 }
 
 // open returns the log and a function that closes it.
