@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"lethe/audit/proof"
 )
 
 const (
@@ -135,7 +138,11 @@ func (s *Server) grown(ctx context.Context, l *watched, r request, h head, lines
 
 // contradicted keeps what proves that the log has signed two histories.
 func (s *Server) contradicted(ctx context.Context, l *watched, h head, lines string) {
-	err := s.state.accuse(l.name, l.text, []byte(h.text+"\n"+lines))
+	heads := [2][]byte{l.text, []byte(h.text + "\n" + lines)}
+	if bytes.Compare(l.last.root[:], h.root[:]) > 0 {
+		heads[0], heads[1] = heads[1], heads[0]
+	}
+	err := s.state.accuse(l.name, (&proof.Evidence{Heads: heads}).Text())
 	attrs := []slog.Attr{slog.String("log", l.origin), slog.Int64("size", h.size), slog.String("evidence", l.name+contradiction)}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))

@@ -13,7 +13,8 @@
 //
 //	witness            the verifier key, and the logs that were ever cosigned
 //	HASH               the newest cosigned head of a log, after a line with its digest
-//	HASH.contradiction two heads of one size that the log has signed, if it did
+//	HASH.contradiction two heads of one size that the log has signed, if it did:
+//	                   a lethe/fork-evidence@v1, which lethe-verify checks
 //
 // where HASH is the SHA-256 of the log's origin in hexadecimal. A witness that
 // forgot what it cosigned would cosign a second history. So the key and the

@@ -230,14 +230,14 @@ func (s *state) enter(name string) error {
 	return err
 }
 
-// accuse keeps two heads that a log contradicts itself with. The first such
-// pair of a log is enough.
-func (s *state) accuse(name string, a, b []byte) error {
+// accuse keeps the evidence that a log contradicts itself. The first of a log
+// is enough.
+func (s *state) accuse(name string, evidence []byte) error {
 	path := filepath.Join(s.dir, name+contradiction)
 	if missing, err := absent(path); err != nil || !missing {
 		return err
 	}
-	return durable.Create(path, slices.Concat(a, []byte("\n"), b), 0o600)
+	return durable.Create(path, evidence, 0o600)
 }
 
 func (s *state) Close() error { return s.lock.Close() }
