@@ -147,6 +147,7 @@ func session(x *story) []struct {
 		{"About somebody else:", "certificate.tlog-proof --key log.pub --subject omar --subject-key subject.key", 5},
 		{"One memory of the 20, for whoever knows its ID and has the key:", "memory.proof --policy policy --memory " + x.memories[14] + " --subject-key subject.key", 0},
 		{"Proof that the request was taken in, which the submitter had at once:", "receipt.tlog-proof --key log.pub", 0},
+		{"It is genuine and no erasure. Who looks at the status alone asks for one:", "receipt.tlog-proof --key log.pub --completed", 5},
 		{"What somebody else was told: another history under the same signature. Each of the two verifies alone:", "certificate.tlog-proof told-another.tlog-proof --key log.pub --evidence .", 30},
 		{"The evidence is a file that proves it by itself:", "fork-lethe.example-log-302.evidence --key log.pub", 30},
 	}

@@ -20,8 +20,9 @@ const (
 
 // VerifyUsage says how [RunVerify] is called, after the command's name.
 const VerifyUsage = ` FILE... --key KEY_OR_FILE | --policy FILE
-       [--log DIR_OR_URL] [--evidence DIR] [--subject-key HEX_OR_FILE
-       [--subject NAME | --selector-file FILE] [--memory ID | --memory-file FILE]]
+       [--completed] [--log DIR_OR_URL] [--evidence DIR]
+       [--subject-key HEX_OR_FILE [--subject NAME | --selector-file FILE]
+       [--memory ID | --memory-file FILE]]
 
 Checks erasure certificates, proofs for one memory, and evidence that a log was
 forked. Needs no network, unless --log is a URL.
@@ -29,6 +30,8 @@ forked. Needs no network, unless --log is a URL.
   --key KEY_OR_FILE     the log's verifier key, or a file with one or more
   --policy FILE         whom to believe (C2SP tlog-policy): logs, witnesses, and
                         how many of these must have seen the log
+  --completed           refuse what does not say that an erasure was completed,
+                        and of memories those that were held or refused
   --log DIR_OR_URL      also compare with the log as it is published, by its
                         tiles (what lethe log export writes, or http://HOST/log)
   --evidence DIR        where evidence of a fork is written (.)
@@ -43,6 +46,10 @@ forked. Needs no network, unless --log is a URL.
 Of several certificates the heads are compared too: one log has one root for
 each size. Two heads that contradict each other are written to a file, which is
 evidence against whoever signed them; lethe-verify checks that file as well.
+
+Status 0 says that the files are genuine and not that anything was erased: the
+proof that a request was accepted, or the certificate of one that was cancelled,
+verifies too. Read what it says, or give --completed.
 
 Exit status: that of the gravest file. The gravest comes first:
   30  two signed heads contradict each other
@@ -64,6 +71,7 @@ type verification struct {
 	selectorFile     string
 	memory           string
 	memoryFile       string
+	completed        bool
 	given            map[string]bool // flags
 	fetchURL         func(url string) Fetch
 
@@ -130,6 +138,7 @@ func (v *verification) parse(name string, args []string) error {
 	} {
 		flags.StringVar(to, flag, "", "")
 	}
+	flags.BoolVar(&v.completed, "completed", false, "")
 	for len(args) > 0 {
 		if err := flags.Parse(args); err != nil {
 			return usageFault(err)

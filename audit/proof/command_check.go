@@ -31,6 +31,9 @@ func (v *verification) check(file string) error {
 		return err
 	}
 	v.remember(file, r.Head)
+	if _, done := r.Entry.(*Completed); v.completed && !done {
+		return fmt.Errorf("%w: as --completed asks: it does not say that an erasure was completed", ErrNotVerified)
+	}
 	if err := v.checkSubject(r, &more); err != nil {
 		return err
 	}
@@ -69,11 +72,15 @@ func (v *verification) open(text []byte, more *report) (*Result, error) {
 	case !IsMemoryProof(text):
 		return nil, fmt.Errorf("%w: it is no proof of what became of one memory", ErrNotVerified)
 	}
-	r, says, err := VerifyMemory(text, verify, v.secret, v.memory)
+	r, says, outcome, err := verifyMemory(text, verify, v.secret, v.memory)
 	if err != nil {
 		return nil, err
 	}
+	if v.completed && outcome != OutcomeErased && outcome != OutcomeAbsent {
+		return nil, fmt.Errorf("%w: as --completed asks: of this memory it says that it was %s", ErrNotVerified, outcome)
+	}
 	more.line("memory", "the one you named, %s", legible(says))
+	more.line("", "this place and batch alone: elsewhere, or found again later, it may have another receipt")
 	return r, nil
 }
 
@@ -91,7 +98,11 @@ func (v *verification) checkSubject(r *Result, more *report) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: it is not about the subject that you gave with this key", ErrNotVerified)
+	hint := ""
+	if v.given["subject"] {
+		hint = "; if it was asked for by more than one name, or by IDs, give all of that with --selector-file"
+	}
+	return fmt.Errorf("%w: it is not about the subject that you gave with this key%s", ErrNotVerified, hint)
 }
 
 // checkEvidence answers for a file that says that a log was forked.

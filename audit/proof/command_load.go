@@ -16,10 +16,9 @@ const (
 	// maxFile bounds what is read as a file to be checked, in bytes.
 	maxFile = 4 << 20
 
-	// maxTileFile bounds what is kept as a file of a log, in bytes: tiles have
-	// at most 8192, and bundles of entries are not asked for. A server that is
-	// not trusted must not fill the memory.
-	maxTileFile = maxCertificate
+	// MaxLogFile bounds what is read as a file of a log, in bytes: a signed head,
+	// or a tile of 256 hashes. Bundles of entries are not looked at.
+	MaxLogFile = maxCertificate
 )
 
 // load reads everything but the files to be checked.
@@ -58,7 +57,7 @@ func (v *verification) load() error {
 		v.fetch = once(v.fetchURL(strings.TrimRight(v.log, "/")))
 	default:
 		v.fetch = once(func(path string) ([]byte, error) {
-			return readRegular(filepath.Join(v.log, filepath.FromSlash(path)), maxTileFile)
+			return readRegular(filepath.Join(v.log, filepath.FromSlash(path)), MaxLogFile)
 		})
 	}
 	return nil
@@ -76,8 +75,8 @@ func once(fetch Fetch) Fetch {
 		switch {
 		case err != nil:
 			return nil, err
-		case len(b) > maxTileFile:
-			return nil, fmt.Errorf("fetch from the log: longer than %d bytes", maxTileFile)
+		case len(b) > MaxLogFile:
+			return nil, fmt.Errorf("fetch from the log: longer than %d bytes", MaxLogFile)
 		}
 		kept[path] = b
 		return b, nil

@@ -32,13 +32,14 @@ func TestMemoryProofsAreAnsweredByTheirFirstLine(t *testing.T) {
 		says   string
 	}{
 		{"erased --memory " + erased + key, 0, "memory     the one you named, in place memories: erased"},
+		{"erased --memory " + erased + key, 0, "this place and batch alone: elsewhere, or found again later, it may have another receipt"},
 		{"erased --memory-file id" + key, 0, "the one you named"},
 		{"erased --memory-file edited" + key, 0, "the one you named"},
 		{"erased --memory-file empty" + key, 1, "it is empty"},
 		{"erased --memory=" + key, 1, "it is empty"},
 		{"held --memory " + files[proof.OutcomeHeld].id + key, 0, "NOT erased"},
 		{"erased --memory " + erased + " --subject alice" + key, 0, "matches the name and key you gave"},
-		{"erased --memory " + erased + " --subject bob" + key, 5, "not about the subject"},
+		{"erased --memory " + erased + " --subject bob" + key, 5, "give all of that with --selector-file"},
 		{"erased --memory other" + key, 5, "no receipt of this memory"},
 		{"erased --memory " + erased + " --key log.pub --subject-key " + strings.Repeat("08", 32), 5, "no receipt of this memory"},
 		{"forged --memory " + files[proof.OutcomeHeld].id + key, 5, "no receipt of this memory"},

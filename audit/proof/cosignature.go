@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -116,8 +115,9 @@ func (k VerifyKey) Verify(msg, sig []byte) bool {
 	if len(sig) != cosignatureSize {
 		return false
 	}
+	// A time that cannot be said in a report is none: 0, and past the year 9999.
 	at := binary.BigEndian.Uint64(sig)
-	return at <= math.MaxInt64 && ed25519.Verify(k.public, cosigned(at, msg), sig[8:])
+	return at > 0 && at < endOfTime && ed25519.Verify(k.public, cosigned(at, msg), sig[8:])
 }
 
 // Cosigns reports whether the key's signatures are cosignatures.

@@ -132,16 +132,22 @@ func ended(e Entry, o Outcome) (root string, counted bool, err error) {
 // certificate says, and a line for people on what became of the memory. Refusals
 // wrap [ErrNotVerified], or are those of verify.
 func VerifyMemory(text []byte, verify func(certificate []byte) (*Result, error), key []byte, memoryID string) (*Result, string, error) {
+	r, says, _, err := verifyMemory(text, verify, key, memoryID)
+	return r, says, err
+}
+
+// verifyMemory is VerifyMemory with the outcome.
+func verifyMemory(text []byte, verify func(certificate []byte) (*Result, error), key []byte, memoryID string) (*Result, string, Outcome, error) {
 	m, err := ParseMemoryProof(text)
 	if err != nil {
-		return nil, "", err
+		return nil, "", 0, err
 	}
 	r, err := verify(m.Certificate)
 	if err != nil {
-		return nil, "", err
+		return nil, "", 0, err
 	}
 	if err := m.Check(r, key, memoryID); err != nil {
-		return nil, "", err
+		return nil, "", 0, err
 	}
-	return r, fmt.Sprintf("in place %s: %s", m.Place, m.Outcome.Meaning()), nil
+	return r, fmt.Sprintf("in place %s: %s", m.Place, m.Outcome.Meaning()), m.Outcome, nil
 }

@@ -219,7 +219,7 @@ func TestKeyFilesBoundKeysToo(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "#lethe:until " + label + " 5", vkey + "\n#lethe:until " + label + " x", vkey + "\n#lethe:until other+00000000 5",
-		vkey + "\n#lethe: until", "secret", vkey + " https://secret.example/",
+		vkey + "\n#lethe: until", vkey + "\n# lethe:until " + label + " 5", "secret", vkey + " https://secret.example/",
 	} {
 		if p, err := proof.ParseKeys([]byte(text)); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: got %v, %v", text, p, err)

@@ -34,8 +34,8 @@ func (r *Result) String() string {
 // reportTimes goes on where the entry has ended, with the operator's time, and
 // keeps the others apart: whose word each of them is.
 func (r *Result) reportTimes(p *report) {
-	if !r.Head.At.IsZero() {
-		p.line("", "log says %s, which is the operator's word too", At(r.Head.At))
+	if t := At(r.Head.At); t != 0 {
+		p.line("", "log says %s, which is the operator's word too", t)
 	}
 	for _, w := range r.Head.Witnesses {
 		p.line("", "witnessed no later than %s by %s", At(w.At), legible(w.Name))

@@ -12,6 +12,10 @@ const (
 	maxOrigin = 255
 )
 
+// endOfTime is the first second of the year 10000, for which RFC 3339 has no
+// spelling.
+const endOfTime = 253402300800
+
 // maxInt is the first integer that not every JSON reader can hold exactly.
 const maxInt = 1 << 53
 
@@ -170,7 +174,7 @@ func (t *Time) pass(m *members) {
 	switch {
 	case *t == 0:
 		m.fail("is missing")
-	case *t < 0 || *t >= 253402300800: // the first second of the year 10000
+	case *t < 0 || *t >= endOfTime:
 		m.fail("must be from 1970 to 9999")
 	}
 	m.out = append(t.Time().AppendFormat(append(m.out, '"'), time.RFC3339), '"')

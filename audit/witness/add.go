@@ -10,9 +10,9 @@ import (
 	"net/http"
 	"time"
 
-	"lethe/audit/proof"
-
 	"golang.org/x/mod/sumdb/tlog"
+
+	"lethe/audit/proof"
 )
 
 const (

@@ -190,9 +190,15 @@ func TestConcurrentHeadsNeverRollBack(t *testing.T) {
 }
 
 func TestAContradictionIsKeptAsEvidence(t *testing.T) {
-	for name, old := range map[string]int64{"with the right old size": 40, "with another": 0} {
+	first, second := newTree(t, 1, 50, noFork), newTree(t, 1, 50, 30)
+	for name, row := range map[string]struct {
+		log, fork *tree
+		old       int64
+	}{
+		"with the right old size": {first, second, 40}, "with another": {first, second, 0}, "the other way round": {second, first, 40},
+	} {
 		t.Run(name, func(t *testing.T) {
-			log, fork := newTree(t, 1, 50, noFork), newTree(t, 1, 50, 30)
+			log, fork, old := row.log, row.fork, row.old
 			o := options(t, log.verifyKey())
 			s := open(t, o)
 			s.Answer(log.ask(0, 40))

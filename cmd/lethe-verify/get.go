@@ -12,9 +12,8 @@ import (
 	"lethe/audit/proof"
 )
 
-// maxBody bounds what is fetched, in bytes. A bundle of 256 entries has at most
-// 16 MB.
-const maxBody = 32 << 20
+// maxBody bounds what is fetched, in bytes.
+const maxBody = proof.MaxLogFile
 
 // A curl fetches files over HTTP with the program of that name.
 type curl struct {

@@ -60,6 +60,9 @@ heads get by now.`,
 			if err != nil {
 				return err
 			}
+			if err := checkFile(text, args[0], f.accepted, cmd.Flags().Changed("memory") || cmd.Flags().Changed("memory-file")); err != nil {
+				return fmt.Errorf("fetch the certificate: %w", err)
+			}
 			if f.keyFile != "" {
 				key, err := client.SubjectKey(cmd.Context(), args[0])
 				if err != nil {
@@ -137,6 +140,13 @@ func (f *certificateFlags) memoryID(byFile bool, stdin io.Reader) (string, error
 // writeFile makes the file whole or not at all: whoever finds a certificate
 // under its name can rely on it.
 func writeFile(name string, text []byte, mode fs.FileMode) error {
+	// A device or a pipe is written to: /dev/null must not become a file.
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		if err := os.WriteFile(name, text, mode); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		return nil
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".lethe-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -212,5 +213,29 @@ func TestCertificateFileIsWholeOrNotThere(t *testing.T) {
 	}
 	if err := writeFile(filepath.Join(dir, "none", "c"), nil, 0o600); err == nil {
 		t.Error("a folder that is not there is no error")
+	}
+}
+
+// Whoever has root must not lose /dev/null to a certificate.
+func TestDevicesAndPipesAreWrittenToAndNotReplaced(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0) // so that nobody waits for anybody
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := writeFile(name, []byte("text"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(name)
+	if err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		t.Fatalf("%v, %v: the pipe is gone", info, err)
+	}
+	got := make([]byte, 4)
+	if _, err := io.ReadFull(f, got); err != nil || string(got) != "text" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -96,3 +96,30 @@ func TestAWitnessCosignsUntilItIsStopped(t *testing.T) {
 		}
 	}
 }
+
+// A list of all keys has retired ones in it, and whoever has stolen such a key
+// must not get a head cosigned with which the true log is then refused.
+func TestAWitnessIsNotGivenRetiredKeys(t *testing.T) {
+	key := func(seed byte) string {
+		private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
+		return proof.VerifierKey("log.example/lethe", private.Public().(ed25519.PublicKey))
+	}
+	label := func(k string) string { return k[:strings.LastIndex(k, "+")] }
+	retired := key(1) + "\n#lethe:until " + label(key(1)) + " 7\n"
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := writeFile(file, []byte("# all\n"+retired+key(2)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := logKeys([]string{file})
+	if err != nil || len(keys) != 1 || keys[0].String() != key(2) {
+		t.Errorf("%v, %v, want the key in force alone", keys, err)
+	}
+	for _, text := range []string{retired, "# none\n", "#lethe:until " + label(key(1)) + " 7\n"} {
+		if err := writeFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if keys, err := logKeys([]string{file}); err == nil {
+			t.Errorf("%q: %v", text, keys)
+		}
+	}
+}

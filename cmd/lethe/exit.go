@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"lethe/audit"
 	"lethe/audit/proof"
@@ -124,7 +126,7 @@ func report(w io.Writer, err error) int {
 		return status
 	}
 	for line := range strings.Lines(err.Error()) {
-		_, _ = fmt.Fprintf(w, "lethe: %s\n", strings.TrimSuffix(line, "\n"))
+		_, _ = fmt.Fprintf(w, "lethe: %s\n", legible(strings.TrimSuffix(line, "\n")))
 	}
 	if e := proof.EvidenceOf(err); e != nil {
 		keepEvidence(w, e)
@@ -136,6 +138,17 @@ func report(w io.Writer, err error) int {
 		_, _ = fmt.Fprintf(w, "see: %s --help\n", u.command)
 	}
 	return status
+}
+
+// legible takes out of a text what does not print. What a server or a file says
+// may be anything, and must not upset a terminal or make one line look like two.
+func legible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' || strconv.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, text)
 }
 
 // keepEvidence writes what proves a fork to the folder that the command was run

@@ -72,7 +72,7 @@ func (c *console) list(cmd *cobra.Command, client *api.Client, only []jobs.Statu
 			continue
 		}
 		done, total := counts(r)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", r.ID, r.Status, r.Ticket, stamp(r.ReceivedAt), stamp(r.DueAt), done, total)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", legible(r.ID), legible(string(r.Status)), legible(r.Ticket), stamp(r.ReceivedAt), stamp(r.DueAt), done, total)
 	}
 	return w.Flush()
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -149,7 +148,7 @@ evidence against the operator: keep both files.`,
 	}, func(cmd *cobra.Command, l logReader, args []string) error {
 		var heads [2][]byte
 		for i, name := range args {
-			text, err := os.ReadFile(name)
+			text, err := readSmallFile(name, maxLogFile)
 			if err != nil {
 				return fmt.Errorf("read head: %w", err)
 			}

@@ -78,7 +78,11 @@ func (s *source) verifierKey(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return client.Key(ctx)
+	text, err := client.Key(ctx)
+	if err != nil {
+		return "", err
+	}
+	return checkKey(text)
 }
 
 // open returns the log and a function that closes it.
@@ -101,7 +105,7 @@ func (s *source) open(ctx context.Context) (logReader, func(), error) {
 	if _, err := s.client(); err != nil { // for what it says about a bad URL
 		return nil, nil, err
 	}
-	return &publishedLog{fetch: publishedAt(ctx)(strings.TrimRight(s.server, "/") + "/log"), keys: keys}, func() {}, nil
+	return readPublished(publishedAt(ctx)(strings.TrimRight(s.server, "/")+"/log"), keys), func() {}, nil
 }
 
 // believed returns the keys under which the log is read: those given, or else

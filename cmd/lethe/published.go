@@ -24,6 +24,26 @@ type publishedLog struct {
 	keys  *proof.Policy
 }
 
+// readPublished returns the log that is published there, as one command sees it:
+// under one head. A server that answers with another head each time would be
+// checked under one, and have another kept as the pin.
+func readPublished(fetch proof.Fetch, keys *proof.Policy) *publishedLog {
+	var head []byte
+	return &publishedLog{keys: keys, fetch: func(path string) ([]byte, error) {
+		if path != "checkpoint" {
+			return fetch(path)
+		}
+		if head == nil {
+			text, err := fetch(path)
+			if err != nil {
+				return nil, err
+			}
+			head = text
+		}
+		return head, nil
+	}}
+}
+
 const bundleWidth = 1 << proof.TileHeight
 
 func (p *publishedLog) Checkpoint(context.Context) ([]byte, error) {

@@ -47,6 +47,30 @@ func newLog(t *testing.T, n int) (*audit.Log, *publishedLog) {
 	return l, &publishedLog{fetch: publishedAt(ctx)(server.URL + "/log"), keys: keys}
 }
 
+// What is kept as a pin is what was checked, whatever the server says next.
+func TestACommandSeesOneHead(t *testing.T) {
+	_, older := newLog(t, 3)
+	_, newer := newLog(t, 5)
+	before, err := older.fetch("checkpoint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	p := readPublished(func(path string) ([]byte, error) {
+		if asked++; asked == 1 && path == "checkpoint" {
+			return before, nil
+		}
+		return newer.fetch(path)
+	}, newer.keys)
+	head, err := p.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report, err := p.Check(t.Context()); !errors.Is(err, proof.ErrNotVerified) {
+		t.Errorf("the head of another log would be kept, after a check of %d entries: %q", report.Size, head)
+	}
+}
+
 func appendEntries(t *testing.T, db *sqlx.DB, l *audit.Log, n int) {
 	t.Helper()
 	tx, err := db.BeginTxx(t.Context(), nil)

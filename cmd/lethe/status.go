@@ -94,7 +94,7 @@ func (c *console) showRequest(r api.Request, asJSON bool) error {
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "request\t%s\nstatus\t%s\n", r.ID, r.Status)
 	if r.Ticket != "" {
-		fmt.Fprintf(w, "ticket\t%s\n", r.Ticket)
+		fmt.Fprintf(w, "ticket\t%s\n", legible(r.Ticket))
 	}
 	fmt.Fprintf(w, "basis\t%s %s\nreceived\t%s\ndue\t%s\n", r.Regime, r.Ground, stamp(r.ReceivedAt), stamp(r.DueAt))
 	if r.CompletedAt != nil {
@@ -115,7 +115,7 @@ func storeTable(out io.Writer, stores []api.StoreProgress) error {
 	fmt.Fprintln(w, "store\tstage\tevidence\tfound\terased\tabsent\theld\trefused\tremaining\tbatches\tnote\t")
 	for _, s := range stores {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d/%d\t%s\t\n", s.Store, s.Stage, s.Evidence,
-			s.Found, s.Erased, s.Absent, s.Held, s.Refused, s.Remaining, s.BatchesDone, s.BatchesTotal, s.Note)
+			s.Found, s.Erased, s.Absent, s.Held, s.Refused, s.Remaining, s.BatchesDone, s.BatchesTotal, legible(s.Note))
 	}
 	return w.Flush()
 }

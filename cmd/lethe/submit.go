@@ -157,6 +157,9 @@ func (f *submitFlags) keepReceipt(ctx context.Context, client *api.Client, req a
 		text, err = client.Receipt(ctx, req.ID)
 	}
 	if err == nil {
+		err = checkFile(text, req.ID, true, false)
+	}
+	if err == nil {
 		err = writeFile(f.receipt, text, 0o644)
 	}
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // that the two cannot differ.
 func verifyCommand(c *console) *cobra.Command {
 	return &cobra.Command{
-		Use:                   "verify FILE... --key KEY_OR_FILE | --policy FILE [--log DIR_OR_URL]",
+		Use:                   "verify FILE... --key KEY_OR_FILE | --policy FILE [--completed] [--log DIR_OR_URL]",
 		Short:                 "Check certificates; needs no server, and no network unless --log is a URL",
 		DisableFlagParsing:    true,
 		DisableFlagsInUseLine: true,

@@ -65,7 +65,7 @@ what counts is the log's signature; put a proxy with TLS before it.
 	f := cmd.Flags()
 	f.StringVar(&listen, "listen", witnessListen, "`ADDR` of the HTTP server")
 	f.StringVar(&o.Key, "key", "", "`FILE` of the signing key, made at the first start (default the state folder's name and .key)")
-	f.StringArrayVar(&logs, "log", nil, "verifier `KEY` of a log to watch over, or a file with them, one a line; may be given again")
+	f.StringArrayVar(&logs, "log", nil, "verifier `KEY` of a log to watch over, or a file with them as lethe keys --all prints it; may be given again")
 	f.StringVar(&o.State, "state", witnessState, "`DIR` for what was cosigned, made at the first start")
 	f.StringVar(&o.Name, "name", "", "`NAME` of a new key, such as witness.example.com/w1 (default made up)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
@@ -81,7 +81,9 @@ what counts is the log's signature; put a proxy with TLS before it.
 	return cmd
 }
 
-// logKeys reads verifier keys of logs, each given as it is or as a file.
+// logKeys reads verifier keys of logs, each given as it is or as a file. A key
+// that was retired (#lethe:until) is left out: it signs no new head, and whoever
+// has stolen it is not to get one cosigned.
 func logKeys(given []string) ([]proof.VerifyKey, error) {
 	var keys []proof.VerifyKey
 	for n, text := range given {
@@ -90,20 +92,18 @@ func logKeys(given []string) ([]proof.VerifyKey, error) {
 		} else if strings.Count(text, "+") < 2 {
 			return nil, err
 		}
+		list, err := proof.ParseKeys([]byte(text))
+		if err != nil {
+			return nil, fmt.Errorf("number %d: %w", n+1, err)
+		}
 		before := len(keys)
-		for line := range strings.Lines(text) {
-			line = strings.TrimSpace(line)
-			if line == "" || line[0] == '#' {
-				continue
+		for _, k := range list.Logs() {
+			if k.Until == proof.Unbounded {
+				keys = append(keys, k.Key)
 			}
-			k, err := proof.ParseVerifyKey(line)
-			if err != nil || k.Cosigns() {
-				return nil, fmt.Errorf("number %d is not the verifier key of a log", n+1)
-			}
-			keys = append(keys, k)
 		}
 		if len(keys) == before {
-			return nil, fmt.Errorf("number %d has no verifier key", n+1)
+			return nil, fmt.Errorf("number %d has no key that is not retired", n+1)
 		}
 	}
 	if len(keys) == 0 {
