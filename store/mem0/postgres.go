@@ -73,7 +73,7 @@ func pythonMessages() tables.Place {
 
 func pythonHistory() tables.Place {
 	return tables.Place{
-		Name: "history", File: "history", Table: "history", ID: "id", With: "memories", By: "memory_id",
+		Name: "history", File: "history", Table: "history", ID: []string{"id"}, With: "memories", By: []string{"memory_id"},
 		Layout: []tables.Column{
 			{Name: "id", Type: "TEXT"},
 			{Name: "memory_id", Type: "TEXT"},

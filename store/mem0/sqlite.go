@@ -76,7 +76,7 @@ func same(a, b string) bool {
 
 func vectors(name, file string) tables.Place {
 	return tables.Place{
-		Name: name, File: file, Table: "vectors", ID: "id", Explicit: true,
+		Name: name, File: file, Table: "vectors", ID: []string{"id"}, Explicit: true,
 		Layout: []tables.Column{{Name: "id", Type: "TEXT"}, {Name: "vector", Type: "BLOB"}, {Name: "payload", Type: "TEXT"}},
 		Document: &tables.Document{
 			Column:   "payload",
@@ -111,7 +111,7 @@ func memories(file string) tables.Place {
 // messages are missing in files that Mem0 before 3.0 has made.
 func messages() tables.Place {
 	return tables.Place{
-		Name: "messages", File: "history", Table: "messages", ID: "id", Optional: true, Scope: "session_scope",
+		Name: "messages", File: "history", Table: "messages", ID: []string{"id"}, Optional: true, Scope: "session_scope",
 		Layout: []tables.Column{
 			{Name: "id", Type: "TEXT"},
 			{Name: "session_scope", Type: "TEXT"},
@@ -125,7 +125,7 @@ func messages() tables.Place {
 
 func history() tables.Place {
 	return tables.Place{
-		Name: "history", File: "history", Table: "memory_history", ID: "id", With: "memories", By: "memory_id",
+		Name: "history", File: "history", Table: "memory_history", ID: []string{"id"}, With: "memories", By: []string{"memory_id"},
 		Layout: []tables.Column{
 			{Name: "id", Type: "INTEGER"},
 			{Name: "memory_id", Type: "TEXT"},

@@ -133,7 +133,7 @@ func (c counting) hangs(p *part) string { return among("picked", p) }
 // perhaps, for each page.
 func among(table string, p *part) string {
 	return "EXISTS (SELECT 1 FROM temp." + table + " m WHERE m.place = " + literal(p.With) +
-		" AND m.key = t." + quote(p.By) + " COLLATE BINARY)"
+		" AND m.key = t." + quote(p.By[0]) + " COLLATE BINARY)"
 }
 
 // sum counts the rows of a part for which a condition holds, page by page.
@@ -188,11 +188,11 @@ func (c counting) unattributable(ctx context.Context) (int, error) {
 // orphan says that the row that t hangs on is neither there, nor linked to,
 // nor asked for.
 func (c counting) orphan(p *part) string {
-	by := "t." + quote(p.By)
+	by := "t." + quote(p.By[0])
 	orphan := "NOT (" + c.hangs(p) + ")" +
 		" AND NOT " + among("linked", p)
 	for _, parent := range c.s.named(p.With) {
-		orphan += " AND NOT EXISTS (SELECT 1 FROM " + parent.table + " r WHERE r." + quote(parent.ID) + " = " + by + ")"
+		orphan += " AND NOT EXISTS (SELECT 1 FROM " + parent.table + " r WHERE r." + quote(parent.ID[0]) + " = " + by + ")"
 	}
 	return "(" + by + " IS NULL OR " + orphan + ")"
 }

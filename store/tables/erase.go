@@ -112,8 +112,8 @@ func (e erasure) took(place string, keys []string) {
 }
 
 func (e erasure) rows(ctx context.Context, p *part, batch string) error {
-	keys, err := texts(ctx, e.conn, "DELETE FROM "+p.table+" AS t WHERE "+p.keyIn(p.ID)+" AND "+p.kind()+
-		" RETURNING "+quote(p.ID), batch)
+	keys, err := texts(ctx, e.conn, "DELETE FROM "+p.table+" AS t WHERE "+p.keyIn(p.ID[0])+" AND "+p.kind()+
+		" RETURNING "+quote(p.ID[0]), batch)
 	e.took(p.Name, keys)
 	return err
 }
@@ -132,8 +132,8 @@ func (e erasure) kin(ctx context.Context, k kin, batch string) error {
 	if k.With == "" {
 		return e.unlink(ctx, k, batch)
 	}
-	keys, err := texts(ctx, e.conn, "DELETE FROM "+k.table+" AS t WHERE "+k.rowIn()+" AND "+k.keyIn(k.By)+
-		" RETURNING "+quote(k.By), batch)
+	keys, err := texts(ctx, e.conn, "DELETE FROM "+k.table+" AS t WHERE "+k.rowIn()+" AND "+k.keyIn(k.By[0])+
+		" RETURNING "+quote(k.By[0]), batch)
 	e.took(k.parent, keys)
 	return err
 }

@@ -138,7 +138,7 @@ func (p *part) query(sel store.Selector) (condition, bool) {
 			return c, false
 		}
 	}
-	id := "t." + quote(p.ID)
+	id := "t." + quote(p.ID[0])
 	c.sql = "SELECT typeof(" + id + ") AS type, coalesce(CAST(" + id + " AS TEXT), '') AS key, " + scope + " AS scope FROM " +
 		p.table + " t WHERE t.rowid BETWEEN ? AND ? AND " + c.sql + " ORDER BY t.rowid"
 	return c, true

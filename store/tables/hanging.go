@@ -16,7 +16,7 @@ func (s *Store) hanging(ctx context.Context, p *part) iter.Seq2[string, error] {
 		for {
 			var keys []string
 			more, err := pages.next(ctx, func(conn *sqlx.Conn, from, to int64) (err error) {
-				keys, err = texts(ctx, conn, "SELECT coalesce(CAST(t."+quote(p.By)+" AS TEXT), '') FROM "+p.table+
+				keys, err = texts(ctx, conn, "SELECT coalesce(CAST(t."+quote(p.By[0])+" AS TEXT), '') FROM "+p.table+
 					" t WHERE t.rowid BETWEEN ? AND ?", from, to)
 				return err
 			})

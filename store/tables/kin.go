@@ -24,7 +24,7 @@ func kinIn(parts []*part) []kin {
 		switch {
 		case p.With != "":
 			k.parent = p.With
-			k.build = "SELECT t." + quote(p.By) + ", t.rowid FROM " + p.table + " t WHERE t." + quote(p.By) + " IS NOT NULL"
+			k.build = "SELECT t." + quote(p.By[0]) + ", t.rowid FROM " + p.table + " t WHERE t." + quote(p.By[0]) + " IS NOT NULL"
 		case p.Document != nil && p.Document.LinksTo != "":
 			k.parent = p.Document.LinksTo
 			k.build = "SELECT l.value, t.rowid FROM " + p.table + " t " + p.joinLinks() + " WHERE " + p.isLink() + " AND " + p.kind()

@@ -2,6 +2,7 @@ package tables
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,26 +32,43 @@ type Waiver struct{ Table, Reason string }
 
 // A Place is one kind of row in one table. Places of the same Name are parts
 // of one place: an ID of it may be in any of them.
+//
+// A row's key is its ID column as text: an integer in decimal, a uuid in lower
+// case. Of several columns it is a JSON array of such texts, without spaces.
 type Place struct {
 	Name     string
 	File     string   // of Map.Files
 	Table    string   //
-	ID       string   // the column that identifies a row; for a hanging row, any
+	ID       []string // the columns that identify a row, in the order of its key
 	Layout   []Column // columns the table must have; it may have more
 	Optional bool     // the table may be missing
 
-	// How a selector's keys are found in a row: in columns of their own, in a
-	// JSON document, or in a session scope (see ParseScope). None of them for
-	// rows that hang on others.
-	Columns  map[string]string // such as "user_id": "owner"
+	// How a selector's keys are found in a row: in members of its columns, in a
+	// Document of Mem0's kind, or in a session scope (see ParseScope). None of
+	// them for rows that hang on others.
+	Match    map[string]Member // such as "user_id": {Column: "owner"}
+	Metadata *Member           // beside Match: a JSON object, any member of which is metadata
 	Document *Document
 	Scope    string
 
-	// Rows that hang on those of the place With, whose ID the column By holds.
-	With, By string
+	// Rows that hang on those of the place With, whose ID the columns By hold,
+	// in the same order. Those may hang on others in turn.
+	With string
+	By   []string
+
+	// Created and Expires are when a row was made and when it ends, for
+	// retention policies. Nil where the table does not say.
+	Created, Expires *Member
 
 	// Explicit is set where IDs are the memory IDs that askers know.
 	Explicit bool
+}
+
+// A Member is a column, or what a JSON document in a column holds under the
+// names of Path, each a member of the object before.
+type Member struct {
+	Column string
+	Path   []string
 }
 
 // A Column is a column's name and declared type, compared without regard to
@@ -110,19 +128,21 @@ func (m Map) Validate() error {
 
 func (m Map) check(p Place) error {
 	ways := 0
-	for _, way := range []bool{len(p.Columns) > 0, p.Document != nil, p.Scope != "", p.With != ""} {
+	for _, way := range []bool{len(p.Match) > 0 || p.Metadata != nil, p.Document != nil, p.Scope != "", p.With != ""} {
 		if way {
 			ways++
 		}
 	}
 	switch {
+	case len(p.ID) == 0:
+		return fmt.Errorf("needs a column that identifies a row")
 	case p.Name == "" || strings.ContainsAny(p.Name, "/ "):
 		return fmt.Errorf("needs a name without slash or space")
 	case !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == p.File }):
 		return fmt.Errorf("names no file of the map")
 	case ways != 1:
-		return fmt.Errorf("needs one of columns, document, scope, with")
-	case (p.With == "") != (p.By == ""):
+		return fmt.Errorf("needs one of match, document, scope, with")
+	case (p.With == "") != (len(p.By) == 0):
 		return fmt.Errorf("needs both with and by")
 	case p.With != "" && (p.With == p.Name || !m.place(p.With)):
 		return fmt.Errorf("hangs on no place of the map")
@@ -144,18 +164,20 @@ func (m Map) check(p Place) error {
 
 // names are the table and the columns that statements will mention.
 func (p Place) names() []string {
-	names := []string{p.Table, p.ID}
-	for _, c := range p.Columns {
-		names = append(names, c)
+	names := slices.Concat([]string{p.Table}, p.ID, p.By)
+	for _, m := range p.Match {
+		names = append(names, m.Column)
+	}
+	for _, m := range []*Member{p.Metadata, p.Created, p.Expires} {
+		if m != nil {
+			names = append(names, m.Column)
+		}
 	}
 	if p.Document != nil {
 		names = append(names, p.Document.Column)
 	}
 	if p.Scope != "" {
 		names = append(names, p.Scope)
-	}
-	if p.By != "" {
-		names = append(names, p.By)
 	}
 	return names
 }
@@ -173,6 +195,15 @@ func (p Place) members() []string {
 		names = append(names, g...)
 	}
 	return names
+}
+
+// simple returns an error for what no engine does yet.
+func (p Place) simple() error {
+	nested := slices.ContainsFunc(slices.Collect(maps.Values(p.Match)), func(m Member) bool { return len(m.Path) > 0 })
+	if len(p.ID) > 1 || nested || p.Metadata != nil || p.Created != nil || p.Expires != nil {
+		return fmt.Errorf("%w: place %q: has more than one ID column, or members inside documents", store.ErrRefused, p.Name)
+	}
+	return nil
 }
 
 func plain(name string) bool {

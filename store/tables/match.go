@@ -35,12 +35,12 @@ func (p *part) match(sel store.Selector) (condition, bool) {
 		return c, false
 	}
 	for _, f := range sel.Identity() {
-		column, ok := p.Columns[f.Name]
+		m, ok := p.Match[f.Name]
 		if !ok {
 			return c, false
 		}
 		// The plus keeps the column's affinity from turning '07' into 7.
-		col := "t." + quote(column)
+		col := "t." + quote(m.Column)
 		c.and("typeof("+col+") = 'text' AND +"+col+" = ? COLLATE BINARY", f.Value)
 	}
 	return c, c.sql != ""

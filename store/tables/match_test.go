@@ -27,7 +27,7 @@ func documents(t *testing.T) (*tables.Store, *sqlx.DB) {
 	db.MustExec(`CREATE TABLE notes (id TEXT PRIMARY KEY, doc TEXT)`)
 	s, err := tables.Open(t.Context(), tables.Map{
 		Files: []tables.File{{Name: "only", Path: path}},
-		Places: []tables.Place{{Name: "notes", File: "only", Table: "notes", ID: "id", Document: &tables.Document{
+		Places: []tables.Place{{Name: "notes", File: "only", Table: "notes", ID: []string{"id"}, Document: &tables.Document{
 			Column: "doc", Metadata: true, Keys: map[string][]string{"user_id": {"user_id", "userId"}, "run_id": {"run_id", "runId"}},
 		}}},
 	})

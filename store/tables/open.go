@@ -78,6 +78,9 @@ func (s *Store) start(ctx context.Context) error {
 		if err := suits(p, s.live[p.File]); err != nil {
 			return err
 		}
+		if err := p.simple(); err != nil {
+			return err
+		}
 		s.parts = append(s.parts, s.part(p))
 	}
 	s.kin = kinIn(s.parts)

@@ -171,7 +171,7 @@ func (s *Postgres) eraseIn(ctx context.Context, e pgErasure, keys map[string][]s
 func (e pgErasure) rows(ctx context.Context, p *pgPart, keys []string) error {
 	var gone []string
 	err := e.tx.SelectContext(ctx, &gone, "DELETE FROM "+p.table+" AS t WHERE "+p.keyIn()+" AND "+p.kind()+
-		" RETURNING "+quote(p.ID)+"::text", keys)
+		" RETURNING "+quote(p.ID[0])+"::text", keys)
 	e.took(p.Name, gone)
 	return pgCoded(ctx, err)
 }

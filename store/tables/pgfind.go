@@ -88,7 +88,7 @@ func (s *Postgres) page(ctx context.Context, p *pgPart, sel store.Selector, from
 			return err
 		}
 		keys, *to = nil, nil // a page may be read twice
-		id := "t." + quote(p.ID)
+		id := "t." + quote(p.ID[0])
 		bounds, args := condition{sql: "true"}, []any{}
 		if from != nil {
 			args = append(args, *from)

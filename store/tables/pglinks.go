@@ -60,8 +60,8 @@ func (p *pgPart) links(ctx context.Context, q sqlx.QueryerContext, keys []string
 // take one of the last two links must see each other's.
 func (e pgErasure) unlink(ctx context.Context, p *pgPart, keys []string) error {
 	var rows []string
-	err := e.tx.SelectContext(ctx, &rows, "SELECT t."+quote(p.ID)+"::text FROM "+p.table+" t WHERE "+p.linked()+
-		" ORDER BY t."+quote(p.ID)+" FOR UPDATE", keys)
+	err := e.tx.SelectContext(ctx, &rows, "SELECT t."+quote(p.ID[0])+"::text FROM "+p.table+" t WHERE "+p.linked()+
+		" ORDER BY t."+quote(p.ID[0])+" FOR UPDATE", keys)
 	if err != nil || len(rows) == 0 {
 		return pgCoded(ctx, err)
 	}
@@ -69,7 +69,7 @@ func (e pgErasure) unlink(ctx context.Context, p *pgPart, keys []string) error {
 	if err != nil {
 		return err
 	}
-	these := " WHERE t." + quote(p.ID) + " = ANY($2::text[]::" + p.cast() + "[])"
+	these := " WHERE t." + quote(p.ID[0]) + " = ANY($2::text[]::" + p.cast() + "[])"
 	_, err = e.tx.ExecContext(ctx, "DELETE FROM "+p.table+" AS t"+these+" AND "+p.linked()+
 		" AND NOT EXISTS (SELECT 1 FROM "+p.elements()+" WHERE NOT "+isLink+")", keys, rows)
 	if err != nil {

@@ -21,11 +21,11 @@ func (p *pgPart) match(sel store.Selector, n int) (condition, bool) {
 	for _, f := range sel.Identity() {
 		n++
 		if p.Document == nil {
-			column, ok := p.Columns[f.Name]
+			m, ok := p.Match[f.Name]
 			if !ok {
 				return c, false
 			}
-			c.and(fmt.Sprintf(`t.%s COLLATE "C" = $%d::text`, quote(column), n), f.Value)
+			c.and(fmt.Sprintf(`t.%s COLLATE "C" = $%d::text`, quote(m.Column), n), f.Value)
 			continue
 		}
 		names := p.Document.Keys[f.Name]
@@ -103,7 +103,7 @@ func (p *pgPart) cast() string {
 }
 
 func (p *pgPart) keyIn() string {
-	return "t." + quote(p.ID) + " = ANY($1::text[]::" + p.cast() + "[])"
+	return "t." + quote(p.ID[0]) + " = ANY($1::text[]::" + p.cast() + "[])"
 }
 
 // canonical returns a key as the database writes it, and false for one that

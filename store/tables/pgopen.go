@@ -72,6 +72,9 @@ func (s *Postgres) open(ctx context.Context, c PostgresConfig) (err error) {
 		return err
 	}
 	for _, p := range c.Map.Places {
+		if err := p.simple(); err != nil {
+			return err
+		}
 		if p.Scope != "" || p.With != "" || p.Optional {
 			return fmt.Errorf("%w: place %q: PostgreSQL has only places of columns or a document so far", store.ErrRefused, p.Name)
 		}

@@ -96,7 +96,7 @@ func (s *Postgres) look(ctx context.Context, tx *sqlx.Tx, place string, keys []s
 			return nil, err
 		}
 		var found []string
-		err := tx.SelectContext(ctx, &found, "SELECT t."+quote(p.ID)+"::text FROM "+p.table+" t WHERE "+p.keyIn()+" AND "+p.kind(), keys)
+		err := tx.SelectContext(ctx, &found, "SELECT t."+quote(p.ID[0])+"::text FROM "+p.table+" t WHERE "+p.keyIn()+" AND "+p.kind(), keys)
 		if err != nil {
 			return nil, pgCoded(ctx, err)
 		}

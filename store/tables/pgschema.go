@@ -61,14 +61,14 @@ func (p *pgPart) fits(columns []pgColumn) error {
 			return wrong(want.Name, want.Type)
 		}
 	}
-	id, _ := find(p.ID)
+	id, _ := find(p.ID[0])
 	p.uuid = id.Type == "uuid"
 	if !p.uuid && (!pgTextual(id.Type) || !id.Exact) {
-		return wrong(p.ID, "uuid or text of a deterministic collation")
+		return wrong(p.ID[0], "uuid or text of a deterministic collation")
 	}
-	for _, column := range p.Columns {
-		if c, _ := find(column); !pgTextual(c.Type) {
-			return wrong(column, "text")
+	for _, m := range p.Match {
+		if c, _ := find(m.Column); !pgTextual(c.Type) {
+			return wrong(m.Column, "text")
 		}
 	}
 	if d := p.Document; d != nil {

@@ -98,14 +98,14 @@ func (s *Store) lookAt(ctx context.Context, p *part, batch string) ([]string, er
 	if last <= smallTable {
 		how = " NOT INDEXED"
 	}
-	return texts(ctx, s.second.conn, "SELECT t."+quote(p.ID)+" FROM "+p.table+" AS t"+how+
-		" WHERE "+p.keyIn(p.ID)+" AND "+p.kind(), batch)
+	return texts(ctx, s.second.conn, "SELECT t."+quote(p.ID[0])+" FROM "+p.table+" AS t"+how+
+		" WHERE "+p.keyIn(p.ID[0])+" AND "+p.kind(), batch)
 }
 
 func (s *Store) lookAtKin(ctx context.Context, k kin, batch string) ([]string, error) {
 	if k.With != "" {
-		return texts(ctx, s.second.conn, "SELECT DISTINCT t."+quote(k.By)+" FROM "+k.table+" AS t WHERE "+
-			k.rowIn()+" AND "+k.keyIn(k.By), batch)
+		return texts(ctx, s.second.conn, "SELECT DISTINCT t."+quote(k.By[0])+" FROM "+k.table+" AS t WHERE "+
+			k.rowIn()+" AND "+k.keyIn(k.By[0]), batch)
 	}
 	links, err := k.links(ctx, s.second.conn, batch)
 	keys := make([]string, len(links))

@@ -111,8 +111,8 @@ func problem(p Place, t liveTable) string {
 		}
 	}
 	// A numeric column would take '07' for 7.
-	if c, _ := t.column(p.ID); p.With == "" && !textual(c.Type) {
-		return fmt.Sprintf("place %s: want column %s in table %s to be TEXT", p.Name, p.ID, p.Table)
+	if c, _ := t.column(p.ID[0]); p.With == "" && !textual(c.Type) {
+		return fmt.Sprintf("place %s: want column %s in table %s to be TEXT", p.Name, p.ID[0], p.Table)
 	}
 	if _, ok := t.column("rowid"); ok {
 		return fmt.Sprintf("place %s: want table %s without a column named rowid", p.Name, p.Table)

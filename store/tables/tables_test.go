@@ -37,8 +37,8 @@ func owned(t *testing.T) (*tables.Store, *sqlx.DB) {
 	s, err := tables.Open(t.Context(), tables.Map{
 		Files: []tables.File{{Name: "select", Path: paths[0]}, {Name: "group", Path: paths[1]}},
 		Places: []tables.Place{
-			{Name: "things", File: "group", Table: "order", ID: `a "key"`, Columns: map[string]string{"user_id": "owner", "app_id": "app"}, Explicit: true},
-			{Name: "parts", File: "select", Table: "the parts", ID: "n", With: "things", By: "of"},
+			{Name: "things", File: "group", Table: "order", ID: []string{`a "key"`}, Match: map[string]tables.Member{"user_id": {Column: "owner"}, "app_id": {Column: "app"}}, Explicit: true},
+			{Name: "parts", File: "select", Table: "the parts", ID: []string{"n"}, With: "things", By: []string{"of"}},
 		},
 	})
 	if err != nil {
@@ -117,7 +117,7 @@ func TestNumericKeysAreRefused(t *testing.T) {
 		db.Close()
 		s, err := tables.Open(t.Context(), tables.Map{
 			Files:  []tables.File{{Name: "f", Path: path}},
-			Places: []tables.Place{{Name: "p", File: "f", Table: "t", ID: "id", Columns: map[string]string{"user_id": "owner"}}},
+			Places: []tables.Place{{Name: "p", File: "f", Table: "t", ID: []string{"id"}, Match: map[string]tables.Member{"user_id": {Column: "owner"}}}},
 		})
 		if errors.Is(err, store.ErrSchema) != want {
 			t.Errorf("type %q: error %v, refused should be %v", declared, err, want)
@@ -131,7 +131,7 @@ func TestNumericKeysAreRefused(t *testing.T) {
 func TestValidateRefuses(t *testing.T) {
 	good := func() tables.Map {
 		return tables.Map{Files: []tables.File{{Name: "f"}}, Places: []tables.Place{{
-			Name: "p", File: "f", Table: "t", ID: "id", Document: &tables.Document{Column: "d", Links: []string{"l"}, LinksTo: "p"},
+			Name: "p", File: "f", Table: "t", ID: []string{"id"}, Document: &tables.Document{Column: "d", Links: []string{"l"}, LinksTo: "p"},
 		}}}
 	}
 	if err := good().Validate(); err != nil {
