@@ -99,8 +99,11 @@ func openStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
 			return nil, err
 		}
 	}
-	if c.Kind == KindMem0Postgres {
+	switch c.Kind {
+	case KindMem0Postgres:
 		return openPostgresStore(ctx, c)
+	case KindTables:
+		return openTablesStore(ctx, c)
 	}
 	st, err := mem0.OpenSQLite(ctx, mem0.SQLiteConfig{Vectors: c.Vectors, Entities: c.Entities, History: c.History})
 	if err != nil {
