@@ -115,7 +115,7 @@ type Job struct {
 	BatchesDone    int
 	Round          int          // 1 for the plan, more when new matches were found later
 	Places         []PlaceCount // what planning found, per place
-	Note           string       // why it waits, as a code: "purge-window", "store-busy", "store-error", …
+	Note           string       // why it waits, as a code: "purge-window", "store-busy", "schema", "store-error", …
 
 	PlannedAt, FirstErasedAt, ErasedAt, VerifiedAt, PurgedAt *time.Time
 }

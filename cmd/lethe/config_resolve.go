@@ -16,6 +16,8 @@ const (
 // Overrides are the flags that win over the file. Empty means not given.
 type Overrides struct {
 	Listen, Data, Ledger, Queue string
+
+	Strict bool
 }
 
 // given reports whether the flag of that name was given.
@@ -75,6 +77,7 @@ func (c *Config) override(flags Overrides) {
 	set(&c.Listen, flags.Listen)
 	set(&c.Data, flags.Data)
 	set(&c.Ledger, flags.Ledger)
+	c.Strict = c.Strict || flags.Strict
 	if flags.Queue != "" {
 		c.Queue, c.QueueFile = Secret(flags.Queue), ""
 	}

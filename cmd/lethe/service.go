@@ -208,7 +208,10 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: time.Now}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
-		Now: time.Now, Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
+		Strict: s.config.Strict, Now: time.Now, Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
+	}
+	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
+		return err
 	}
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {

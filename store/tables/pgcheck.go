@@ -208,6 +208,8 @@ func (s *Postgres) samples(ctx context.Context, mapped []int64) ([]store.Finding
 	if err != nil || n == 0 {
 		return nil, pgCoded(ctx, err)
 	}
-	return []store.Finding{{Table: "pg_statistic", Role: "statistics", Waived: "the planner's own",
-		Note: fmt.Sprintf("keeps samples of values of %d mapped tables until they are analyzed again: run ANALYZE after erasures", n)}}, nil
+	return []store.Finding{{
+		Table: "pg_statistic", Role: "statistics", Waived: "the planner's own",
+		Note: fmt.Sprintf("keeps samples of values of %d mapped tables until they are analyzed again: run ANALYZE after erasures", n),
+	}}, nil
 }
