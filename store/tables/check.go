@@ -48,7 +48,7 @@ func (s *Store) findings(f File, t liveTable) []store.Finding {
 		findings = append(findings, finding)
 	}
 	for _, p := range places {
-		if text := problem(p, t); text != "" {
+		if text := s.m.problem(p, t); text != "" {
 			findings[0].Problem = fmt.Sprintf("%s, found %s", text, t)
 		}
 	}
