@@ -51,7 +51,7 @@ func (s *Store) checkFile(ctx context.Context, f File, schema string) ([]store.F
 			findings = append(findings, missing(p, c.prefix))
 			continue
 		}
-		if text := problem(p, t); text != "" {
+		if text := s.m.problem(p, t); text != "" {
 			i := slices.IndexFunc(findings, func(f store.Finding) bool { return f.Table == c.prefix+p.Table })
 			findings[i].Problem = fmt.Sprintf("%s, found %s", text, t)
 		}

@@ -171,6 +171,8 @@ func (m Map) check(p Place) error {
 		return fmt.Errorf("hangs on no place of the map")
 	case m.circular(p.Name):
 		return fmt.Errorf("hangs on itself")
+	case slices.ContainsFunc(m.Places, func(parent Place) bool { return parent.Name == p.With && len(parent.ID) != len(p.By) }):
+		return fmt.Errorf("needs as many columns in by as the place it hangs on has in its ID")
 	case p.Document != nil && p.Document.LinksTo != "" && !m.place(p.Document.LinksTo):
 		return fmt.Errorf("links to no place of the map")
 	}

@@ -68,6 +68,26 @@ func (p Place) of() string {
 	return p.Name
 }
 
+// settings are what the rules Unlink and Redact set, for this tie or, of a place
+// that has not been spread, for all of them.
+func (p Place) settings() []Redaction {
+	var all []Redaction
+	if p.Ties.Shared == Redact {
+		for _, r := range p.Ties.Redact {
+			if r.Column == p.tie || p.tie == "" || !slices.Contains(p.Ties.Columns, r.Column) {
+				all = append(all, r)
+			}
+		}
+	}
+	for _, column := range p.Ties.Columns {
+		set := slices.ContainsFunc(all, func(r Redaction) bool { return r.Column == column })
+		if (column == p.tie || p.tie == "") && !set {
+			all = append(all, Redaction{Column: column})
+		}
+	}
+	return all
+}
+
 // ties checks the Ties.
 func (p Place) ties() error {
 	t := p.Ties
