@@ -216,12 +216,12 @@ const pgLayout = `WITH RECURSIVE tree AS (
 		SELECT t AS root, t AS rel FROM unnest($1::oid[]) t
 		UNION SELECT tree.root, i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.rel)
 	SELECT coalesce(string_agg(x, ' ' ORDER BY x), '') FROM (
-		SELECT a.attrelid || '.' || a.attname || ':' || a.atttypid || ':' || a.attcollation || ':' || a.attnotnull AS x FROM pg_attribute a
+		SELECT concat(a.attrelid, '.', a.attname, ':', a.atttypid, ':', a.attcollation, ':', a.attnotnull) AS x FROM pg_attribute a
 			WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
-		UNION SELECT tree.root || '!' || g.tgname FROM tree JOIN pg_trigger g ON g.tgrelid = tree.rel WHERE NOT g.tgisinternal
-		UNION SELECT c.confrelid || '<' || c.conrelid || ':' || c.confdeltype FROM pg_constraint c
+		UNION SELECT concat(tree.root, '!', g.tgname) FROM tree JOIN pg_trigger g ON g.tgrelid = tree.rel WHERE NOT g.tgisinternal
+		UNION SELECT concat(c.confrelid, '<', c.conrelid, ':', c.confdeltype) FROM pg_constraint c
 			WHERE c.confrelid = ANY($1::oid[]) AND c.contype = 'f' AND c.conparentid = 0
-		UNION SELECT c.oid || '#' || c.relrowsecurity || c.relforcerowsecurity FROM pg_class c WHERE c.oid = ANY($1::oid[])) l`
+		UNION SELECT concat(c.oid, '#', c.relrowsecurity, c.relforcerowsecurity) FROM pg_class c WHERE c.oid = ANY($1::oid[])) l`
 
 func (s *Postgres) layout(ctx context.Context, q sqlx.QueryerContext) (string, error) {
 	var oids []int64
