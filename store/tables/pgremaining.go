@@ -82,23 +82,29 @@ func (s *Postgres) presentHere(ctx context.Context, keys map[string][]string) (l
 		}
 		return nil
 	})
-	return left, err
+	return left, s.lacking(ctx, err)
 }
 
-// look returns the keys of a place of which a row or a link is there.
+// look returns the keys of a place of which a row, something that hangs on it,
+// or a link is there. What hangs deeper does so on a row that hangs here.
 func (s *Postgres) look(ctx context.Context, tx *sqlx.Tx, place string, keys []string) ([]string, error) {
 	var all []string
 	for _, p := range s.parts {
-		if p.Name != place {
+		key, condition := p.id, p.kind()
+		switch place {
+		case p.Name:
+		case p.With:
+			key, condition = p.by, "true"
+		default:
 			continue
 		}
 		if err := s.distrust(ctx, tx, p); err != nil {
 			return nil, err
 		}
-		var found []string
-		err := tx.SelectContext(ctx, &found, "SELECT t."+quote(p.ID[0])+"::text FROM "+p.table+" t WHERE "+p.keyIn()+" AND "+p.kind(), keys)
+		found, err := key.list(ctx, tx, "SELECT DISTINCT "+key.texts("t.")+" FROM "+p.table+" t WHERE "+key.among("t.", 1)+" AND "+condition,
+			key.bind(keys)...)
 		if err != nil {
-			return nil, pgCoded(ctx, err)
+			return nil, err
 		}
 		all = append(all, found...)
 	}
@@ -107,7 +113,9 @@ func (s *Postgres) look(ctx context.Context, tx *sqlx.Tx, place string, keys []s
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, found...)
+		for _, linked := range found {
+			all = append(all, linked...)
+		}
 	}
 	return all, nil
 }
