@@ -73,7 +73,7 @@ func strange() []string {
 func drawWorld(t *rapid.T, malformed bool) world {
 	var w world
 	integers := []int64{0, 7, -1, 42, 1 << 62, -1 << 63}
-	texts := []string{"a", "A", "a ", "07", "7", "[1]", `"q"`, "zo\u00eb", "zoe\u0308", "<&>", "it's", "\\u0061"}
+	texts := []string{"a", "A", "a ", "07", "7", `["<é"]`, "it's"}
 	ts := rapid.Permutation(texts).Draw(t, "t")
 	is := rapid.Permutation(integers).Draw(t, "i")
 	for n := range rapid.IntRange(0, len(integers)).Draw(t, "things") {
