@@ -135,8 +135,12 @@ func (c counting) pick(ctx context.Context, sel store.Selector, found map[string
 	return nil
 }
 
-// note keeps the keys of selected rows, as SQLite writes them.
+// note keeps the keys of selected rows that would go, as SQLite writes them.
 func (c counting) note(ctx context.Context, place string, keys []string) error {
+	keys, err := c.s.whole(ctx, c.conn, place, keys)
+	if err != nil {
+		return err
+	}
 	types := c.s.typesOf(place)
 	rows, as := make([]any, 0, len(keys)), "value"
 	for _, key := range keys {
@@ -285,7 +289,7 @@ func (p *part) malformed() string {
 func (c counting) orphan(p *part) string {
 	orphan := "NOT (" + c.hangs(p) + ") AND NOT " + p.hangsOn("linked")
 	for _, parent := range c.s.parts {
-		if parent.of() == p.With {
+		if parent.of() == p.With && (parent.tie == "" || parent.tie == parent.Ties.Columns[0]) {
 			orphan += " AND NOT EXISTS (SELECT 1 FROM " + parent.table + " r WHERE " + p.by.equals("r", parent.id) + ")"
 		}
 	}

@@ -187,7 +187,7 @@ func (c coverage) references(t sight, all []sight, head *store.Finding) []string
 		says := fmt.Sprintf("refers to %s by %s (ON DELETE %s)", r.To, r.Column, r.Action)
 		switch {
 		case !c.enforced:
-			notes = append(notes, says+": Lethe takes along only what the map says")
+			notes = append(notes, says+": it will name rows that are gone, since Lethe takes along only what the map says")
 		case r.Action == "CASCADE":
 			notes = append(notes, says+": the database takes its rows along, uncounted and unverified, until it is mapped with this parent")
 		case strings.HasPrefix(r.Action, "SET"):

@@ -85,24 +85,35 @@ func (e erasure) all(ctx context.Context, keys map[string][]string) error {
 
 // place erases rows of one place, after what hangs on them.
 func (e erasure) place(ctx context.Context, place string, keys []string) error {
+	whole, err := e.s.whole(ctx, e.conn, place, keys)
+	if err != nil {
+		return err
+	}
 	for _, k := range e.s.kinOf(e.s.family(place)) {
-		parents, err := e.kin(ctx, k, keys)
+		parents, err := e.kin(ctx, k, whole)
 		if err != nil {
 			return err
 		}
 		e.took(place, parents)
 	}
 	for _, p := range e.s.named(place) {
-		b, err := p.id.batch(keys)
+		if err := e.share(ctx, p, keys); err != nil {
+			return err
+		}
+		b, err := p.id.batch(whole)
 		if err != nil {
 			return err
 		}
-		gone, err := p.id.keys(ctx, e.conn, "DELETE FROM "+p.table+" AS t WHERE "+p.id.in()+" AND "+p.kind()+
+		gone, err := p.id.keys(ctx, e.conn, "DELETE FROM "+p.table+" AS t WHERE "+p.id.in()+" AND "+p.kind()+" AND "+p.held()+
 			" RETURNING "+p.id.text(""), b)
 		if err != nil {
 			return err
 		}
-		e.took(place, gone)
+		for _, same := range e.s.parts {
+			if same == p || same.tie != "" && same.of() == p.of() {
+				e.took(same.Name, gone)
+			}
+		}
 	}
 	return nil
 }

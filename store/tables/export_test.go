@@ -1,6 +1,10 @@
 package tables
 
-import "context"
+import (
+	"context"
+
+	"lethe/store"
+)
 
 // WriterPragma reads a setting of the i-th file as the writer has it.
 func (s *Store) WriterPragma(ctx context.Context, i int, name string) (int64, error) {
@@ -19,3 +23,20 @@ func ParseKey(types, key string) ([]string, bool) {
 
 // FormatKey writes the key of a row of text columns.
 func FormatKey(values []string) string { return make(keying, len(values)).format(values) }
+
+// A Statement is the text of one and what it binds beside the numbers of rows.
+type Statement struct {
+	SQL  string
+	Args []any
+}
+
+// Statements are those by which Find finds what sel selects.
+func (s *Store) Statements(sel store.Selector) []Statement {
+	var all []Statement
+	for _, p := range s.parts {
+		if c, ok := p.query(sel); ok {
+			all = append(all, Statement{c.sql, c.args})
+		}
+	}
+	return all
+}

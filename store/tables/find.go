@@ -138,6 +138,7 @@ func (p *part) query(sel store.Selector) (condition, bool) {
 		if c, ok = p.match(sel); !ok {
 			return c, false
 		}
+		c.and(p.held())
 	}
 	c.sql = "SELECT " + p.id.text("t.") + " AS key, " + scope + " AS scope FROM " +
 		p.table + " t WHERE t.rowid BETWEEN ? AND ? AND " + c.sql + " ORDER BY t.rowid"

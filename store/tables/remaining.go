@@ -76,8 +76,12 @@ func (s *Store) look(ctx context.Context, place string, keys []string) ([]string
 		}
 		found = append(found, more...)
 	}
+	whole, err := s.whole(ctx, s.second.conn, place, keys)
+	if err != nil {
+		return nil, err
+	}
 	for _, k := range s.kinOf(s.family(place)) {
-		more, err := s.lookAtKin(ctx, k, keys)
+		more, err := s.lookAtKin(ctx, k, whole)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +104,7 @@ func (s *Store) lookAt(ctx context.Context, p *part, keys []string) ([]string, e
 		how = " NOT INDEXED"
 	}
 	return p.id.keys(ctx, s.second.conn, "SELECT "+p.id.text("t.")+" FROM "+p.table+" AS t"+how+
-		" WHERE "+p.id.in()+" AND "+p.kind(), b)
+		" WHERE "+p.id.in()+" AND "+p.kind()+" AND "+p.held(), b)
 }
 
 func (s *Store) lookAtKin(ctx context.Context, k kin, keys []string) ([]string, error) {

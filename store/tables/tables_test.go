@@ -146,7 +146,7 @@ func TestValidateRefuses(t *testing.T) {
 		"circle": func(m *tables.Map) {
 			hang(m)
 			m.Places = append(m.Places, m.Places[1])
-			m.Places[1].With, m.Places[2].Name = "q", "q"
+			m.Places[1].With, m.Places[2].Name, m.Places[2].With = "q", "q", "c"
 		},
 		"arity":       func(m *tables.Map) { hang(m); m.Places[1].By = []string{"a", "b"} },
 		"member path": func(m *tables.Map) { hang(m); m.Places[0].Metadata = &tables.Member{Column: "d", Path: []string{""}} },
