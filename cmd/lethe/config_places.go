@@ -35,6 +35,19 @@ type PlaceConfig struct {
 	// of columns) that holds its id, in the same order.
 	Parent *ParentConfig `yaml:"parent"`
 
+	// shared: what becomes of a row that names several people, if one of them is
+	// to be forgotten: where match has a list of columns for a key, such as
+	// {user_id: [sender, recipient]}, and another of them names someone else.
+	// "refuse" leaves the row, and the request stays open until someone decides;
+	// "delete" erases it for everyone; "unlink" empties the column that names
+	// the person; "redact" does that and sets the columns of redact. Default
+	// refuse.
+	Shared string `yaml:"shared"`
+
+	// redact: the columns to set, each to a text or to nothing (~):
+	// {body: ~, title: "removed"}.
+	Redact Redactions `yaml:"redact"`
+
 	// created, expires: the columns that say when a row was made and when it
 	// ends. Kept for retention policies, which are not supported yet.
 	Created MemberConfig `yaml:"created"`
@@ -42,13 +55,14 @@ type PlaceConfig struct {
 
 	// explicit: whether requests that list IDs mean the ids of this place.
 	// Default: true for the only place with match, false where there are
-	// several, since 7 may be a row of each.
+	// several, since 7 may be a row of each, or where rows are shared.
 	Explicit *bool `yaml:"explicit"`
 }
 
 // A MatchConfig says where the keys of a selector stand in a row: each in a
 // column, or in a member of a JSON document in a column, written
-// column->name->name. Equality is exact, by bytes and by type.
+// column->name->name. Equality is exact, by bytes and by type. One key may have
+// a list of columns, for rows that belong to several people: see shared.
 type MatchConfig struct {
 	UserID  MemberConfig `yaml:"user_id"`
 	AgentID MemberConfig `yaml:"agent_id"`
@@ -89,14 +103,19 @@ func proper(name string) bool {
 	return strings.TrimSpace(name) == name && name != "" && len(name) <= 128 && regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`).MatchString(name)
 }
 
-// A MemberConfig is a column, or a member of a JSON document in it.
+// A MemberConfig is a column, or a member of a JSON document in it, or several
+// columns.
 type MemberConfig struct {
 	Column string
 	Path   []string
+	Tied   Names // instead: two columns or more
 }
 
-// UnmarshalYAML reads the scalar at node.
+// UnmarshalYAML reads the scalar or the list at node.
 func (m *MemberConfig) UnmarshalYAML(node ast.Node) error {
+	if _, ok := node.(*ast.SequenceNode); ok {
+		return m.Tied.UnmarshalYAML(node)
+	}
 	text, ok := node.(*ast.StringNode)
 	if !ok {
 		return faultAt(node, "must be the name of a column; quote what looks like a number")
@@ -144,6 +163,38 @@ func (w *Waivers) UnmarshalYAML(node ast.Node) error {
 			return faultAt(pair.Value, "must say why, in words that an auditor may read")
 		}
 		*w = append(*w, WaiverConfig{of, reason})
+	}
+	return nil
+}
+
+// Redactions are columns and what they are set to, in the order of the file.
+type Redactions []RedactionConfig
+
+// A RedactionConfig is one of them. To is nil for NULL.
+type RedactionConfig struct {
+	Column string
+	To     *string
+}
+
+// UnmarshalYAML reads the mapping at node.
+func (r *Redactions) UnmarshalYAML(node ast.Node) error {
+	pairs, ok := node.(*ast.MappingNode)
+	if !ok {
+		return faultAt(node, "must be a mapping of columns to texts, or to ~ for NULL")
+	}
+	for _, pair := range pairs.Values {
+		one := RedactionConfig{Column: scalar(pair.Key)}
+		switch value := pair.Value.(type) {
+		case *ast.NullNode:
+		case *ast.StringNode:
+			one.To = &value.Value
+		default:
+			return faultAt(pair.Value, "must be a text, or ~ for NULL; quote what looks like a number")
+		}
+		if !proper(one.Column) {
+			return faultAt(pair.Key, "must be the name of a column")
+		}
+		*r = append(*r, one)
 	}
 	return nil
 }

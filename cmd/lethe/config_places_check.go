@@ -86,10 +86,54 @@ func (s *StoreConfig) checkPlace(i int, add func(field, problem string)) {
 		add("", "needs match (how its rows are found) or parent (what they hang on)")
 	case p.Match != nil && p.Parent != nil:
 		add("parent", "cannot be given beside match: rows that hang on others go with them, and with nothing else")
-	case p.Match != nil && len(p.Match.keys())+len(p.Match.Metadata.Column) == 0:
+	case p.Match != nil && p.Match.tied() == "" && len(p.Match.keys())+len(p.Match.Metadata.Column) == 0:
 		add("match", "must name at least one of user_id, agent_id, app_id, run_id, metadata")
 	case p.Parent != nil:
 		s.checkParent(p, add)
+	}
+	p.checkShared(add)
+}
+
+// checkShared checks what is said about rows that belong to several people.
+func (p *PlaceConfig) checkShared(add func(field, problem string)) {
+	single := []string{"created", "expires"}
+	members := []MemberConfig{p.Created, p.Expires}
+	var lists []string
+	if p.Match != nil {
+		single, members = append(single, "match.metadata"), append(members, p.Match.Metadata)
+		for _, key := range identityKeys() {
+			if tied := p.Match.of(key).Tied; tied != nil {
+				lists = append(lists, key)
+				p.checkTied("match."+key, tied, add)
+			}
+		}
+	}
+	for i, m := range members {
+		if m.Tied != nil {
+			add(single[i], "must be one column")
+		}
+	}
+	switch {
+	case len(lists) > 1:
+		add("match."+lists[1], "must be one column: one key of a place may have a list")
+	case len(lists) == 0 && p.Shared != "":
+		add("shared", "is for places whose match has a list of columns for a key")
+	case !slices.Contains([]string{"", "refuse", "delete", "unlink", "redact"}, p.Shared):
+		add("shared", "must be refuse, delete, unlink or redact")
+	}
+	if (p.Shared == "redact") != (len(p.Redact) > 0) {
+		add("redact", "must list the columns to set where shared is redact, and is for nothing else")
+	}
+}
+
+func (p *PlaceConfig) checkTied(field string, tied Names, add func(field, problem string)) {
+	if len(tied) < 2 {
+		add(field, "must be one column, or a list of two or more")
+	}
+	for _, column := range tied {
+		if !regexp.MustCompile(`^[a-z0-9._-]+$`).MatchString(column) || len(p.name())+len(column) > 53 {
+			add(field, "must be columns of lower-case letters, digits, dots, dashes and underscores: certificates name each as PLACE.COLUMN, at most 54")
+		}
 	}
 }
 

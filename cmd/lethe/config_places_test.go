@@ -54,6 +54,26 @@ func TestTablesConfigBecomesADataMap(t *testing.T) {
 	}
 }
 
+func TestSharedRowsAreConfigured(t *testing.T) {
+	c, err := Load(writeConfig(t, `stores: [{name: a, kind: tables, driver: sqlite3, file: f, places: [
+		{table: letters, id: i, match: {user_id: [sender, recipient], run_id: r}, shared: redact, redact: {body: ~, title: "removed"}},
+		{table: calls, id: i, match: {user_id: [a, b]}}]}]`), Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := c.Stores[0].dataMap("f")
+	if err := m.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	ties := m.Places[0].Ties
+	if ties.Key != "user_id" || !slices.Equal(ties.Columns, []string{"sender", "recipient"}) || ties.Shared != tables.Redact || m.Places[1].Ties.Shared != tables.Refuse {
+		t.Errorf("ties %+v, %+v", ties, m.Places[1].Ties)
+	}
+	if r := ties.Redact; r[0].Column != "body" || r[0].To != nil || *r[1].To != "removed" || m.Places[0].Match["run_id"].Column != "r" || m.Places[0].Explicit {
+		t.Errorf("redactions %+v of %+v", r, m.Places[0])
+	}
+}
+
 func TestIDsOfARequestNeverMeanSeveralTablesUnlessSaid(t *testing.T) {
 	explicit := func(first string) (got []bool) {
 		text := "stores: [{name: a, kind: tables, driver: sqlite3, file: a.db, places: [{table: a, id: i, match: {user_id: u}" + first + "}, {table: b, id: i, match: {user_id: u}}]}]\n"
@@ -103,6 +123,16 @@ func TestTablesConfigFaultsSayWhereAndWhat(t *testing.T) {
 		"places[1].parent.column: must have as many columns as":          place("{table: a, id: [i, j], match: {user_id: u}}, {table: b, id: i, parent: {table: a, column: c}}"),
 		"places[0].parent.table: leads back to this place":               place("{table: a, id: i, parent: {table: b, column: c}}, {table: b, id: i, parent: {table: a, column: c}}"),
 		"places[1].explicit: is for places with match":                   place(top + ", {table: b, id: i, explicit: true, parent: {table: a, column: c}}"),
+		"match.user_id: must be one column, or a list of two":            place("{table: a, id: i, match: {user_id: [u]}}"),
+		"match.user_id: must be one column: one key":                     place("{table: a, id: i, match: {user_id: [u, v], run_id: [a, b]}}"),
+		"match.user_id: must be columns of lower-case":                   place("{table: a, id: i, match: {user_id: [u, V]}}"),
+		"match.metadata: must be one column":                             place("{table: a, id: i, match: {user_id: u, metadata: [u, v]}}"),
+		"created: must be one column":                                    place("{table: a, id: i, match: {user_id: u}, created: [u, v]}"),
+		"shared: is for places whose match has a list":                   place("{table: a, id: i, match: {user_id: u}, shared: delete}"),
+		"shared: must be refuse, delete, unlink or redact":               place("{table: a, id: i, match: {user_id: [u, v]}, shared: keep}"),
+		"redact: must list the columns":                                  place("{table: a, id: i, match: {user_id: [u, v]}, shared: redact}"),
+		"redact: must list":                                              place("{table: a, id: i, match: {user_id: [u, v]}, redact: {b: ~}}"),
+		"redact.b: must be a text, or ~":                                 place("{table: a, id: i, match: {user_id: [u, v]}, shared: redact, redact: {b: 5}}"),
 		"stores[0].waived.a: must say why":                               place(top) + ", waived: {a: ~}",
 		"waived.'a.b': must say why":                                     place(top) + ", waived: {a.b: \" \"}",
 		"lethe.yaml:1:122: stores[0].waived.'a': is mapped as a place":   place(top) + ", waived: {a: because}",

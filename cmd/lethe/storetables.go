@@ -84,7 +84,8 @@ func (c *StoreConfig) dataMap(path string) tables.Map {
 		}
 		if p.Match != nil {
 			place.Match, place.Metadata = p.Match.keys(), p.Match.Metadata.member()
-			place.Explicit = matching == 1
+			place.Ties = p.ties()
+			place.Explicit = matching == 1 && place.Ties == nil
 			if p.Explicit != nil {
 				place.Explicit = *p.Explicit
 			}
@@ -97,15 +98,48 @@ func (c *StoreConfig) dataMap(path string) tables.Map {
 	return m
 }
 
+// identityKeys are the keys of a selector that identify someone.
+func identityKeys() []string { return []string{"agent_id", "app_id", "run_id", "user_id"} }
+
+func (m *MatchConfig) of(key string) MemberConfig {
+	return map[string]MemberConfig{"agent_id": m.AgentID, "app_id": m.AppID, "run_id": m.RunID, "user_id": m.UserID}[key]
+}
+
 // keys are the identity keys that rows can be matched by.
 func (m *MatchConfig) keys() map[string]tables.Member {
 	keys := make(map[string]tables.Member)
-	for name, member := range map[string]MemberConfig{"user_id": m.UserID, "agent_id": m.AgentID, "app_id": m.AppID, "run_id": m.RunID} {
-		if to := member.member(); to != nil {
-			keys[name] = *to
+	for _, key := range identityKeys() {
+		if to := m.of(key).member(); to != nil {
+			keys[key] = *to
 		}
 	}
 	return keys
+}
+
+// tied is the key that has a list of columns, or "".
+func (m *MatchConfig) tied() string {
+	for _, key := range identityKeys() {
+		if m.of(key).Tied != nil {
+			return key
+		}
+	}
+	return ""
+}
+
+// ties are nil for a place whose rows belong to one person each.
+func (p *PlaceConfig) ties() *tables.Ties {
+	key := p.Match.tied()
+	if key == "" {
+		return nil
+	}
+	t := &tables.Ties{Key: key, Columns: p.Match.of(key).Tied, Shared: tables.Sharing(p.Shared)}
+	if p.Shared == "refuse" {
+		t.Shared = tables.Refuse
+	}
+	for _, r := range p.Redact {
+		t.Redact = append(t.Redact, tables.Redaction{Column: r.Column, To: r.To})
+	}
+	return t
 }
 
 // member is nil for one that is not given.
