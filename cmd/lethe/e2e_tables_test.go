@@ -151,8 +151,11 @@ func TestAPersonIsGoneFromThreeLevelsOfTablesAndOthersAreUnchanged(t *testing.T)
 			t.Errorf("certificate: %s", said(s))
 		}
 		if diff := cmp.Diff([]proof.PlaceProof{
-			{Name: "attachments", Found: 6, With: "chat_messages"}, {Name: "chat_messages", Erased: 3}, {Name: "devices", Erased: 3},
-			{Name: "marks", Found: 12, With: "pages"}, {Name: "pages", Found: 12, With: "attachments"},
+			{Name: "attachments", Found: 6, With: "chat_messages"},
+			{Name: "chat_messages", Erased: 3},
+			{Name: "devices", Erased: 3},
+			{Name: "marks", Found: 12, With: "pages"},
+			{Name: "pages", Found: 12, With: "attachments"},
 		}, s.Places); diff != "" {
 			t.Errorf("places of the certificate (-want +got)\n%s", diff)
 		}
@@ -209,6 +212,34 @@ func TestAForgottenTableIsNamedByTheCheckAndAtTheStart(t *testing.T) {
 		config.Strict, config.Data = true, t.TempDir()
 		if _, err := openService(t.Context(), config, slog.New(slog.DiscardHandler)); exitStatus(err) != exitError {
 			t.Errorf("a strict start: error %v", err)
+		}
+	})
+}
+
+func TestWhatARequestCannotReachIsInTheCertificate(t *testing.T) {
+	t.Parallel()
+	eachDriver(t, func(t *testing.T, d deep) {
+		r := start(t, configFor(t.TempDir(), queueEmbedded, d.config), nil)
+		id := r.submit(api.Submission{Selector: store.Selector{UserID: "alice", RunID: "c1"}}) // devices know no runs
+		var codes []string
+		for _, x := range r.completed(id).Exclusions {
+			codes = append(codes, x.Code)
+		}
+		if !slices.Contains(codes, "unreached-devices") || slices.Contains(codes, "unreached-chat_messages") || !slices.Contains(codes, "backups") {
+			t.Errorf("exclusions %v", codes)
+		}
+		if n, _ := d.rows("alice"); n != alicesRows-1-2-4-4 {
+			t.Errorf("%d rows of alice are left, want all but one message with what hangs on it", n)
+		}
+		// Two places match, so the number of a message is nobody's ID.
+		codes = nil
+		id = r.submit(api.Submission{Selector: store.Selector{IDs: []string{"100"}}})
+		e := r.completed(id)
+		for _, x := range e.Exclusions {
+			codes = append(codes, x.Code)
+		}
+		if e.Stores[0].Erased != 0 || !slices.Contains(codes, "unreached-devices") || !slices.Contains(codes, "unreached-chat_messages") {
+			t.Errorf("by ID: %s, exclusions %v", said(e.Stores[0]), codes)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 // database/sql, sqlx and the drivers, and of sqlx's functions of the same names.
 func sqlArgument(name, pkg string) int {
 	context := strings.HasSuffix(name, "Context")
-	at := -1
+	var at int
 	switch strings.TrimSuffix(name, "Context") {
 	case "Query", "QueryRow", "Queryx", "QueryRowx", "Exec", "MustExec", "Prepare", "Preparex", "PrepareNamed", "NamedExec", "NamedQuery":
 		at = 0

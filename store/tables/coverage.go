@@ -48,6 +48,7 @@ type coverage struct {
 	prefix   string // of the database, with its dot, if there are several
 	same     func(a, b string) bool
 	enforced bool // foreign keys hold for Lethe's connections too
+	scans    bool // an erasure reads a table whole if the columns by which its rows hang on others have no index
 }
 
 const (
@@ -122,7 +123,7 @@ func (c coverage) column(t sight, col sightColumn, places []Place) store.Finding
 				roles = append(roles, r)
 			}
 		}
-		if len(p.By) > 0 && c.same(p.By[0], col.name) && !slices.ContainsFunc(t.indexes, func(first string) bool { return c.holds(p.By, first) }) {
+		if c.scans && len(p.By) > 0 && c.same(p.By[0], col.name) && !slices.ContainsFunc(t.indexes, func(first string) bool { return c.holds(p.By, first) }) {
 			f.Note = "no index begins with it: each batch reads the whole table"
 		}
 	}

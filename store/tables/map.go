@@ -264,15 +264,6 @@ func (p Place) members() []string {
 	return names
 }
 
-// simple returns an error for what no engine does yet.
-func (p Place) simple() error {
-	nested := slices.ContainsFunc(slices.Collect(maps.Values(p.Match)), func(m Member) bool { return len(m.Path) > 0 })
-	if len(p.ID) > 1 || nested || p.Metadata != nil || p.Created != nil || p.Expires != nil || p.Ties != nil {
-		return fmt.Errorf("%w: place %q: has more than one ID column, or members inside documents", store.ErrRefused, p.Name)
-	}
-	return nil
-}
-
 // placeName is what certificates can say.
 var placeName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 

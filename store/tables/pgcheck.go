@@ -75,7 +75,7 @@ func (s *Postgres) Check(ctx context.Context) ([]store.Finding, error) {
 }
 
 func (s *Postgres) check(ctx context.Context) ([]store.Finding, error) {
-	c := coverage{places: s.m.Places, waived: s.m.Waived, same: func(a, b string) bool { return a == b }, enforced: true}
+	c := coverage{places: s.m.Places, waived: s.m.Waived, same: func(a, b string) bool { return a == b }, enforced: true, scans: true}
 	if s.beside != nil {
 		c.prefix = s.m.Files[0].Name + "."
 	}

@@ -219,7 +219,11 @@ func (s *Postgres) Unreached(sel store.Selector) []string {
 		names = s.beside.Unreached(sel)
 	}
 	for _, p := range s.parts {
-		if _, ok := p.match(sel, 0); !ok && !sel.ByID() && p.With == "" && !slices.Contains(names, p.Name) {
+		_, reached := p.match(sel, 0)
+		if sel.ByID() {
+			reached = p.Explicit
+		}
+		if !reached && p.With == "" && !slices.Contains(names, p.Name) {
 			names = append(names, p.Name)
 		}
 	}
