@@ -154,8 +154,8 @@ func (m Map) check(p Place) error {
 	switch {
 	case len(p.ID) == 0:
 		return fmt.Errorf("needs a column that identifies a row")
-	case p.Name == "" || strings.ContainsAny(p.Name, "/ "):
-		return fmt.Errorf("needs a name without slash or space")
+	case !m.nameable(p):
+		return fmt.Errorf("needs a shorter name of lower-case letters, digits and . _ + - that no other kind of row has")
 	case !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == p.File }):
 		return fmt.Errorf("names no file of the map")
 	case ways != 1:
