@@ -155,7 +155,7 @@ func (m Map) check(p Place) error {
 	case len(p.ID) == 0:
 		return fmt.Errorf("needs a column that identifies a row")
 	case !m.nameable(p):
-		return fmt.Errorf("needs a shorter name of lower-case letters, digits and . _ + - that no other kind of row has")
+		return fmt.Errorf("needs a name of at most 54 lower-case letters, digits, dots, dashes and underscores, with what is added to it, that no other kind of row has")
 	case !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == p.File }):
 		return fmt.Errorf("names no file of the map")
 	case ways != 1:

@@ -22,8 +22,8 @@ func named(column string) string {
 }
 
 func isName(name string, limit int) bool {
-	return name != "" && len(name) <= limit && !strings.ContainsRune("._+-", rune(name[0])) &&
-		strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789._+-") == ""
+	return name != "" && len(name) <= limit && !strings.ContainsRune("._-", rune(name[0])) &&
+		strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
 
 // nameable reports whether every name that is made of the place's can stand in a
