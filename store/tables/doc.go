@@ -36,9 +36,10 @@
 //
 // One page of Find reads at most 5000 rows and holds a read lock only while it
 // does. SQLite has one writer, so one Erase runs at a time and more workers
-// gain nothing. What hangs on rows has no index in the customer's file, so each
-// of the two connections that need one keep it in memory, about 80 bytes a
-// row, and rebuild it with one scan when anyone else has written.
+// gain nothing. Where what hangs on rows has no index in the customer's file, of
+// the columns in [Place].By and with the collation BINARY, each of the two
+// connections that need one keeps it in memory, about 80 bytes a row, and
+// rebuilds it with one scan when anyone else has written.
 //
 // # PostgreSQL
 //
