@@ -35,7 +35,7 @@ func (s *Store) checkFile(ctx context.Context, f File, schema string) ([]store.F
 	if err != nil {
 		return nil, err
 	}
-	c := coverage{waived: s.m.Waived, same: strings.EqualFold}
+	c := coverage{waived: s.m.Waived, same: strings.EqualFold, unfound: "no exact index finds it: it is read whole when others have written, and its keys are kept in memory"}
 	if len(s.files) > 1 || len(s.m.Elsewhere) > 0 {
 		c.prefix = f.Name + "."
 	}
@@ -74,17 +74,14 @@ func missing(p Place, prefix string) store.Finding {
 // whole file.
 func sightsOf(ctx context.Context, q sqlx.QueryerContext, l liveFile, schema string) ([]sight, error) {
 	var (
-		kinds, indexes, triggers []pair
-		refers                   []reference
+		kinds, triggers []pair
+		refers          []reference
 	)
 	for _, ask := range []struct {
 		into any
 		sql  string
 	}{
 		{&kinds, `SELECT name AS a, type AS b FROM pragma_table_list WHERE schema = ?1`},
-		{&indexes, `SELECT m.name AS a, i.name AS b FROM pragma_table_list m, pragma_index_list(m.name, ?1) x, pragma_index_info(x.name, ?1) i
-			WHERE m.schema = ?1 AND m.type IN ('table', 'shadow') AND i.seqno = 0 AND i.name IS NOT NULL
-			UNION ALL SELECT m.name, p.name FROM pragma_table_list m, pragma_table_info(m.name, ?1) p WHERE m.schema = ?1 AND m.type = 'table' AND p.pk = 1`},
 		{&refers, `SELECT m.name AS tbl, f."from" AS col, f."table" AS ref, f.on_delete AS action
 			FROM pragma_table_list m, pragma_foreign_key_list(m.name, ?1) f WHERE m.schema = ?1 AND m.type = 'table' AND f.seq = 0`},
 	} {
@@ -100,7 +97,7 @@ func sightsOf(ctx context.Context, q sqlx.QueryerContext, l liveFile, schema str
 		if t.Type == "trigger" {
 			continue
 		}
-		seen := sight{name: t.Name, columns: columnsOf(t), triggers: seconds(triggers, t.Name), indexes: seconds(indexes, t.Name)}
+		seen := sight{name: t.Name, columns: columnsOf(t), triggers: seconds(triggers, t.Name), finds: t.finds}
 		for _, r := range refers {
 			if r.Table == t.Name {
 				seen.refers = append(seen.refers, r)

@@ -52,13 +52,25 @@ func (s *Store) count(ctx context.Context, sels iter.Seq2[store.Selector, error]
 	}
 	for _, p := range s.parts {
 		if p.With != "" {
-			census.Places = append(census.Places, store.PlaceCount{Place: p.Name, Found: hanging[p], With: p.With})
+			census.Places = add(census.Places, s.m, p.Place, hanging[p])
 		}
 	}
 	if census.Unattributable, err = c.unattributable(ctx); err != nil {
 		return census, err
 	}
 	return census, c.clear(ctx)
+}
+
+// add adds what was found of a place whose rows hang on others.
+func add(places []store.PlaceCount, m Map, p Place, found int) []store.PlaceCount {
+	name, with := m.counted(p)
+	for i := range places {
+		if places[i].Place == name && places[i].With == with {
+			places[i].Found += found
+			return places
+		}
+	}
+	return append(places, store.PlaceCount{Place: name, Found: found, With: with})
 }
 
 // topDown returns the parts whose rows hang on others, parents first.
@@ -253,6 +265,9 @@ func (c counting) unattributable(ctx context.Context) (int, error) {
 	for _, p := range c.s.topDown() {
 		if slices.Contains(c.s.m.Elsewhere, p.With) {
 			continue // only who knows the other database can tell
+		}
+		if slices.ContainsFunc(c.s.named(p.Name), func(own *part) bool { return own.table == p.table }) {
+			continue // its rows have owners of their own
 		}
 		if len(c.s.kinOf(p.Name)) > 0 {
 			if err := c.keep(ctx, "lost", p, c.orphan(p)); err != nil {

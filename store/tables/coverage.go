@@ -20,7 +20,7 @@ type sight struct {
 	of       string // for what belongs to another table: that one's name
 	columns  []sightColumn
 	triggers []string
-	indexes  []string // the first column of each
+	finds    func(columns []string) bool // an index finds rows by them
 	refers   []reference
 	notes    []string
 }
@@ -47,8 +47,8 @@ type coverage struct {
 	waived   []Waiver
 	prefix   string // of the database, with its dot, if there are several
 	same     func(a, b string) bool
-	enforced bool // foreign keys hold for Lethe's connections too
-	scans    bool // an erasure reads a table whole if the columns by which its rows hang on others have no index
+	enforced bool   // foreign keys hold for Lethe's connections too
+	unfound  string // what it costs that no index finds rows by what they hang on
 }
 
 const (
@@ -123,8 +123,8 @@ func (c coverage) column(t sight, col sightColumn, places []Place) store.Finding
 				roles = append(roles, r)
 			}
 		}
-		if c.scans && len(p.By) > 0 && c.same(p.By[0], col.name) && !slices.ContainsFunc(t.indexes, func(first string) bool { return c.holds(p.By, first) }) {
-			f.Note = "no index begins with it: each batch reads the whole table"
+		if len(p.By) > 0 && c.same(p.By[0], col.name) && !t.finds(p.By) {
+			f.Note = c.unfound
 		}
 	}
 	if col.folds && len(roles) > 0 {

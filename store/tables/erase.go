@@ -104,7 +104,7 @@ func (e erasure) place(ctx context.Context, place string, keys []string) error {
 		if err != nil {
 			return err
 		}
-		gone, err := p.id.keys(ctx, e.conn, "DELETE FROM "+p.table+" AS t WHERE "+p.id.in()+" AND "+p.kind()+" AND "+p.held()+
+		gone, err := p.id.keys(ctx, e.conn, "DELETE FROM "+p.table+" AS t WHERE "+p.idIn()+" AND "+p.kind()+" AND "+p.held()+
 			" RETURNING "+p.id.text(""), b)
 		if err != nil {
 			return err
@@ -129,7 +129,7 @@ func (e erasure) kin(ctx context.Context, k kin, keys []string) ([]string, error
 	if k.With == "" {
 		return e.unlink(ctx, k, b)
 	}
-	hanging := k.table + " AS t WHERE " + k.rowIn() + " AND " + k.by.in()
+	hanging := k.table + " AS t WHERE " + k.in()
 	if below := e.s.kinOf(k.Name); len(below) > 0 {
 		rows, err := k.id.keys(ctx, e.conn, "SELECT "+k.id.text("t.")+" FROM "+hanging, b)
 		if err != nil {

@@ -3,6 +3,8 @@ package tables
 import (
 	"context"
 
+	"github.com/jmoiron/sqlx"
+
 	"lethe/store"
 )
 
@@ -39,4 +41,40 @@ func (s *Store) Statements(sel store.Selector) []Statement {
 		}
 	}
 	return all
+}
+
+// Plans returns how SQLite finds, for each place whose rows hang on others, the
+// rows below a batch and the rows above one.
+func (s *Store) Plans(ctx context.Context) (map[string]string, error) {
+	plans := make(map[string]string)
+	explain := func(name, sql string) error {
+		var steps []struct {
+			ID, Parent, Notused int
+			Detail              string
+		}
+		err := sqlx.SelectContext(ctx, s.second.conn, &steps, "EXPLAIN QUERY PLAN "+sql, "[]")
+		for _, step := range steps {
+			plans[name] += step.Detail + "\n"
+		}
+		return err
+	}
+	for _, k := range s.kin {
+		if err := explain(k.Name, "SELECT 1 FROM "+k.table+" AS t WHERE "+k.in()); err != nil {
+			return nil, err
+		}
+		for _, p := range s.parts {
+			if p.of() == k.parent {
+				err := explain(k.Name+" above", "SELECT ?1 FROM "+k.table+" AS t WHERE NOT EXISTS (SELECT 1 FROM "+p.table+" r WHERE "+k.by.equals("r", p.id)+")")
+				if err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	for _, p := range s.parts {
+		if err := explain(p.Name+" itself", "SELECT 1 FROM "+p.table+" AS t WHERE "+p.idIn()); err != nil {
+			return nil, err
+		}
+	}
+	return plans, nil
 }

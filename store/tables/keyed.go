@@ -112,6 +112,24 @@ func (k keyed) in() string {
 	return among(columns)
 }
 
+// find says the same as in, by an index of the columns of any collation that t's
+// table must have. SQLite uses none for several columns at once, nor one of
+// another collation than it is asked to compare by.
+func (k keyed) find(table string) string {
+	var c condition
+	for i, column := range k.columns {
+		own, value := "x."+quote(column), "b.value"
+		if len(k.columns) > 1 {
+			value += " ->> " + strconv.Itoa(i)
+		}
+		c.and(own + " = " + value)
+		if k.types[i] == textKey {
+			c.and(own + " = " + value + " COLLATE BINARY")
+		}
+	}
+	return "t.rowid IN (SELECT x.rowid FROM json_each(?1) b CROSS JOIN " + table + " x WHERE " + c.sql + ")"
+}
+
 // among says that the values are one of the rows of the batch bound as ?1.
 func among(values []string) string {
 	if len(values) == 1 {

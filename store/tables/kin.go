@@ -9,9 +9,9 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Kin are the rows that hang on those of a place or link to them. The
-// customer's tables may have no index for that question, so each desk keeps one
-// of its own, in memory: pairs of a parent's key and a row number.
+// Kin are the rows that hang on those of a place or link to them. Where the
+// customer's table has no index for that question, each desk keeps one of its
+// own, in memory: pairs of a parent's key and a row number.
 type kin struct {
 	*part
 	parent string // place
@@ -58,6 +58,21 @@ func (k kin) ddl() string {
 	}
 	return "CREATE TABLE " + k.index + " (" + strings.Join(columns, ", ") + ", row INTEGER, PRIMARY KEY (" +
 		strings.Join(k.quoted(), ", ") + ", row)) WITHOUT ROWID"
+}
+
+// own reports whether the desks keep an index.
+func (k kin) own() bool { return k.With == "" || !k.indexed }
+
+// in says that a row of t hangs on one of a bound batch.
+func (k kin) in() string {
+	switch {
+	case k.own():
+		return k.rowIn() + " AND " + k.by.in()
+	case len(k.By) > 1:
+		return k.by.find(k.table)
+	default:
+		return k.by.in()
+	}
 }
 
 // rowIn says that a row of t is listed for one of the keys of a bound batch.
@@ -122,7 +137,9 @@ func (p *part) isLink() string {
 func (d *desk) prepare(ctx context.Context, all []kin) error {
 	ddl := "CREATE TEMP TABLE kin_state (file TEXT PRIMARY KEY, version INTEGER, change INTEGER)"
 	for _, k := range all {
-		ddl += "; " + k.ddl()
+		if k.own() {
+			ddl += "; " + k.ddl()
+		}
 	}
 	return exec(ctx, d.conn, ddl)
 }
@@ -180,7 +197,7 @@ func (s *Store) follow(ctx context.Context, conn *sqlx.Conn, changes map[string]
 
 func (s *Store) rebuild(ctx context.Context, conn *sqlx.Conn, file string, version, change int64) error {
 	for _, k := range s.kin {
-		if k.File != file {
+		if k.File != file || !k.own() {
 			continue
 		}
 		if err := exec(ctx, conn, "DELETE FROM "+k.index); err != nil {

@@ -40,6 +40,8 @@ type part struct {
 	schema   string // of its file
 	table    string // with its schema, quoted
 	id, by   keyed
+	exact    bool     // the table has an index of id that serves to compare byte for byte
+	indexed  bool     // and one of by
 	integers []string // columns of integers that Match names
 }
 
@@ -116,13 +118,21 @@ func (s *Store) part(p Place, t liveTable) *part {
 		}
 		return k
 	}
-	out := &part{Place: p, schema: schema, table: schema + "." + quote(p.Table), id: of(p.ID), by: of(p.By)}
+	out := &part{Place: p, schema: schema, table: schema + "." + quote(p.Table), id: of(p.ID), by: of(p.By), exact: t.finds(p.ID), indexed: t.finds(p.By)}
 	for _, m := range p.Match {
 		if c, _ := t.column(m.Column); affinity(c.Type) == "INTEGER" {
 			out.integers = append(out.integers, m.Column)
 		}
 	}
 	return out
+}
+
+// idIn says that t is a row of the batch that is bound as ?1.
+func (p *part) idIn() string {
+	if len(p.ID) == 1 && p.exact {
+		return p.id.in()
+	}
+	return p.id.find(p.table)
 }
 
 // related returns an error wrapping store.ErrSchema if rows cannot hang on each
@@ -171,6 +181,11 @@ func (s *Store) unchanged(ctx context.Context, q sqlx.QueryerContext) error {
 			return a.Type == b.Type && a.Name == b.Name && a.SQL == b.SQL
 		}) {
 			return fmt.Errorf("%w: file %s has changed since the store was opened", store.ErrSchema, f.Name)
+		}
+		for _, p := range s.parts {
+			if t, _ := now.table(p.Table); p.File == f.Name && s.m.problem(p.Place, t) != "" { // an index is gone
+				return fmt.Errorf("%w: %s since the store was opened", store.ErrSchema, s.m.problem(p.Place, t))
+			}
 		}
 	}
 	return nil

@@ -74,7 +74,14 @@ func (lab sqliteLab) rows(t *rapid.T) []string {
 	return rows
 }
 
-func TestSQLiteEqualsTheModel(t *testing.T) { equalsTheModel(t, newSQLiteLab(t)) }
+func TestSQLiteEqualsTheModel(t *testing.T) {
+	t.Run("no indexes", func(t *testing.T) { equalsTheModel(t, newSQLiteLab(t)) })
+	t.Run("indexes", func(t *testing.T) {
+		lab := newSQLiteLab(t)
+		lab.db.MustExec(`CREATE INDEX kid_t ON kids (t COLLATE BINARY, i); CREATE INDEX kid_i ON kids (i); CREATE INDEX grandkid ON grandkids (kid)`)
+		equalsTheModel(t, lab)
+	})
+}
 
 // No selector whatever yields a statement without its match: every key is
 // compared with a bound value, and the text is the same whatever the values are.

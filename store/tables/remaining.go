@@ -95,16 +95,25 @@ func (s *Store) lookAt(ctx context.Context, p *part, keys []string) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	last, err := number(ctx, s.second.conn, "SELECT coalesce(max(rowid), 0) FROM "+p.table)
+	in := p.idIn()
+	how, err := s.distrust(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	how := ""
-	if last <= smallTable {
-		how = " NOT INDEXED"
+	if how != "" {
+		in = p.id.in()
 	}
 	return p.id.keys(ctx, s.second.conn, "SELECT "+p.id.text("t.")+" FROM "+p.table+" AS t"+how+
-		" WHERE "+p.id.in()+" AND "+p.kind()+" AND "+p.held(), b)
+		" WHERE "+in+" AND "+p.kind()+" AND "+p.held(), b)
+}
+
+// distrust keeps a statement from using the indexes of a small table.
+func (s *Store) distrust(ctx context.Context, p *part) (string, error) {
+	last, err := number(ctx, s.second.conn, "SELECT coalesce(max(rowid), 0) FROM "+p.table)
+	if err != nil || last > smallTable {
+		return "", err
+	}
+	return " NOT INDEXED", nil
 }
 
 func (s *Store) lookAtKin(ctx context.Context, k kin, keys []string) ([]string, error) {
@@ -113,8 +122,16 @@ func (s *Store) lookAtKin(ctx context.Context, k kin, keys []string) ([]string, 
 		return nil, err
 	}
 	if k.With != "" {
-		return k.by.keys(ctx, s.second.conn, "SELECT DISTINCT "+k.by.text("t.")+" FROM "+k.table+" AS t WHERE "+
-			k.rowIn()+" AND "+k.by.in(), b)
+		how, in := "", k.in()
+		if !k.own() {
+			if how, err = s.distrust(ctx, k.part); err != nil {
+				return nil, err
+			}
+		}
+		if how != "" {
+			in = k.by.in()
+		}
+		return k.by.keys(ctx, s.second.conn, "SELECT DISTINCT "+k.by.text("t.")+" FROM "+k.table+" AS t"+how+" WHERE "+in, b)
 	}
 	links, err := k.links(ctx, s.second.conn, b)
 	found := make([]string, len(links))

@@ -22,7 +22,8 @@ type liveTable struct {
 	Name    string `db:"name"`
 	SQL     string `db:"sql"`
 	columns []liveColumn
-	unique  [][]string // columns that together tell rows apart
+	unique  [][]string // columns that together tell rows apart; the primary key first
+	indexes [][]liveKey
 }
 
 type liveColumn struct {
@@ -30,6 +31,12 @@ type liveColumn struct {
 	Type     string `db:"type"`
 	Required bool   `db:"required"` // NOT NULL
 	Primary  bool   `db:"pk"`       // part of the primary key
+}
+
+// A liveKey is a column of an index.
+type liveKey struct {
+	Name      string `db:"name"`
+	Collation string `db:"coll"`
 }
 
 func (l liveFile) table(name string) (liveTable, bool) {
@@ -94,18 +101,44 @@ func (t *liveTable) inspect(ctx context.Context, q sqlx.QueryerContext, schema s
 	if len(primary) > 0 {
 		t.unique = append(t.unique, primary)
 	}
-	var indexes []string
-	if err := sqlx.SelectContext(ctx, q, &indexes, `SELECT name FROM pragma_index_list(?, ?) WHERE "unique" AND NOT partial`, t.Name, schema); err != nil {
+	var indexes []struct {
+		Name   string
+		Unique bool
+	}
+	if err := sqlx.SelectContext(ctx, q, &indexes, `SELECT name, "unique" FROM pragma_index_list(?, ?) WHERE NOT partial`, t.Name, schema); err != nil {
 		return err
 	}
 	for _, index := range indexes {
-		var columns []string // an expression has no name
-		if err := sqlx.SelectContext(ctx, q, &columns, `SELECT coalesce(name, '') FROM pragma_index_info(?, ?)`, index, schema); err != nil {
+		var columns []liveKey // an expression has no name
+		if err := sqlx.SelectContext(ctx, q, &columns, `SELECT coalesce(name, '') AS name, coll FROM pragma_index_xinfo(?, ?) WHERE key ORDER BY seqno`, index.Name, schema); err != nil {
 			return err
 		}
-		t.unique = append(t.unique, columns)
+		t.indexes = append(t.indexes, columns)
+		if index.Unique {
+			var names []string
+			for _, c := range columns {
+				names = append(names, c.Name)
+			}
+			t.unique = append(t.unique, names)
+		}
 	}
 	return nil
+}
+
+// finds reports whether an index, or the row number, leads to the rows that
+// have exact values in columns.
+func (t liveTable) finds(columns []string) bool {
+	if len(columns) == 1 {
+		c, _ := t.column(columns[0])
+		if c.Primary && strings.EqualFold(c.Type, "INTEGER") && len(t.unique[0]) == 1 {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.indexes, func(index []liveKey) bool {
+		return len(index) >= len(columns) && !slices.ContainsFunc(index[:len(columns)], func(k liveKey) bool {
+			return k.Collation != "BINARY" || !slices.ContainsFunc(columns, func(c string) bool { return strings.EqualFold(c, k.Name) })
+		})
+	})
 }
 
 // identifies reports whether no two rows can have the same values in columns.

@@ -57,7 +57,7 @@ func (s *Store) whole(ctx context.Context, q sqlx.QueryerContext, place string, 
 		if err != nil {
 			return nil, err
 		}
-		others, err := p.id.keys(ctx, q, "SELECT "+p.id.text("t.")+" FROM "+p.table+" AS t WHERE "+p.id.in()+" AND NOT "+p.whole(), b)
+		others, err := p.id.keys(ctx, q, "SELECT "+p.id.text("t.")+" FROM "+p.table+" AS t WHERE "+p.idIn()+" AND NOT "+p.whole(), b)
 		if err != nil {
 			return nil, err
 		}
@@ -79,7 +79,7 @@ func (e erasure) share(ctx context.Context, p *part, keys []string) error {
 	if err != nil {
 		return err
 	}
-	shared := p.id.in() + " AND " + p.held() + " AND NOT " + p.whole()
+	shared := p.idIn() + " AND " + p.held() + " AND NOT " + p.whole()
 	if p.Ties.Shared == Refuse {
 		refused, err := p.id.keys(ctx, e.conn, "SELECT "+p.id.text("t.")+" FROM "+p.table+" AS t WHERE "+shared, b)
 		for _, key := range refused {

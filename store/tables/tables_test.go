@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -136,6 +137,9 @@ func TestValidateRefuses(t *testing.T) {
 		"main":          func(m *tables.Map) { m.Files[0].Name = "main" },
 		"file name":     func(m *tables.Map) { m.Files[0].Name = `x" AS y; --` },
 		"place name":    func(m *tables.Map) { m.Places[0].Name = "a/b" },
+		"upper case":    func(m *tables.Map) { m.Places[0].Name = "P" },
+		"long name":     func(m *tables.Map) { m.Places[0].Name = strings.Repeat("p", 55) },
+		"same ties":     func(m *tables.Map) { tie(m); m.Places[0].Ties.Columns = []string{"a b", "a_b"} },
 		"no file":       func(m *tables.Map) { m.Places[0].File = "g" },
 		"two ways":      func(m *tables.Map) { m.Places[0].Scope = "s" },
 		"no way":        func(m *tables.Map) { m.Places[0].Document = nil },

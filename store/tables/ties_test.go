@@ -89,7 +89,7 @@ func TestSharedRowsFollowTheirRule(t *testing.T) {
 			}
 			census, err := s.Count(t.Context(), alice.Only())
 			if i := slices.IndexFunc(census.Places, func(p store.PlaceCount) bool { return p.With != "" }); err != nil ||
-				census.IDs() != 6 || census.Places[i].Found != c.attachments || census.Unattributable != 0 {
+				census.IDs() != 6 || census.Places[i].With != "letters.sender" || census.Places[i].Found != c.attachments || census.Unattributable != 0 {
 				t.Errorf("census %+v, error %v; want %d attachments", census, err, c.attachments)
 			}
 			r, err := s.Erase(t.Context(), ids)

@@ -146,6 +146,26 @@ func TestMalformedKeysAreRefusedAlone(t *testing.T) {
 	}
 }
 
+func TestAnIndexThatIsGoneIsNoticed(t *testing.T) {
+	s, path, err := lone(t, `CREATE TABLE t (id TEXT, owner TEXT); CREATE UNIQUE INDEX one ON t (id); INSERT INTO t VALUES ('1', 'alice')`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := database(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.MustExec(`CREATE INDEX another ON t (owner)`)
+	if got := keys(t, s, store.Selector{UserID: "alice"}); len(got) != 1 {
+		t.Errorf("found %d", len(got))
+	}
+	db.MustExec(`DROP INDEX one`)
+	if _, err := s.Erase(t.Context(), []store.ID{{Place: "p", Key: "1"}}); !errors.Is(err, store.ErrSchema) {
+		t.Errorf("error %v, want ErrSchema", err)
+	}
+}
+
 // SQLite keeps any value in any column. A selected row whose ID is not what its
 // column says cannot be erased, and is not passed over.
 func TestSelectedRowsWithoutAnIDAreAnError(t *testing.T) {
