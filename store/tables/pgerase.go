@@ -54,6 +54,9 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 	if err != nil {
 		return nil, err
 	}
+	if err := s.backlinks.begin(ctx, s); err != nil {
+		return nil, s.lacking(ctx, err)
+	}
 	gone := make(map[store.ID]bool) // beside, which stays so when the transaction is tried again
 	var here map[store.ID]bool
 	err = s.tx(ctx, s.db, func(tx *sqlx.Tx) error {
@@ -66,6 +69,7 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 	if err != nil {
 		return nil, s.lacking(ctx, err)
 	}
+	s.backlinks.forget(ctx, batch.keys)
 	receipt := make(store.Receipt, len(ids))
 	for i, id := range ids {
 		switch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
@@ -57,11 +58,16 @@ func (v pgValue) cast() string {
 // holds reports whether the column can hold what a text denotes, and the text
 // is how the server writes it.
 func (v pgValue) holds(text string) bool {
-	if !v.is.canonical(text) || strings.ContainsRune(text, 0) {
-		return false
+	switch v.is {
+	case integerKey:
+		_, err := strconv.ParseInt(text, 10, v.bits)
+		return err == nil && v.is.canonical(text)
+	case uuidKey: // a million of them are asked for: nothing is allocated
+		_, err := uuid.Parse(text)
+		return err == nil && len(text) == 36 && strings.ToLower(text) == text
+	default:
+		return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
 	}
-	_, err := strconv.ParseInt(text, 10, v.bits)
-	return v.is != integerKey || err == nil
 }
 
 // array is one column of a batch of keys, ready to be bound.
@@ -97,6 +103,9 @@ func (k pgKey) keying() keying {
 
 // holds reports whether a row can have a key.
 func (k pgKey) holds(key string) bool {
+	if len(k) == 1 {
+		return key != "" && k[0].holds(key)
+	}
 	values, ok := k.keying().parse(key)
 	for i := 0; ok && i < len(k); i++ {
 		ok = k[i].holds(values[i])
@@ -154,14 +163,20 @@ func (k pgKey) among(alias string, n int) string {
 // bind returns the parameters for among. Keys that no row can have are left
 // out.
 func (k pgKey) bind(keys []string) []any {
-	columns := make([][]string, len(k))
+	columns, types := make([][]string, len(k)), k.keying()
+	for i := range columns {
+		columns[i] = make([]string, 0, len(keys))
+	}
 	for _, key := range keys {
-		if !k.holds(key) {
-			continue
-		}
-		values, _ := k.keying().parse(key)
-		for i, text := range values {
-			columns[i] = append(columns[i], text)
+		switch {
+		case !k.holds(key):
+		case len(k) == 1:
+			columns[0] = append(columns[0], key)
+		default:
+			values, _ := types.parse(key)
+			for i, text := range values {
+				columns[i] = append(columns[i], text)
+			}
 		}
 	}
 	args := make([]any, len(k))

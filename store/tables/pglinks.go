@@ -37,19 +37,13 @@ func (p *pgPart) elements() string {
 // isLink says that an element is a link to one of a bound batch.
 const isLink = "(jsonb_typeof(l.value) = 'string' AND l.value #>> '{}' = ANY($1::text[]))"
 
-// links returns which of a batch of parents are linked to, by the key of the
-// row that does. It goes through the whole table, and asks first what is
-// cheapest: most rows have no links at all.
-func (p *pgPart) links(ctx context.Context, q sqlx.QueryerContext, keys []string) (map[string][]string, error) {
-	return p.linksOf(ctx, q, "", keys)
-}
-
-func (p *pgPart) linksOf(ctx context.Context, q sqlx.QueryerContext, these string, args ...any) (map[string][]string, error) {
+// links returns the keys of a batch that rows link to, by the key of the row.
+// The rows to look at are given.
+func (p *pgPart) links(ctx context.Context, q sqlx.QueryerContext, keys, rows []string) (map[string][]string, error) {
 	found := make(map[string][]string)
-	err := p.id.read(ctx, q, "SELECT DISTINCT "+p.id.texts("t.")+", l.value #>> '{}' FROM "+p.table+" t CROSS JOIN LATERAL "+p.elements()+
-		" JOIN unnest($1::text[]) k ON k = l.value #>> '{}' WHERE "+p.doc()+" ?| ARRAY["+literals(p.Document.Links)+"] AND "+
-		p.wellFormed()+" AND "+p.kind()+these+" AND jsonb_typeof(l.value) = 'string'", args, 1,
-		func(key string, rest []sql.NullString) { found[key] = append(found[key], rest[0].String) })
+	err := p.id.read(ctx, q, "SELECT "+p.id.texts("t.")+", l.value #>> '{}' FROM "+p.table+" t CROSS JOIN LATERAL "+p.elements()+
+		" WHERE "+p.id.among("t.", 2)+" AND "+p.wellFormed()+" AND "+p.kind()+" AND "+isLink, append([]any{keys}, p.id.bind(rows)...), 1,
+		func(row string, rest []sql.NullString) { found[row] = append(found[row], rest[0].String) })
 	return found, err
 }
 
@@ -59,24 +53,20 @@ type pgLinks struct {
 	rows []string // keys
 }
 
-// links finds the rows that link to a batch.
+// links finds the rows that may link to a batch.
 func (e pgErasure) links(ctx context.Context, keys map[string][]string) ([]pgLinks, error) {
+	if err := e.s.backlinks.refresh(ctx, e.tx, true); err != nil {
+		return nil, err
+	}
 	var all []pgLinks
 	for _, place := range e.s.roots() {
-		if len(keys[place]) == 0 {
-			continue
+		found, err := e.s.backlinks.of(ctx, place, keys[place])
+		if err != nil {
+			return nil, err
 		}
 		for _, p := range e.s.linksTo(place) {
-			found, err := p.links(ctx, e.tx, keys[place])
-			if err != nil {
-				return nil, err
-			}
-			l := pgLinks{pgPart: p}
-			for row := range found {
-				l.rows = append(l.rows, row)
-			}
-			if len(l.rows) > 0 {
-				all = append(all, l)
+			if len(found[p]) > 0 {
+				all = append(all, pgLinks{p, found[p]})
 			}
 		}
 	}
@@ -109,9 +99,7 @@ func (e pgErasure) unlink(ctx context.Context, l pgLinks, place string, keys []s
 	if l.Document.LinksTo != place {
 		return nil
 	}
-	these := " AND " + l.id.among("t.", 2)
-	args := append([]any{keys}, l.id.bind(l.rows)...)
-	found, err := l.linksOf(ctx, e.tx, these, args...)
+	found, err := l.pgPart.links(ctx, e.tx, keys, l.rows)
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -122,25 +110,26 @@ func (e pgErasure) unlink(ctx context.Context, l pgLinks, place string, keys []s
 			e.gone[store.ID{Place: place, Key: key}] = true
 		}
 	}
-	args = append([]any{keys}, l.id.bind(rows)...)
-	_, err = e.tx.ExecContext(ctx, "DELETE FROM "+l.table+" AS t WHERE true"+these+
+	these, args := l.id.among("t.", 2), append([]any{keys}, l.id.bind(rows)...)
+	_, err = e.tx.ExecContext(ctx, "DELETE FROM "+l.table+" AS t WHERE "+these+
 		" AND NOT EXISTS (SELECT 1 FROM "+l.elements()+" WHERE NOT "+isLink+")", args...)
 	if err != nil {
 		return pgCoded(ctx, err)
 	}
-	_, err = e.tx.ExecContext(ctx, "UPDATE "+l.table+" AS t SET "+quote(l.Document.Column)+" = "+l.without()+" WHERE true"+these, args...)
+	_, err = e.tx.ExecContext(ctx, "UPDATE "+l.table+" AS t SET "+quote(l.Document.Column)+" = "+l.without()+" WHERE "+these, args...)
 	return pgCoded(ctx, err)
 }
 
-// without is the document without the links to the batch: minus takes away the
-// strings of an array alone.
+// without is the document without the links to the batch. All other elements of
+// the arrays stay, whatever they are.
 func (p *pgPart) without() string {
 	doc := p.doc()
 	var edits strings.Builder
 	for _, name := range p.Document.Links {
 		member := p.doc() + " -> " + literal(name)
 		edits.WriteString(" || CASE WHEN jsonb_typeof(" + member + ") = 'array' THEN jsonb_build_object(" + literal(name) +
-			"::text, (" + member + ") - $1::text[]) ELSE '{}'::jsonb END")
+			"::text, (SELECT coalesce(jsonb_agg(l.value ORDER BY l.n), '[]') FROM jsonb_array_elements(" + member +
+			") WITH ORDINALITY l(value, n) WHERE NOT " + isLink + ")) ELSE '{}'::jsonb END")
 	}
 	return doc + edits.String()
 }

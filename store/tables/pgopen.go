@@ -43,6 +43,9 @@ type Postgres struct {
 	db     *sqlx.DB // for all but Remaining
 	second *sqlx.DB // for Remaining: its own connections, read only
 	beside *Store   // or nil
+
+	backlinks *pgBacklinks // for Erase
+	seen      *pgBacklinks // for Remaining
 }
 
 // A pgPart is a Place as PostgreSQL's statements see it.
@@ -89,6 +92,7 @@ func (s *Postgres) open(ctx context.Context, c PostgresConfig) (err error) {
 	if err := s.fit(ctx); err != nil {
 		return err
 	}
+	s.backlinks, s.seen = newPgBacklinks(s.parts), newPgBacklinks(s.parts)
 	if s.live, err = s.layout(ctx, s.db); err != nil {
 		return err
 	}
@@ -108,7 +112,9 @@ func pgPool(dsn string, readOnly bool) (*sqlx.DB, error) {
 		"application_name": "lethe", "statement_timeout": pgStatement, "lock_timeout": pgLock,
 		"idle_in_transaction_session_timeout": pgStatement, "standard_conforming_strings": "on",
 		"default_transaction_isolation": "read committed", "synchronous_commit": "on",
-		"synchronize_seqscans": "off", // two erasures go through a table in one order
+		"synchronize_seqscans": "off",               // two erasures go through a table in one order
+		"jit":                  "off",               // it compiles longer than a batch takes
+		"plan_cache_mode":      "force_custom_plan", // a batch that the planner sees is looked up by hash
 	} {
 		config.RuntimeParams[name] = value
 	}

@@ -71,6 +71,9 @@ func (s *Postgres) presentHere(ctx context.Context, keys map[string][]string) (l
 		if err := s.unchanged(ctx, tx); err != nil {
 			return err
 		}
+		if err := s.seen.refresh(ctx, tx, false); err != nil {
+			return err
+		}
 		for place, k := range keys {
 			found, err := s.look(ctx, tx, place, k)
 			if err != nil {
@@ -108,8 +111,15 @@ func (s *Postgres) look(ctx context.Context, tx *sqlx.Tx, place string, keys []s
 		}
 		all = append(all, found...)
 	}
+	rows, err := s.seen.of(ctx, place, keys)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range s.linksTo(place) {
-		found, err := p.links(ctx, tx, keys)
+		if len(rows[p]) == 0 {
+			continue
+		}
+		found, err := p.links(ctx, tx, keys, rows[p])
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
@@ -212,6 +213,18 @@ func (s *Postgres) related() error {
 // layout describes all tables of the map in one line: their columns, the
 // triggers and policies on them and on their parts, and the keys that refer to
 // them from elsewhere.
+//
+// It has the numbers of the tables in its text: the server then plans it once.
+func (s *Postgres) layout(ctx context.Context, q sqlx.QueryerContext) (string, error) {
+	oids := make([]string, 0, len(s.parts))
+	for _, p := range s.parts {
+		oids = append(oids, strconv.FormatUint(uint64(p.oid), 10))
+	}
+	var layout string
+	err := sqlx.GetContext(ctx, q, &layout, strings.ReplaceAll(pgLayout, "$1", "'{"+strings.Join(oids, ",")+"}'"))
+	return layout, pgCoded(ctx, err)
+}
+
 const pgLayout = `WITH RECURSIVE tree AS (
 		SELECT t AS root, t AS rel FROM unnest($1::oid[]) t
 		UNION SELECT tree.root, i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.rel)
@@ -222,16 +235,6 @@ const pgLayout = `WITH RECURSIVE tree AS (
 		UNION SELECT concat(c.confrelid, '<', c.conrelid, ':', c.confdeltype) FROM pg_constraint c
 			WHERE c.confrelid = ANY($1::oid[]) AND c.contype = 'f' AND c.conparentid = 0
 		UNION SELECT concat(c.oid, '#', c.relrowsecurity, c.relforcerowsecurity) FROM pg_class c WHERE c.oid = ANY($1::oid[])) l`
-
-func (s *Postgres) layout(ctx context.Context, q sqlx.QueryerContext) (string, error) {
-	var oids []int64
-	for _, p := range s.parts {
-		oids = append(oids, int64(p.oid))
-	}
-	var layout string
-	err := sqlx.GetContext(ctx, q, &layout, pgLayout, oids)
-	return layout, pgCoded(ctx, err)
-}
 
 // unchanged returns an error wrapping store.ErrSchema if the tables are not
 // those that were there when the store was opened.
