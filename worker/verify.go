@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -35,6 +36,10 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool, err error) {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
+	life, err := s.life()
+	if err != nil {
+		return false, err
+	}
 	asOf := e.Now() // what is written while this reads is not vouched for
 	f, err := e.freeze(ctx, t)
 	if err != nil {
@@ -56,7 +61,14 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 		return false, err
 	}
 	if f.total == 0 {
-		return true, e.Ledger.Verified(ctx, t, asOf, s.purges(), unattributable)
+		purge, err := s.purges(ctx)
+		if err != nil {
+			return false, err
+		}
+		if now, err := s.life(); err != nil || now != life {
+			return false, errors.Join(errOtherLife, err)
+		}
+		return true, e.Ledger.Verified(ctx, t, asOf, purge, unattributable)
 	}
 	if err := f.flush(); err != nil {
 		return false, err
@@ -69,6 +81,10 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	}
 	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round}, backoff(f.round-1))
 }
+
+// errOtherLife: the store was opened anew while it was being verified, and may
+// be another file or server by now.
+var errOtherLife = fmt.Errorf("verify: %w", downError{errors.New("opened anew meanwhile")})
 
 // remaining passes on what can still be read of the frozen plan.
 func (e *Eraser) remaining(ctx context.Context, t jobs.Task, s *Store, add func(store.ID) error) error {
