@@ -25,6 +25,7 @@ type Link struct {
 	Open   func(ctx context.Context) (store.Store, error)
 	Logger *slog.Logger
 	Now    func() time.Time
+	Pace   time.Duration // the unit of all waiting, for tests; 0 for 1 s
 
 	mu     sync.Mutex
 	now    *opened // nil while the store is down
@@ -132,7 +133,7 @@ func (l *Link) fall(o *opened, reason error) {
 	}
 	l.now, l.last = nil, o
 	l.reason, l.since = reason, l.Now()
-	if l.flaps++; l.since.Sub(o.at) >= settled {
+	if l.flaps++; l.since.Sub(o.at) >= l.times(settled) {
 		l.flaps = 0
 	}
 	o.ended = reason

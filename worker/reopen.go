@@ -10,16 +10,22 @@ import (
 	"lethe/store"
 )
 
-// When a store is asked, and asked again.
+// When a store is asked, and asked again, in units of a Link's Pace.
 const (
-	pingEvery   = 5 * time.Second  // one that is up
-	pingTimeout = 5 * time.Second  // twice without an answer is an outage
-	openTimeout = 30 * time.Second // for opening one
-	firstWait   = time.Second      // after an attempt to open that failed; doubled up to
-	shortWait   = 5 * time.Second  // this for one that is away or not as expected, and up to
-	longWait    = time.Minute      // this for one that denies us, or that opens and fails again
-	settled     = time.Minute      // up for so long it has not failed again
+	pingEvery   = 5  // one that is up
+	pingTimeout = 5  // twice without an answer is an outage
+	openTimeout = 30 // for opening one
+	shortWait   = 5  // longest, for one that is away or not as expected
+	longWait    = 60 // longest, for one that denies us, or that opens and fails again
+	settled     = 60 // up for so long it has not failed again
 )
+
+func (l *Link) times(n int) time.Duration {
+	if l.Pace > 0 {
+		return time.Duration(n) * l.Pace
+	}
+	return time.Duration(n) * time.Second
+}
 
 // Reopen makes one attempt to open a store that is down. It returns why it is
 // still down, or nil.
@@ -93,7 +99,7 @@ func (l *Link) Run(ctx context.Context) error {
 	l.mu.Lock()
 	fell := l.bell()
 	l.mu.Unlock()
-	tick := time.NewTicker(pingEvery)
+	tick := time.NewTicker(l.times(pingEvery))
 	defer tick.Stop()
 	for silent := 0; ctx.Err() == nil; {
 		if reason, _ := l.Down(); reason != nil {
@@ -118,7 +124,7 @@ func (l *Link) attempt(ctx context.Context) {
 		return
 	case <-time.After(l.wait()):
 	}
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.times(openTimeout))
 	defer cancel()
 	_ = l.Reopen(ctx) // it has said so
 }
@@ -128,20 +134,21 @@ func (l *Link) attempt(ctx context.Context) {
 func (l *Link) wait() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.fails == 0 {
-		return pause(l.flaps, longWait)
+	switch {
+	case l.fails == 0:
+		return l.times(pause(l.flaps, longWait))
+	case errors.Is(l.reason, store.ErrDenied):
+		return l.times(pause(l.fails, longWait))
 	}
-	if errors.Is(l.reason, store.ErrDenied) {
-		return pause(l.fails, longWait)
-	}
-	return pause(l.fails, shortWait)
+	return l.times(pause(l.fails, shortWait))
 }
 
-func pause(n int, limit time.Duration) time.Duration {
+// pause is how long to wait after n failures in a row: 0, 1, 2, 4, …
+func pause(n, limit int) int {
 	if n == 0 {
 		return 0
 	}
-	return min(firstWait<<min(n-1, 10), limit)
+	return min(1<<min(n-1, 10), limit)
 }
 
 // ping asks a store that is up whether it is there, and returns how often in a
@@ -157,14 +164,14 @@ func (l *Link) ping(ctx context.Context, silent int) int {
 	if !ok {
 		return 0
 	}
-	asked, cancel := context.WithTimeout(ctx, pingTimeout)
+	asked, cancel := context.WithTimeout(ctx, l.times(pingTimeout))
 	defer cancel()
 	err := l.with(asked, func(ctx context.Context, _ store.Store) error { return p.Ping(ctx) })
 	if err == nil || asked.Err() == nil || ctx.Err() != nil {
 		return 0
 	}
 	if silent++; silent == 2 {
-		l.fall(o, fmt.Errorf("%w: no answer within %s", store.ErrUnavailable, pingTimeout))
+		l.fall(o, fmt.Errorf("%w: no answer within %s", store.ErrUnavailable, l.times(pingTimeout)))
 	}
 	return silent
 }
