@@ -25,7 +25,9 @@ type Link struct {
 	Open   func(ctx context.Context) (store.Store, error)
 	Logger *slog.Logger
 	Now    func() time.Time
-	Pace   time.Duration // the unit of all waiting, for tests; 0 for 1 s
+
+	Pace     time.Duration // the unit of what is waited between attempts; 0 for 1 s
+	Patience time.Duration // for an answer; 0 for 5 s; opening may take six times as long
 
 	mu     sync.Mutex
 	now    *opened // nil while the store is down

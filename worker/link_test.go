@@ -297,7 +297,7 @@ func TestAnIdleStoreThatGoesSilentIsDownUntilItAnswers(t *testing.T) {
 	h := newHouse(t, "m")
 	p := &pinged{Memory: storetest.NewMemory()}
 	var opens atomic.Int64
-	l := &worker.Link{Name: "m", Logger: h.logger, Now: time.Now, Pace: 2 * time.Millisecond, Open: func(context.Context) (store.Store, error) {
+	l := &worker.Link{Name: "m", Logger: h.logger, Now: time.Now, Pace: 2 * time.Millisecond, Patience: 10 * time.Millisecond, Open: func(context.Context) (store.Store, error) {
 		opens.Add(1)
 		if p.silent.Load() {
 			return nil, away()

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,20 +13,15 @@ import (
 
 // When a store is asked, and asked again, in units of a Link's Pace.
 const (
-	pingEvery   = 5  // one that is up
-	pingTimeout = 5  // twice without an answer is an outage
-	openTimeout = 30 // for opening one
-	shortWait   = 5  // longest, for one that is away or not as expected
-	longWait    = 60 // longest, for one that denies us, or that opens and fails again
-	settled     = 60 // up for so long it has not failed again
+	pingEvery = 5  // one that is up
+	shortWait = 5  // longest, for one that is away or not as expected
+	longWait  = 60 // longest, for one that denies us, or that opens and fails again
+	settled   = 60 // up for so long it has not failed again
 )
 
-func (l *Link) times(n int) time.Duration {
-	if l.Pace > 0 {
-		return time.Duration(n) * l.Pace
-	}
-	return time.Duration(n) * time.Second
-}
+func (l *Link) times(n int) time.Duration { return time.Duration(n) * cmp.Or(l.Pace, time.Second) }
+
+func (l *Link) patience() time.Duration { return cmp.Or(l.Patience, 5*time.Second) }
 
 // Reopen makes one attempt to open a store that is down. It returns why it is
 // still down, or nil.
@@ -124,7 +120,7 @@ func (l *Link) attempt(ctx context.Context) {
 		return
 	case <-time.After(l.wait()):
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.times(openTimeout))
+	ctx, cancel := context.WithTimeout(ctx, 6*l.patience())
 	defer cancel()
 	_ = l.Reopen(ctx) // it has said so
 }
@@ -164,14 +160,14 @@ func (l *Link) ping(ctx context.Context, silent int) int {
 	if !ok {
 		return 0
 	}
-	asked, cancel := context.WithTimeout(ctx, l.times(pingTimeout))
+	asked, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	err := l.with(asked, func(ctx context.Context, _ store.Store) error { return p.Ping(ctx) })
 	if err == nil || asked.Err() == nil || ctx.Err() != nil {
 		return 0
 	}
-	if silent++; silent == 2 {
-		l.fall(o, fmt.Errorf("%w: no answer within %s", store.ErrUnavailable, l.times(pingTimeout)))
+	if silent++; silent == 2 { // once can be a pause
+		l.fall(o, fmt.Errorf("%w: no answer within %s", store.ErrUnavailable, l.patience()))
 	}
 	return silent
 }
