@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/store"
 )
@@ -24,6 +25,7 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 			return err
 		}
 	}
+	fault.Point("worker/verified")
 	if err := e.purge(ctx, t, s); err != nil {
 		return err
 	}
@@ -40,6 +42,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	if err != nil {
 		return false, err
 	}
+	fault.Point("worker/verify-begun")
 	asOf := e.Now() // what is written while this reads is not vouched for
 	f, err := e.freeze(ctx, t)
 	if err != nil {
@@ -60,6 +63,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	if err != nil {
 		return false, err
 	}
+	fault.Point("worker/verify-read")
 	if f.total == 0 {
 		purge, err := s.purges(ctx)
 		if err != nil {
@@ -79,6 +83,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	if err := e.Ledger.Residue(ctx, t, f.total); err != nil {
 		return false, err
 	}
+	fault.Point("worker/residue")
 	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round}, backoff(f.round-1))
 }
 
