@@ -3,7 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
-		"iter"
+	"iter"
 	"log/slog"
 	"sync"
 	"time"

@@ -143,24 +143,26 @@ func TestAnAttemptThatNeverReachedTheStoreIsNone(t *testing.T) {
 // beforeComplete is a ledger whose process dies before it completes a request.
 type beforeComplete struct{ worker.Ledger }
 
-func (beforeComplete) Complete(context.Context, jobs.Task, proof.Entry, time.Time) error { return errDead }
+func (beforeComplete) Complete(context.Context, jobs.Task, proof.Entry, time.Time) error {
+	return errDead
+}
 
 // TestNothingIsCertifiedOfAStoreThatWasNeverOpened: its places and what it can
 // do are not known, and must not be taken for none.
 func TestNothingIsCertifiedOfAStoreThatWasNeverOpened(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, "a", "b")
-	m, b := storetest.NewMemory(people(2, "alice")...), storetest.NewMemory()
+	a, b := kept("a", storetest.NewMemory(people(2, "alice")...)), deaf{storetest.NewMemory()}
 	id := h.forgetIDs("alice-0000")
-	dying := h.eraser(kept("a", deaf{m}), kept("b", b))
+	dying := h.eraser(a, kept("b", b)) // b is done first, and a's task is left
 	dying.Ledger = beforeComplete{h.ledger}
 	h.until(dying, "both jobs are done", func() bool {
 		j := h.request(id).Jobs
 		return j[0].Stage == jobs.StageDone && j[1].Stage == jobs.StageDone
 	})
 	h.restart()
-	f := h.far("a", deaf{m}, away())
-	e := h.eraser(kept("a", f.Link), kept("b", b))
+	f := h.far("b", b, away())
+	e := h.eraser(a, kept("b", f.Link))
 	for range 3 {
 		h.clock.add(time.Minute)
 		h.wait(e)
@@ -168,10 +170,10 @@ func TestNothingIsCertifiedOfAStoreThatWasNeverOpened(t *testing.T) {
 	h.wantNoCertificate(id)
 	f.comesBack(t)
 	h.finish(e, id)
-	if diff := cmp.Diff(proof.Exclusions{{Code: "unreached-messages", Store: "a"}}, h.completed(id).Exclusions); diff != "" {
+	if diff := cmp.Diff(proof.Exclusions{{Code: "unreached-messages", Store: "b"}}, h.completed(id).Exclusions); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if s := h.completed(id).Stores[0]; s.Evidence != string(store.EvidencePurged) {
+	if s := h.completed(id).Stores[1]; s.Evidence != string(store.EvidencePurged) {
 		t.Errorf("evidence %s", s.Evidence)
 	}
 }

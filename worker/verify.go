@@ -87,9 +87,9 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round}, backoff(f.round-1))
 }
 
-// errOtherLife: the store was opened anew while it was being verified, and may
-// be another file or server by now.
-var errOtherLife = fmt.Errorf("verify: %w", downError{errors.New("opened anew meanwhile")})
+// errOtherLife: the store was opened anew while it was being read, and may be
+// another file or server by now.
+var errOtherLife error = downError{errors.New("opened anew meanwhile")}
 
 // remaining passes on what can still be read of the frozen plan.
 func (e *Eraser) remaining(ctx context.Context, t jobs.Task, s *Store, add func(store.ID) error) error {

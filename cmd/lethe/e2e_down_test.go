@@ -176,10 +176,15 @@ func TestAServiceStartsWithoutItsStoreAndResumesOnceItIsMended(t *testing.T) {
 	if got := said(c.Stores[1]); got != "requested 3 found 3 erased 3 absent 0 unattributable 0 rounds 1 verified" {
 		t.Errorf("certificate: %s", got)
 	}
-	waitFor(t, "the metric says that it is up", func() bool { return strings.Contains(r.get("/metrics", 200), `lethe_store_up{store="server"} 1`) })
+	up := func() bool { return strings.Contains(r.get("/metrics", 200), `lethe_store_up{store="server"} 1`) }
+	waitFor(t, "the metric says that it is up", up)
+	p.server.Halt()
+	r.down("server", "store unavailable") // though nobody had anything to ask of it
+	p.server.Restart(t)
+	waitFor(t, "the metric says that it is up again", up)
 	r.stop()
 	text := log.String()
-	if n := strings.Count(text, "a store is back"); n != 1 {
+	if n := strings.Count(text, "a store is back"); n != 2 {
 		t.Errorf("%d times back:\n%s", n, text)
 	}
 	for _, secret := range []string{"hunter2", "right", p.server.Dir(), "postgres://", "a task failed"} {
