@@ -48,6 +48,9 @@ func (e *Eraser) CheckStores(ctx context.Context) error {
 	var failed error
 	for _, name := range slices.Sorted(maps.Keys(e.Stores)) {
 		problems, err := e.uncovered(ctx, e.Stores[name])
+		if errors.Is(err, errDown) {
+			continue // its Link says so
+		}
 		if err != nil {
 			e.Logger.WarnContext(ctx, "the data map could not be compared with the store's schema", slog.String("store", name), slog.Any("error", err))
 			continue
@@ -63,11 +66,13 @@ func (e *Eraser) CheckStores(ctx context.Context) error {
 // uncovered returns the first problem of each table that has one, and sets the
 // metric. A store that cannot be checked has none.
 func (e *Eraser) uncovered(ctx context.Context, s *Store) (map[string]string, error) {
-	checker, ok := s.Store.(store.Checker)
-	if !ok {
-		return nil, nil
-	}
-	findings, err := checker.Check(ctx)
+	var findings []store.Finding
+	err := s.with(ctx, func(st store.Store) (err error) {
+		if checker, ok := st.(store.Checker); ok {
+			findings, err = checker.Check(ctx)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

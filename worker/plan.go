@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -13,9 +14,6 @@ import (
 // plan lists what the request selects in one store, freezes it and leaves the
 // rest to the ledger.
 func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
-	if err := e.covered(ctx, t, s); err != nil {
-		return err
-	}
 	key, err := e.Subject(t.Request)
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
@@ -28,6 +26,13 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	fault.Point("worker/plan-begun")
 	s.reading.RLock()
 	defer s.reading.RUnlock()
+	life, err := s.life()
+	if err != nil {
+		return err
+	}
+	if err := e.covered(ctx, t, s); err != nil {
+		return err
+	}
 	census, err := s.Count(ctx, e.selectors(ctx, t.Request))
 	if err != nil {
 		return fmt.Errorf("plan: count: %w", err)
@@ -53,6 +58,9 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	}
 	if err := f.flush(); err != nil {
 		return err
+	}
+	if now, err := s.life(); err != nil || now != life {
+		return errors.Join(errOtherLife, err)
 	}
 	p.Digest = f.digest.Sum()
 	fault.Point("worker/plan-found")

@@ -243,3 +243,18 @@ func TestWhatARequestCannotReachIsInTheCertificate(t *testing.T) {
 		}
 	})
 }
+
+func TestATableThatComesWhileServingIsFoundBeforeTheNextErasure(t *testing.T) {
+	t.Parallel()
+	eachDriver(t, func(t *testing.T, d deep) {
+		var logs bytes.Buffer
+		config := configFor(t.TempDir(), queueEmbedded, d.config)
+		r := startLogging(t, config, nil, slog.New(slog.NewJSONHandler(&logs, nil)))
+		d.db.MustExec(`CREATE TABLE feedback (id INTEGER, opinion TEXT)`)
+		r.completed(r.forget("bob"))
+		r.stop()
+		if !strings.Contains(logs.String(), `"tables":["feedback"]`) {
+			t.Errorf("logs:\n%s", logs.String())
+		}
+	})
+}

@@ -35,6 +35,10 @@ counted in the metric lethe_store_unmapped. With --strict, or strict: true in
 the configuration, it stops the start with status 1, and jobs of its store wait
 with the note "schema" until the map is right.
 
+A store that cannot be reached or is not as it should be does not keep the service
+from starting: its requests wait until it is mended, /readyz and the metric
+lethe_store_up say so.
+
 If the log was put back to an older state, or does not agree with a head that is
 kept at an anchor, the service only serves what can be read, says why on /readyz
 and in its logs, and ends with status 5 or 30.

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"lethe/store"
 	"lethe/store/tables"
-	"lethe/worker"
 )
 
 // databaseFile is what a data map calls the only database of a store of kind
@@ -18,30 +18,19 @@ const databaseFile = "database"
 
 // openTablesStore opens a store of kind tables and compares its map with the
 // live schema.
-func openTablesStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
-	ws := &worker.Store{Name: c.Name, Kind: c.Kind, Concurrency: sqliteWriter, Purge: c.Purge.policy(), Exclusions: c.exclusions()}
+func openTablesStore(ctx context.Context, c StoreConfig) (store.Store, error) {
 	if c.Driver == driverPostgres {
 		dsn, err := readSmallFile(c.DSNFile, 4096)
 		if err != nil {
 			return nil, fmt.Errorf("read dsn_file: %w", err)
 		}
-		st, err := tables.OpenPostgres(ctx, tables.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Map: c.dataMap("")})
-		if err != nil {
-			return nil, err
-		}
-		ws.Store, ws.Concurrency = st, postgresWriters
-		return ws, nil
+		return tables.OpenPostgres(ctx, tables.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Map: c.dataMap("")})
 	}
 	path, err := c.databasePath()
 	if err != nil {
 		return nil, err
 	}
-	st, err := tables.Open(ctx, c.dataMap(path))
-	if err != nil {
-		return nil, err
-	}
-	ws.Store = st
-	return ws, nil
+	return tables.Open(ctx, c.dataMap(path))
 }
 
 // databasePath is the file of a store with driver sqlite3: file, or what

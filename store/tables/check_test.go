@@ -132,7 +132,7 @@ func TestEveryTableColumnAndTriggerOfSQLiteIsAccountedFor(t *testing.T) {
 		"known":           "waived: follows by triggers", "known_content": "shadow table, waived: follows by triggers",
 		"sqlite_stat4":   "unmapped, PROBLEM: keeps samples of indexed values",
 		"items order_id": "items, parent, note: no exact index finds it",
-		"likes":          "Lethe takes along only what the map says",
+		"likes":          "ON DELETE CASCADE): it will name rows that are gone",
 	})
 	harmlessOnes(t, said)
 	if strings.Contains(said["folding a,b"], "note") {

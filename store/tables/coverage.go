@@ -187,6 +187,8 @@ func (c coverage) references(t sight, all []sight, head *store.Finding) []string
 		}
 		says := fmt.Sprintf("refers to %s by %s (ON DELETE %s)", r.To, r.Column, r.Action)
 		switch {
+		case !c.enforced && head.Place == "" && head.Waived == "":
+			head.Problem = strings.TrimPrefix(head.Problem+"; ", "; ") + says + ": it will name rows that are gone; map it with this parent, or waive it"
 		case !c.enforced:
 			notes = append(notes, says+": it will name rows that are gone, since Lethe takes along only what the map says")
 		case r.Action == "CASCADE":
