@@ -169,7 +169,9 @@ func TestPostgresSaysWhyItCannotBeOpened(t *testing.T) {
 	blocked(t, conn, func(ctx context.Context) error {
 		_, err := s.Erase(ctx, ids("2", "3"))
 		return err
-	}, func() { conn.MustExec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lethe'`) })
+	}, func() {
+		conn.MustExec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lethe'`)
+	})
 	server.Restart(t)
 	var r store.Receipt
 	err := again(func() (err error) { r, err = s.Erase(t.Context(), ids("2", "3")); return err })
@@ -198,11 +200,7 @@ func blocked(t *testing.T, db *sqlx.DB, erase func(ctx context.Context) error, e
 	tx.MustExec(`SELECT FROM t WHERE id = 3 FOR UPDATE`)
 	failed := make(chan error, 1)
 	go func() { failed <- erase(t.Context()) }()
-	for waiting := 0; waiting == 0; {
-		if err := db.Get(&waiting, `SELECT count(*) FROM pg_locks WHERE NOT granted`); err != nil {
-			t.Fatal(err)
-		}
-	}
+	await(t, db, 1)
 	end()
 	if err := <-failed; !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrRefused) {
 		t.Errorf("error %v, want ErrUnavailable", err)

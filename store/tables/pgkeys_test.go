@@ -3,9 +3,12 @@ package tables_test
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/jmoiron/sqlx"
 
 	"lethe/audit/audittest"
 	"lethe/store"
@@ -234,17 +237,17 @@ func TestPostgresErasuresDoNotDeadlock(t *testing.T) {
 	m := pgPlace("t", "a", "b")
 	m.Places = append(m.Places, tables.Place{Name: "kids", File: "f", Table: "k", ID: []string{"id"}, With: "things", By: []string{"a", "b"}})
 	s := openPg(t, dsn, m)
-	for round := range 5 {
+	for round := range 8 {
 		db.MustExec(`INSERT INTO t SELECT n * 7919 % 10007, 'b', 'alice' FROM generate_series(1, 1000) n; INSERT INTO k SELECT row_number() OVER (), a, b FROM t; ANALYZE`)
 		found := findIn(t, s, store.Selector{UserID: "alice"})
 		var wg sync.WaitGroup
-		receipts := make([]store.Receipt, 4)
+		receipts := make([]store.Receipt, 6)
 		for i := range receipts {
 			batch := slices.Clone(found)
-			if i%2 == 1 {
+			if i%2 == 1 { // for a few the server would use the index, for many read the table
 				slices.Reverse(batch)
+				batch = batch[i*50 : i*50+200]
 			}
-			batch = batch[i*100:]
 			wg.Go(func() {
 				var err error
 				if receipts[i], err = s.Erase(t.Context(), batch); err != nil {
@@ -267,6 +270,52 @@ func TestPostgresErasuresDoNotDeadlock(t *testing.T) {
 	}
 	if err := db.Get(&kids, `SELECT count(*) FROM k`); err != nil || kids > 0 {
 		t.Errorf("%d kids left, error %v", kids, err)
+	}
+}
+
+// A large batch and a small one, which the server would find by different ways
+// through the table, take its rows in one order: when both have come to a row
+// that is in their way, neither has what the other needs.
+func TestPostgresErasuresTakeRowsInOneOrder(t *testing.T) {
+	dsn := audittest.Postgres(t)
+	db := pgDB(t, dsn)
+	db.MustExec(`CREATE TABLE t (id int PRIMARY KEY, owner text, pad text);
+		INSERT INTO t SELECT n, 'alice', 'x' FROM generate_series(1999, 1000, -1) n; -- last first
+		INSERT INTO t SELECT n, 'bob', repeat('x', 3000) FROM generate_series(3000, 1, -1) n ON CONFLICT DO NOTHING; ANALYZE t`)
+	s := openPg(t, dsn, pgPlace("t", "id"))
+	var large []string
+	for n := range 1000 {
+		large = append(large, strconv.Itoa(1000+n))
+	}
+	tx := db.MustBegin()
+	tx.MustExec(`SELECT FROM t WHERE id = 1500 FOR UPDATE`)
+	var wg sync.WaitGroup
+	for i, batch := range [][]store.ID{ids(large...), ids("1001", "1500", "1999")} {
+		wg.Go(func() {
+			if _, err := s.Erase(t.Context(), batch); err != nil {
+				t.Error(err)
+			}
+		})
+		await(t, db, i+1)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	var deadlocks int
+	if err := db.Get(&deadlocks, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`); err != nil || deadlocks > 0 {
+		t.Errorf("%d deadlocks, error %v", deadlocks, err)
+	}
+}
+
+// await returns when so many of the database's transactions wait.
+func await(t *testing.T, db *sqlx.DB, want int) {
+	t.Helper()
+	for waiting := 0; waiting < want; {
+		err := db.Get(&waiting, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
