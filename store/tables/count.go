@@ -154,22 +154,21 @@ func (c counting) note(ctx context.Context, place string, keys []string) error {
 		return err
 	}
 	types := c.s.typesOf(place)
-	rows, as := make([]any, 0, len(keys)), "value"
-	for _, key := range keys {
-		if len(types) == 1 {
-			rows = append(rows, key)
-		} else if values, ok := types.parse(key); ok {
+	as := "value"
+	bound, err := list(keys)
+	if len(types) > 1 {
+		var rows [][]string
+		for _, key := range keys {
+			values, _ := types.parse(key)
 			rows = append(rows, values)
 		}
-	}
-	if len(types) > 1 {
 		var values []string
 		for i := range types {
 			values = append(values, fmt.Sprintf("value ->> %d", i))
 		}
 		as = "json_array(" + strings.Join(values, ", ") + ")"
+		bound, err = list(rows)
 	}
-	bound, err := list(rows)
 	if err != nil {
 		return err
 	}
@@ -308,7 +307,11 @@ func (c counting) orphan(p *part) string {
 			orphan += " AND NOT EXISTS (SELECT 1 FROM " + parent.table + " r WHERE " + p.by.equals("r", parent.id) + ")"
 		}
 	}
-	return "(" + p.by.text("t.") + " IS NULL OR " + p.hangsOn("lost") + " OR (" + orphan + "))"
+	orphan = p.by.text("t.") + " IS NULL OR (" + orphan + ")"
+	if slices.ContainsFunc(c.s.parts, func(parent *part) bool { return parent.Name == p.With && parent.With != "" }) {
+		orphan += " OR " + p.hangsOn("lost")
+	}
+	return "(" + orphan + ")"
 }
 
 func (c counting) unparsed(ctx context.Context, p *part) (int, error) {

@@ -28,6 +28,7 @@ var appLayout = map[string]string{
 	"app.db": `CREATE TABLE conversations (id TEXT COLLATE NOCASE, owner VARCHAR(99) COLLATE NOCASE, agent TEXT, app TEXT, doc JSON, body TEXT);
 		CREATE UNIQUE INDEX conversation ON conversations (id COLLATE BINARY);
 		CREATE TABLE messages (n INTEGER PRIMARY KEY, conversation TEXT COLLATE NOCASE REFERENCES conversations (id), body TEXT);
+		CREATE INDEX useless ON messages (conversation);
 		CREATE TABLE notes (n INTEGER PRIMARY KEY, owner TEXT COLLATE RTRIM, agent TEXT, app TEXT, run TEXT, meta TEXT, body TEXT);
 		CREATE TABLE countries (code TEXT)`,
 	"files.db": `CREATE TABLE attachments (message INT, name TEXT COLLATE NOCASE, body BLOB, PRIMARY KEY (name, message));

@@ -76,6 +76,9 @@ func (k keyed) keys(ctx context.Context, q sqlx.QueryerContext, sql string, args
 // batch is how keys are bound: one JSON array for json_each, of values or, for
 // several columns, of arrays of values. Keys that no row can have are left out.
 func (k keyed) batch(keys []string) (string, error) {
+	if len(k.types) == 1 && k.types[0] == textKey {
+		return list(slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !utf8.ValidString(key) }))
+	}
 	rows := make([]any, 0, len(keys))
 	for _, key := range keys {
 		values, ok := k.types.parse(key)

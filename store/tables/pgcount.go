@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
+	"strings"
 
 	"lethe/store"
 )
@@ -60,40 +62,38 @@ func (s *Postgres) countBelow(ctx context.Context, census *store.Census, picked 
 	for id := range picked {
 		keys[id.Place] = append(keys[id.Place], id.Key)
 	}
-	counted := make(map[string]int) // index in census.Places
 	for _, p := range s.parts {
 		if p.With == "" {
 			continue
 		}
-		at, ok := counted[p.Name]
-		if !ok {
-			at = len(census.Places)
-			counted[p.Name] = at
-			census.Places = append(census.Places, store.PlaceCount{Place: p.Name, With: p.With})
-		}
-		lost := "NOT coalesce(" + s.attached(p) + ", false)"
-		orphans, err := s.number(ctx, "SELECT count(*) FROM "+p.table+" t WHERE "+lost)
-		if err != nil {
-			return err
-		}
-		root := s.root(p)
-		for batch := range slices.Chunk(keys[root], countBatch) {
-			statement, args := "SELECT count(*) FROM "+p.table+" t WHERE "+s.hangs(p, root), s.bind(root, batch)
-			n, err := s.number(ctx, statement, args...)
-			if err != nil {
+		// Rows with owners of their own are no orphans.
+		lost, orphans := "NOT coalesce("+s.attached(p)+", false)", 0
+		if !slices.ContainsFunc(s.named(p.Name), func(own *pgPart) bool { return own.oid == p.oid }) {
+			var err error
+			if orphans, err = s.number(ctx, "SELECT count(*) FROM "+p.table+" t WHERE "+lost); err != nil {
 				return err
 			}
-			census.Places[at].Found += n
-			if orphans == 0 {
-				continue
-			}
-			n, err = s.number(ctx, statement+" AND "+lost, args...)
-			if err != nil {
-				return err
-			}
-			orphans -= n // they are tied to whom the asker named
 		}
-		census.Unattributable += orphans
+		census.Places = add(census.Places, s.m, p.Place, 0)
+		for _, root := range s.above(p) {
+			for batch := range slices.Chunk(keys[root], countBatch) {
+				statement, args := "SELECT count(*) FROM "+p.table+" t WHERE "+s.hangs(p, root), s.bind(root, batch)
+				n, err := s.number(ctx, statement, args...)
+				if err != nil {
+					return err
+				}
+				census.Places = add(census.Places, s.m, p.Place, n)
+				if orphans == 0 {
+					continue
+				}
+				n, err = s.number(ctx, statement+" AND "+lost, args...)
+				if err != nil {
+					return err
+				}
+				orphans -= n // they are tied to whom the asker named
+			}
+		}
+		census.Unattributable += max(orphans, 0)
 	}
 	return nil
 }
@@ -169,23 +169,43 @@ func (s *Postgres) malformed(ctx context.Context) (int, error) {
 	total := 0
 	var seen []string
 	for _, p := range s.parts {
-		switch {
-		case p.Scope != "":
+		if p.Scope != "" {
 			n, err := s.unparsed(ctx, p)
 			if err != nil {
 				return 0, err
 			}
 			total += n
-		case p.Document != nil && !slices.Contains(seen, p.table):
-			seen = append(seen, p.table)
-			n, err := s.number(ctx, "SELECT count(*) FROM "+p.table+" t WHERE NOT "+p.wellFormed())
-			if err != nil {
-				return 0, err
-			}
-			total += n
 		}
+		bad := p.malformed()
+		if bad == "" || slices.Contains(seen, p.table+bad) {
+			continue
+		}
+		seen = append(seen, p.table+bad)
+		n, err := s.number(ctx, "SELECT count(*) FROM "+p.table+" t WHERE "+bad)
+		if err != nil {
+			return 0, err
+		}
+		total += n
 	}
 	return total, nil
+}
+
+// malformed says that a document in which the part looks for anyone is no
+// object. It is empty for a part that looks in none. A column that is NULL beside
+// others says nothing, which is no fault.
+func (p *pgPart) malformed() string {
+	if p.Document != nil {
+		return "NOT " + p.wellFormed()
+	}
+	var bad []string
+	for _, m := range slices.Concat(slices.Collect(maps.Values(p.members)), []pgMember{p.metadata}) {
+		test := m.json + "_typeof(t." + quote(m.Column) + ") <> 'object'"
+		if m.json != "" && !slices.Contains(bad, test) {
+			bad = append(bad, test)
+		}
+	}
+	slices.Sort(bad)
+	return strings.Join(bad, " OR ")
 }
 
 func (s *Postgres) unparsed(ctx context.Context, p *pgPart) (int, error) {
@@ -218,14 +238,19 @@ func (s *Postgres) Unreached(sel store.Selector) []string {
 	if s.beside != nil {
 		names = s.beside.Unreached(sel)
 	}
-	for _, p := range s.parts {
-		_, reached := p.match(sel, 0)
-		if sel.ByID() {
-			reached = p.Explicit
-		}
-		if !reached && p.With == "" && !slices.Contains(names, p.Name) {
-			names = append(names, p.Name)
+	for _, name := range s.roots() {
+		reached := slices.ContainsFunc(s.named(name), func(p *pgPart) bool { return p.reaches(sel) })
+		if !reached && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names
+}
+
+func (p *pgPart) reaches(sel store.Selector) bool {
+	if sel.ByID() {
+		return p.Explicit
+	}
+	_, ok := p.match(sel, 0)
+	return ok
 }

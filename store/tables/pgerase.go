@@ -136,7 +136,7 @@ func (s *Postgres) group(ids []store.ID) (pgBatch, error) {
 
 // holds reports whether a place can hold a key, written as the database does.
 func (s *Postgres) holds(id store.ID) bool {
-	return slices.ContainsFunc(s.parts, func(p *pgPart) bool { return p.Name == id.Place && p.id.holds(id.Key) })
+	return slices.ContainsFunc(s.parts, func(p *pgPart) bool { return p.Name == id.Place && p.With == "" && p.id.holds(id.Key) })
 }
 
 // A pgErasure is one transaction of Erase.
@@ -146,8 +146,7 @@ type pgErasure struct {
 	gone map[store.ID]bool
 }
 
-// eraseIn erases rows that link before those they link to: an entity that is
-// asked for must not go unnoticed with its last link.
+// eraseIn erases a batch, with all that hangs on it.
 func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) error {
 	if err := e.begin(ctx, keys); err != nil {
 		return err
@@ -162,23 +161,21 @@ func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) error 
 	if err := e.lock(ctx, links, keys); err != nil {
 		return err
 	}
-	for _, linked := range []bool{false, true} {
-		for _, place := range e.s.roots() {
-			if len(keys[place]) == 0 || e.s.linkedTo(place) != linked {
-				continue
-			}
-			for _, l := range links {
-				if err := e.unlink(ctx, l, place, keys[place]); err != nil {
-					return err
-				}
-			}
-			if err := e.below(ctx, place, place, keys[place]); err != nil {
+	for _, place := range e.s.bottomUp() {
+		if len(keys[place]) == 0 {
+			continue
+		}
+		for _, l := range links {
+			if err := e.unlink(ctx, l, place, keys[place]); err != nil {
 				return err
 			}
-			for _, p := range e.s.named(place) {
-				if err := e.rows(ctx, p, keys[place]); err != nil {
-					return err
-				}
+		}
+		if err := e.below(ctx, place, place, keys[place]); err != nil {
+			return err
+		}
+		for _, p := range e.s.named(place) {
+			if err := e.rows(ctx, p, keys[place]); err != nil {
+				return err
 			}
 		}
 	}
@@ -190,7 +187,9 @@ func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) error 
 func (e pgErasure) begin(ctx context.Context, keys map[string][]string) error {
 	var names []string
 	for _, p := range e.s.parts {
-		if len(keys[e.s.root(p)]) > 0 || p.changes() && len(keys[p.Document.LinksTo]) > 0 {
+		touched := p.With == "" && len(keys[p.Name]) > 0 || p.changes() && len(keys[p.Document.LinksTo]) > 0 ||
+			slices.ContainsFunc(e.s.above(p), func(root string) bool { return len(keys[root]) > 0 })
+		if touched {
 			names = append(names, p.table)
 		}
 	}
@@ -217,10 +216,7 @@ func (e pgErasure) steady(ctx context.Context) error {
 // below deletes what hangs on the rows of a place, the lowest first. All of it
 // hangs on a batch of keys of the place root, which is credited.
 func (e pgErasure) below(ctx context.Context, place, root string, keys []string) error {
-	for _, p := range e.s.parts {
-		if p.With != place {
-			continue
-		}
+	for _, p := range e.s.kinOf(place) {
 		if err := e.below(ctx, p.Name, root, keys); err != nil {
 			return err
 		}

@@ -1,18 +1,26 @@
 package tables
 
 import (
-	"fmt"
 	"slices"
 	"strings"
-
-	"lethe/store"
 )
 
-// named returns the parts of a place.
+// named returns the parts of a place whose rows stand on their own.
 func (s *Postgres) named(place string) []*pgPart {
 	var parts []*pgPart
 	for _, p := range s.parts {
-		if p.Name == place {
+		if p.Name == place && p.With == "" {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// kinOf returns the parts whose rows hang on those of a place.
+func (s *Postgres) kinOf(place string) []*pgPart {
+	var parts []*pgPart
+	for _, p := range s.parts {
+		if p.With == place {
 			parts = append(parts, p)
 		}
 	}
@@ -31,41 +39,56 @@ func (s *Postgres) roots() []string {
 	return names
 }
 
-// root is the place on whose rows those of a part hang at last, or its own.
-func (s *Postgres) root(p *pgPart) string {
-	for p.With != "" {
-		parents := s.named(p.With)
-		if len(parents) == 0 { // optional, and missing
-			return p.With
-		}
-		p = parents[0]
+// height is how many rows can hang on each other below a row of a place. Links
+// count as one, and lead no further.
+func (s *Postgres) height(place string) int {
+	height := min(len(s.linksTo(place)), 1)
+	for _, p := range s.kinOf(place) {
+		height = max(height, 1+s.height(p.Name))
 	}
-	return p.Name
+	return height
 }
 
-// rooted returns an error unless everything hangs on a place that stands on its
-// own.
-func (s *Postgres) rooted() error {
-	for _, p := range s.parts {
-		at := p
-		for steps := 0; at.With != ""; steps++ {
-			parents := s.named(at.With)
-			if len(parents) == 0 || steps > len(s.parts) {
-				return fmt.Errorf("%w: place %s hangs on no place whose rows are there", store.ErrSchema, p.Name)
-			}
-			at = parents[0]
+// bottomUp orders the places so that rows go before those on which others of
+// their kind hang: an entity that is asked for must not go unnoticed with its
+// last link, nor a message with its conversation.
+func (s *Postgres) bottomUp() []string {
+	order := s.roots()
+	slices.SortStableFunc(order, func(a, b string) int { return s.height(a) - s.height(b) })
+	return order
+}
+
+// above returns the places on whose rows, which stand on their own, those of a
+// part hang at last.
+func (s *Postgres) above(p *pgPart) []string {
+	var names []string
+	for _, root := range s.roots() {
+		if s.below(p, root) {
+			names = append(names, root)
 		}
 	}
-	return nil
+	return names
+}
+
+// below reports whether rows of a part can hang on those of a place, however far
+// down.
+func (s *Postgres) below(p *pgPart, place string) bool {
+	return p.With != "" && (p.With == place || slices.ContainsFunc(s.parts, func(q *pgPart) bool { return q.Name == p.With && s.below(q, place) }))
 }
 
 // hangs says that a row t of p hangs on one of a bound batch of rows of the
 // place root, however far down.
 func (s *Postgres) hangs(p *pgPart, root string) string {
+	var ways []string
 	if p.With == root {
-		return p.by.among("t.", 1)
+		ways = append(ways, p.by.among("t.", 1))
 	}
-	return s.hangsOn(p, func(parent *pgPart) string { return s.hangs(parent, root) })
+	for _, parent := range s.parts {
+		if parent.Name == p.With && s.below(parent, root) {
+			ways = append(ways, p.on(parent, s.hangs(parent, root)))
+		}
+	}
+	return either(ways)
 }
 
 // attached says that a row t of p hangs, however far down, on one that stands
@@ -74,15 +97,24 @@ func (s *Postgres) attached(p *pgPart) string {
 	if p.With == "" {
 		return p.kind()
 	}
-	return s.hangsOn(p, s.attached)
+	var ways []string
+	for _, parent := range s.parts {
+		if parent.Name == p.With {
+			ways = append(ways, p.on(parent, s.attached(parent)))
+		}
+	}
+	return either(ways)
 }
 
-// hangsOn says that a row t of p hangs on a row of which something is true,
-// which is called t again.
-func (s *Postgres) hangsOn(p *pgPart, is func(parent *pgPart) string) string {
-	var ways []string
-	for _, parent := range s.named(p.With) {
-		ways = append(ways, p.by.tuple("t.")+" IN (SELECT "+parent.id.columns("t.")+" FROM "+parent.table+" t WHERE "+is(parent)+")")
+// on says that a row t hangs on a row of a part, called t again, of which
+// something is true.
+func (p *pgPart) on(parent *pgPart, condition string) string {
+	return p.by.tuple("t.") + " IN (SELECT " + parent.id.columns("t.") + " FROM " + parent.table + " t WHERE " + condition + ")"
+}
+
+func either(ways []string) string {
+	if len(ways) == 0 {
+		return "false" // a table that is optional is not there
 	}
 	return "(" + strings.Join(ways, " OR ") + ")"
 }

@@ -22,8 +22,6 @@ func (s *Postgres) linksTo(place string) []*pgPart {
 	return parts
 }
 
-func (s *Postgres) linkedTo(place string) bool { return len(s.linksTo(place)) > 0 }
-
 // elements are all elements of a row's arrays of links, as l.value.
 func (p *pgPart) elements() string {
 	var all []string

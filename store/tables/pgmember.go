@@ -50,7 +50,7 @@ func (m pgMember) document() string {
 // pgDoubt matches the text of json that jsonb may not take: NUL characters,
 // halves of surrogate pairs, numbers out of its range. The cast to jsonb keeps
 // the last of repeated names.
-const pgDoubt = `\\u0000|\\u[dD][89a-fA-F]|[0-9][eE][+-]?[0-9]{4}|[0-9]{1000}`
+const pgDoubt = `\\u0000|\\u[dD][89a-fA-F]|[0-9][eE][+-]?[0-9]{4}|[0-9]{255}`
 
 // doubtful says that a column of type json cannot be read by the server for
 // sure. Such a document is read here.

@@ -81,6 +81,11 @@ func (s *Postgres) open(ctx context.Context, c PostgresConfig) (err error) {
 	if len(c.Map.Elsewhere) > 0 {
 		return fmt.Errorf("%w: what hangs on rows of another database can be in SQLite files alone", store.ErrRefused)
 	}
+	for _, p := range c.Map.Places {
+		if p.Ties != nil {
+			return fmt.Errorf("%w: place %q: rows that belong to several people can be in SQLite files alone so far", store.ErrRefused, p.Name)
+		}
+	}
 	if s.db, err = pgPool(c.DSN, false); err != nil {
 		return err
 	}

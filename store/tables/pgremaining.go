@@ -94,10 +94,10 @@ func (s *Postgres) look(ctx context.Context, tx *sqlx.Tx, place string, keys []s
 	var all []string
 	for _, p := range s.parts {
 		key, condition := p.id, p.kind()
-		switch place {
-		case p.Name:
-		case p.With:
+		switch {
+		case p.With == place:
 			key, condition = p.by, "true"
+		case p.Name == place && p.With == "":
 		default:
 			continue
 		}

@@ -57,7 +57,7 @@ func (s *Postgres) fit(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(s.rooted(), s.related())
+	return s.related()
 }
 
 // locate finds a part's table and reports whether it is there.

@@ -128,6 +128,15 @@ func TestMalformedKeysAreRefusedAlone(t *testing.T) {
 		if left, err := s.Remaining(t.Context(), ids); err != nil || len(left) != len(c.exist) {
 			t.Errorf("%d remaining, error %v", len(left), err)
 		}
+		var others []store.ID // x is not X, although the index says so
+		for i, id := range ids {
+			if c.want[i] != 'e' {
+				others = append(others, id)
+			}
+		}
+		if r, err := s.Erase(t.Context(), others); err != nil || r.Count(store.Erased) > 0 {
+			t.Errorf("receipt %s, error %v for keys that are not there", r, err)
+		}
 		if r, err := s.Erase(t.Context(), ids); err != nil || string(r) != c.want {
 			t.Errorf("receipt %s, error %v; want %s", r, err, c.want)
 		}
