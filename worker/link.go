@@ -68,14 +68,14 @@ var _ interface {
 	store.Purger
 } = (*Link)(nil)
 
-// Down returns why the store is down and since when, or nil.
-func (l *Link) Down() (reason error, since time.Time) {
+// Down returns why the store is down, or nil, and since when it is as it is.
+func (l *Link) Down() (since time.Time, reason error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.now != nil {
-		return nil, l.since
+		return l.since, nil
 	}
-	return l.why(), l.since
+	return l.since, l.why()
 }
 
 // why is called with the lock.

@@ -106,7 +106,7 @@ func TestAnOutageMidwayLosesNothingAndCountsNothingTwice(t *testing.T) {
 			h.handle(e, rings[1])
 			h.handle(e, rings[2])
 			h.wait(e)
-			if reason, _ := f.Down(); reason == nil {
+			if _, reason := f.Down(); reason == nil {
 				t.Fatal("the store is up")
 			}
 			h.wantNoCertificate(id)
@@ -270,7 +270,7 @@ func TestAnOutageIsLoggedOnce(t *testing.T) {
 	} {
 		f.err = err
 		_ = f.Reopen(t.Context())
-		if reason, _ := f.Down(); !errors.Is(reason, err) {
+		if _, reason := f.Down(); !errors.Is(reason, err) {
 			t.Errorf("reason %v, want %v", reason, err)
 		}
 	}
@@ -319,7 +319,7 @@ func TestAnIdleStoreThatGoesSilentIsDownUntilItAnswers(t *testing.T) {
 		}
 		t.Fatalf("never: %s", what)
 	}
-	up := func() bool { reason, _ := l.Down(); return reason == nil }
+	up := func() bool { _, reason := l.Down(); return reason == nil }
 	until("the store is up", up)
 	p.silent.Store(true)
 	until("the store is down", func() bool { return !up() })

@@ -98,7 +98,7 @@ func (l *Link) Run(ctx context.Context) error {
 	tick := time.NewTicker(l.times(pingEvery))
 	defer tick.Stop()
 	for silent := 0; ctx.Err() == nil; {
-		if reason, _ := l.Down(); reason != nil {
+		if _, reason := l.Down(); reason != nil {
 			silent = 0
 			l.attempt(ctx)
 			continue
@@ -139,7 +139,8 @@ func (l *Link) wait() time.Duration {
 	return l.times(pause(l.fails, shortWait))
 }
 
-// pause is how long to wait after n failures in a row: 0, 1, 2, 4, …
+// pause is how long to wait after n failures in a row: 0, 1, 2, 4 and
+// so on up to limit.
 func pause(n, limit int) int {
 	if n == 0 {
 		return 0

@@ -63,7 +63,7 @@ func (c StoreConfig) link(logger *slog.Logger) *worker.Link {
 func (s *service) down(name string) bool {
 	for _, l := range s.links {
 		if l.Name == name {
-			reason, _ := l.Down()
+			_, reason := l.Down()
 			return reason != nil
 		}
 	}
@@ -75,7 +75,7 @@ func (s *service) storeStates() []api.StoreState {
 	var all []api.StoreState
 	for _, l := range s.links {
 		state := api.StoreState{Store: l.Name, State: "up"}
-		reason, since := l.Down()
+		since, reason := l.Down()
 		if reason != nil {
 			state.State, state.Reason = "down", reason.Error()
 		}
@@ -93,7 +93,7 @@ func (s *service) measureStores() {
 			Name: "lethe_store_up", Help: "1 if the store is up; while it is 0 its jobs wait, and /readyz says why.",
 			ConstLabels: prometheus.Labels{"store": l.Name},
 		}, func() float64 {
-			if reason, _ := l.Down(); reason != nil {
+			if _, reason := l.Down(); reason != nil {
 				return 0
 			}
 			return 1
