@@ -170,7 +170,7 @@ func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) error 
 				return err
 			}
 		}
-		if err := e.below(ctx, place, place, keys[place]); err != nil {
+		if err := e.kin(ctx, place, keys[place]); err != nil {
 			return err
 		}
 		for _, p := range e.s.named(place) {
@@ -204,12 +204,28 @@ func (e pgErasure) begin(ctx context.Context, keys map[string][]string) error {
 	return e.s.unchanged(ctx, e.tx)
 }
 
-// steady makes the rest of the transaction go through each table in the order
-// of an index wherever there is one: two erasures of overlapping batches must
-// not take the same rows in different orders. Most users may not lock rows in
-// an order of their own, since that needs the privilege to change them.
+// steady makes the rest of the transaction go through each table in one order:
+// two erasures of overlapping batches must not take the same rows in different
+// orders. Most users may not lock rows in an order of their own, since that
+// needs the privilege to change them.
 func (e pgErasure) steady(ctx context.Context) error {
 	_, err := e.tx.ExecContext(ctx, `SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_hashagg']) AS name`)
+	return pgCoded(ctx, err)
+}
+
+// kin deletes what hangs on a batch of a place. There may be no index for it,
+// and where the only way is one that it may not go, the server plans at random.
+func (e pgErasure) kin(ctx context.Context, place string, keys []string) error {
+	if len(e.s.kinOf(place)) == 0 {
+		return nil
+	}
+	if _, err := e.tx.ExecContext(ctx, `SET LOCAL enable_seqscan = on`); err != nil {
+		return pgCoded(ctx, err)
+	}
+	if err := e.below(ctx, place, place, keys); err != nil {
+		return err
+	}
+	_, err := e.tx.ExecContext(ctx, `SET LOCAL enable_seqscan = off`)
 	return pgCoded(ctx, err)
 }
 

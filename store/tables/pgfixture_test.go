@@ -19,11 +19,10 @@ import (
 // (the memories of the contract) have messages (history), those have
 // attachments, and those have scans. Notes stand alone.
 type pgApp struct {
-	t      testing.TB
-	dsn    string
-	db     *sqlx.DB
-	s      *tables.Postgres
-	closed bool
+	t   testing.TB
+	dsn string
+	db  *sqlx.DB
+	s   *tables.Postgres
 }
 
 // folded compares text without regard to case.

@@ -97,7 +97,7 @@ func (e pgErasure) unlink(ctx context.Context, l pgLinks, place string, keys []s
 	if l.Document.LinksTo != place {
 		return nil
 	}
-	found, err := l.pgPart.links(ctx, e.tx, keys, l.rows)
+	found, err := l.links(ctx, e.tx, keys, l.rows)
 	if err != nil || len(found) == 0 {
 		return err
 	}
