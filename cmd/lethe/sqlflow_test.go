@@ -24,7 +24,8 @@ const (
 
 // A flow follows texts through the source of our packages: through variables,
 // parameters, results and fields, each of which is as bad as the worst that is
-// put into it anywhere. What comes from elsewhere is dirty.
+// put into it anywhere. What comes from elsewhere is dirty: what a generic
+// function of the standard library returns has no type here, and no fields.
 type flow struct {
 	tree    fs.FS
 	fset    *token.FileSet
