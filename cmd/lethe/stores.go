@@ -35,9 +35,9 @@ its tables with what is there. Every table, column and trigger is
             fixed words are listed, and are problems with --strict alone
 
 Problems are also: triggers on mapped tables, virtual tables, materialized views
-and statistics that keep copies, and foreign keys that keep mapped rows from
-being erased. Notes say what is worth knowing: parents without an index, foreign
-keys that cascade, collations, publications, other schemas of the database.
+and statistics that keep copies, and foreign keys of unmapped tables into mapped
+ones. Notes say what is worth knowing: parents without an index, collations,
+publications, samples in statistics, other schemas of the database.
 
 Changes nothing. Any problem is exit status 1.`,
 		Example: `  lethe stores check --config lethe.yaml

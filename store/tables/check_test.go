@@ -146,10 +146,15 @@ func TestEveryTableColumnAndTriggerOfPostgresIsAccountedFor(t *testing.T) {
 	t.Cleanup(func() { db.Close() })
 	m := shop("")
 	m.Places[1] = tables.Place{Name: "parts", File: "shop", Table: "parts", ID: []string{"id"}, With: "orders", By: []string{"order_id"}}
+	m.Waived = append(m.Waived, tables.Waiver{Table: "stars", Reason: "counts"})
 	db.MustExec(shopTables + `CREATE TABLE parts (id text PRIMARY KEY, order_id text REFERENCES orders); ALTER TABLE orders ADD picture oid;
 		CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE DOMAIN name AS text; CREATE DOMAIN age AS int;
 		CREATE TABLE kinds (m mood, a age, n int[], u uuid, who name, v varchar(9), b bytea, j jsonb, i inet);
 		CREATE TABLE kept (order_id text REFERENCES orders, n int);
+		ALTER TABLE orders ADD n int UNIQUE;
+		CREATE TABLE hearts (order_id int REFERENCES orders (n) ON DELETE CASCADE);
+		CREATE TABLE stars (order_id int REFERENCES orders (n) ON DELETE CASCADE);
+		CREATE TABLE marks (order_id int REFERENCES orders (n) ON DELETE SET NULL);
 		CREATE MATERIALIZED VIEW copies AS SELECT words FROM orders;
 		CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 		CREATE TRIGGER seen AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION nothing();
@@ -171,8 +176,11 @@ func TestEveryTableColumnAndTriggerOfPostgresIsAccountedFor(t *testing.T) {
 	wantVerdicts(t, said, map[string]string{
 		"orders picture": "content, note: a large object that it names is not erased",
 		"items":          "ON DELETE NO ACTION): its rows keep those from being erased",
-		"kept":           "unmapped, PROBLEM: refers to orders by order_id (ON DELETE NO ACTION)",
-		"likes":          "the database takes its rows along, uncounted",
+		"kept":           "(ON DELETE NO ACTION): its rows keep those from being erased; map it with this parent",
+		"likes":          "uncounted and unverified; map it with this parent, or waive it",
+		"hearts":         "unmapped, PROBLEM: refers to orders by order_id (ON DELETE CASCADE): the database takes its rows along",
+		"stars":          "waived: counts, note: refers to orders by order_id (ON DELETE CASCADE)",
+		"marks":          "unmapped, note: refers to orders by order_id (ON DELETE SET NULL): its rows stay",
 		"copies":         "materialized view, unmapped, PROBLEM: a materialized view keeps copies",
 		"parted":         "unmapped, PROBLEM: not in the data map",
 		"kinds":          "can hold texts (n, u, who, v, b, j, i)",

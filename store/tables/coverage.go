@@ -186,20 +186,26 @@ func (c coverage) references(t sight, all []sight, head *store.Finding) []string
 			continue
 		}
 		says := fmt.Sprintf("refers to %s by %s (ON DELETE %s)", r.To, r.Column, r.Action)
+		what, harm := "rows there wait until these are erased", "its rows keep those from being erased"
 		switch {
-		case !c.enforced && head.Place == "" && head.Waived == "":
-			head.Problem = strings.TrimPrefix(head.Problem+"; ", "; ") + says + ": it will name rows that are gone; map it with this parent, or waive it"
 		case !c.enforced:
-			notes = append(notes, says+": it will name rows that are gone, since Lethe takes along only what the map says")
+			what, harm = "it will name rows that are gone, since Lethe takes along only what the map says", "it will name rows that are gone"
 		case r.Action == "CASCADE":
-			notes = append(notes, says+": the database takes its rows along, uncounted and unverified, until it is mapped with this parent")
+			what = "the database takes its rows along, uncounted and unverified"
+			harm = what
 		case strings.HasPrefix(r.Action, "SET"):
-			notes = append(notes, says+": its rows stay")
-		case head.Place != "":
-			notes = append(notes, says+": rows there wait until these are erased")
-		default:
-			head.Problem = says + ": its rows keep those from being erased; map it with this parent"
+			what, harm = "its rows stay", ""
 		}
+		keeps := c.enforced && r.Action != "CASCADE" && harm != "" // which no waiver mends
+		if harm == "" || head.Place != "" || head.Waived != "" && !keeps {
+			notes = append(notes, says+": "+what)
+			continue
+		}
+		harm = says + ": " + harm + "; map it with this parent"
+		if !keeps {
+			harm += ", or waive it"
+		}
+		head.Problem = strings.TrimPrefix(head.Problem+"; "+harm, "; ")
 	}
 	return notes
 }
