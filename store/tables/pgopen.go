@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 
@@ -62,9 +61,11 @@ type pgPart struct {
 }
 
 // OpenPostgres connects and compares the tables with the map. The error wraps
-// store.ErrRefused for a map, an address or a server that cannot be used,
-// store.ErrSchema for tables that are not as the map says, and
-// store.ErrUnavailable if nobody answers.
+// store.ErrRefused for a map that cannot be used, store.ErrSchema for tables
+// that are not as the map says and for a GRANT that is missing, store.ErrDenied
+// if the server does not accept the user, and store.ErrUnavailable if nobody
+// answers, or a server that cannot be used: a replica, or one that is read
+// only.
 func OpenPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
 	s := &Postgres{m: c.Map}
 	if err := s.open(ctx, c); err != nil {
@@ -110,7 +111,7 @@ func (s *Postgres) open(ctx context.Context, c PostgresConfig) (err error) {
 func pgPool(dsn string, readOnly bool) (*sqlx.DB, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil { // its text can hold the address
-		return nil, fmt.Errorf("%w: the address of the database does not parse", store.ErrRefused)
+		return nil, fmt.Errorf("%w: the address of the database does not parse", store.ErrUnavailable)
 	}
 	config.ConnectTimeout = pgConnect
 	for name, value := range map[string]string{
@@ -130,21 +131,6 @@ func pgPool(dsn string, readOnly bool) (*sqlx.DB, error) {
 	db.SetMaxOpenConns(pgConns)
 	db.SetConnMaxIdleTime(time.Minute)
 	return db, nil
-}
-
-// primary refuses a server that would verify what it only copies.
-func (s *Postgres) primary(ctx context.Context) error {
-	var is struct{ Copies, Frozen bool }
-	err := s.db.GetContext(ctx, &is, `SELECT pg_is_in_recovery() AS copies, current_setting('transaction_read_only')::bool AS frozen`)
-	switch {
-	case err != nil:
-		return pgCoded(ctx, err)
-	case is.Copies:
-		return fmt.Errorf("%w: the server is a replica; give the address of the primary", store.ErrRefused)
-	case is.Frozen:
-		return pgCoded(ctx, &pgconn.PgError{Code: "25006"})
-	}
-	return nil
 }
 
 // Close implements store.Store.

@@ -2,10 +2,13 @@ package tables
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/mattn/go-sqlite3"
 
 	"lethe/store"
 )
@@ -96,6 +99,10 @@ func (e erasure) share(ctx context.Context, p *part, keys []string) error {
 		set = append(set, quote(r.Column)+" = "+to)
 	}
 	freed, err := p.id.keys(ctx, e.conn, "UPDATE "+p.table+" AS t SET "+strings.Join(set, ", ")+" WHERE "+shared+" RETURNING "+p.id.text(""), b)
+	var c codeError
+	if errors.As(err, &c) && c.code == sqlite3.ErrConstraint {
+		return fmt.Errorf("%w: place %s: a constraint of table %s forbids what the rule %s sets", store.ErrRefused, p.Name, p.Table, p.Ties.Shared)
+	}
 	e.took(p.Name, freed)
 	return err
 }

@@ -1,6 +1,7 @@
 package tables_test
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -177,5 +178,17 @@ func TestTiesThatCannotBecomeNULLAreRefused(t *testing.T) {
 		if (err == nil) != c.ok {
 			t.Errorf("%s: error %v, accepted should be %v", name, err, c.ok)
 		}
+	}
+}
+
+func TestARuleThatAConstraintForbidsIsRefused(t *testing.T) {
+	s, _, err := lone(t, `CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT CHECK (a IS NOT NULL), b TEXT); INSERT INTO t VALUES ('1', 'alice', 'bob')`, func(p *tables.Place) {
+		p.Match, p.Ties = nil, &tables.Ties{Key: "user_id", Columns: []string{"a", "b"}, Shared: tables.Unlink}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Erase(t.Context(), []store.ID{{Place: "p.a", Key: "1"}}); !errors.Is(err, store.ErrRefused) {
+		t.Errorf("error %v, want ErrRefused", err)
 	}
 }
