@@ -1,0 +1,104 @@
+package tables
+
+import (
+	"context"
+	"strconv"
+
+	"lethe/store"
+)
+
+// pgStatistics are the catalogs in which the planner keeps values from rows.
+const pgStatistics = `SELECT c.oid, format('pg_catalog.%I', c.relname) AS name, c.relkind::text AS kind,
+		(pg_has_role(d.datdba, 'USAGE') OR pg_has_role(c.relowner, 'USAGE')) AND has_table_privilege(c.oid, 'SELECT') AS may
+	FROM pg_class c JOIN pg_database d ON d.datname = current_database()
+	WHERE c.oid IN ('pg_catalog.pg_statistic'::regclass, 'pg_catalog.pg_statistic_ext_data'::regclass) ORDER BY c.oid`
+
+// pgStale are the statistics of tables and their indexes that are older than a
+// transaction: ANALYZE leaves those of a table that has no rows any more.
+const (
+	pgStaleOf = `WITH RECURSIVE tree AS (
+			SELECT unnest($1::bigint[]::oid[]) AS oid
+			UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+		`
+	pgStale = `WHERE age(s.xmin) > age($2::text::xid) AND s.starelid IN (
+			SELECT oid FROM tree UNION SELECT indexrelid FROM pg_index WHERE indrelid IN (SELECT oid FROM tree))`
+	pgStaleExt = `WHERE age(s.xmin) > age($2::text::xid) AND s.stxoid IN (
+			SELECT oid FROM pg_catalog.pg_statistic_ext WHERE stxrelid IN (SELECT oid FROM tree))`
+)
+
+// forgetStatistics makes the planner's statistics of the tables anew, from the
+// rows that there are, and rewrites the catalogs that keep them. Whoever may
+// not do that gets what is to be granted, in unseen.
+func (w *pgSession) forgetStatistics(ctx context.Context, roots []int64) (done []pgRewritten, unseen []string, err error) {
+	since, err := w.horizon(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := w.analyze(ctx, roots); err != nil {
+		return nil, nil, err
+	}
+	var catalogs []pgLeaf
+	if err := w.db.SelectContext(ctx, &catalogs, pgStatistics); err != nil {
+		return nil, nil, pgCoded(ctx, err)
+	}
+	for _, c := range catalogs {
+		if !c.May {
+			return nil, []string{"the ownership of the database, and GRANT SELECT ON pg_statistic, pg_statistic_ext_data"}, nil
+		}
+	}
+	clean, err := w.dropStale(ctx, roots, since)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !clean {
+		return nil, []string{"to be superuser, for the statistics of tables that have no rows any more"}, nil
+	}
+	for _, c := range catalogs {
+		one, err := w.rewrite(ctx, c)
+		if err != nil {
+			return nil, nil, err
+		}
+		done = append(done, one)
+	}
+	return done, nil, nil
+}
+
+func (w *pgSession) analyze(ctx context.Context, roots []int64) error {
+	var tables []string
+	err := w.db.SelectContext(ctx, &tables, `SELECT format('%I.%I', n.nspname, c.relname)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY($1::bigint[]::oid[])`, roots)
+	if err != nil {
+		return pgCoded(ctx, err)
+	}
+	for _, t := range tables {
+		if _, err := w.db.ExecContext(ctx, "ANALYZE "+t); err != nil {
+			return pgCoded(ctx, err)
+		}
+	}
+	return nil
+}
+
+// dropStale deletes what ANALYZE left, which a superuser may, and reports
+// whether nothing is left.
+func (w *pgSession) dropStale(ctx context.Context, roots []int64, since uint32) (clean bool, err error) {
+	next := strconv.FormatUint(uint64(since), 10)
+	for _, from := range []string{"pg_catalog.pg_statistic s " + pgStale, "pg_catalog.pg_statistic_ext_data s " + pgStaleExt} {
+		var n int
+		if err := w.db.GetContext(ctx, &n, pgStaleOf+"SELECT count(*) FROM "+from, roots, next); err != nil {
+			return false, pgCoded(ctx, err)
+		}
+		if n == 0 {
+			continue
+		}
+		var super bool
+		if err := w.db.GetContext(ctx, &super, `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`); err != nil || !super {
+			return false, pgCoded(ctx, err)
+		}
+		if _, err := w.db.ExecContext(ctx, pgStaleOf+"DELETE FROM "+from, roots, next); err != nil {
+			return false, pgCoded(ctx, err)
+		}
+	}
+	return true, nil
+}
+
+var _ store.Purger = (*Rewriter)(nil)
