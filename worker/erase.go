@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -104,13 +105,30 @@ func (e *Eraser) finish(ctx context.Context, t jobs.Task, b jobs.Batch, receipt 
 	r := jobs.Receipt{
 		Erased: receipt.Count(store.Erased), Absent: receipt.Count(store.Absent),
 		Held: receipt.Count(store.Held), Refused: receipt.Count(store.Refused),
-		Leaves: make([][32]byte, len(receipt)),
+		Places: outcomes(b.IDs, receipt), Leaves: make([][32]byte, len(receipt)),
 	}
 	for i, o := range receipt {
 		r.Leaves[i] = proof.ReceiptLeaf(key, b.ID, b.IDs[i].String(), byte(o))
 	}
 	r.Root = proof.ReceiptRoot(r.Leaves)
 	return e.Ledger.Finish(ctx, t, r)
+}
+
+// outcomes counts a receipt by place.
+func outcomes(ids []store.ID, receipt store.Receipt) []jobs.PlaceOutcome {
+	by := map[string]store.Receipt{}
+	for i, id := range ids {
+		by[id.Place] = append(by[id.Place], receipt[i])
+	}
+	var list []jobs.PlaceOutcome
+	for _, place := range slices.Sorted(maps.Keys(by)) {
+		r := by[place]
+		list = append(list, jobs.PlaceOutcome{
+			Place: place, Erased: r.Count(store.Erased), Absent: r.Count(store.Absent),
+			Held: r.Count(store.Held), Refused: r.Count(store.Refused),
+		})
+	}
+	return list
 }
 
 // isolate answers a batch that failed with cause. After some patience, and if

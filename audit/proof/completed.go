@@ -40,7 +40,8 @@ type StoreProof struct {
 	Method         string // code: how it was read again, and how it was purged: see MethodRewrite
 	FirstErasedAt  Time
 	VerifiedAt     Time
-	PurgedAt       Time // with EvidencePurged only
+	PurgedAt       Time         // with EvidencePurged only
+	Places         []PlaceProof // sorted by name; absent in entries before 2026-11-29
 }
 
 // How the tables of a database server were purged, as the end of a
@@ -89,6 +90,7 @@ func (s *StoreProof) members(m *members) {
 	m.code("kind", &s.StoreKind)
 	m.code("method", &s.Method)
 	m.code("name", &s.Name)
+	m.add("places", (*list[PlaceProof, *PlaceProof])(&s.Places), true)
 	m.maybeTime("purged_at", &s.PurgedAt)
 	m.count("refused", &s.Refused)
 	m.count("remaining", &s.Remaining)
@@ -134,6 +136,7 @@ func (s *StoreProof) check(c *checks) {
 		"stores.purged_at must be there for evidence purged and no other")
 	c.that(!s.rewritten() || s.Evidence == EvidencePurged, "stores.method +rewrite is for evidence purged")
 	c.that(!s.unseen() || s.Evidence == EvidenceVerified, "stores.method +rewrite-unseen is for evidence verified")
+	s.checkPlaces(c)
 }
 
 func (s *StoreProof) rewritten() bool { return strings.HasSuffix(s.Method, MethodRewrite) }

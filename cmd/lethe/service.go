@@ -36,6 +36,7 @@ const (
 	httpDrain       = 3 * time.Second // for open HTTP requests
 	backupsCode     = "backups"       // the exclusion that backups_until stands for
 	replicasCode    = "replicas"      // the exclusion that replicas_until stands for
+	archiveCode     = "wal-archive"   // the exclusion that wal_until stands for
 	keysFolder      = "keys"          // in the data folder
 )
 
@@ -121,6 +122,9 @@ func openPostgresStore(ctx context.Context, c StoreConfig) (*worker.Store, error
 		return nil, err
 	}
 	ws := &worker.Store{Store: st, Name: c.Name, Kind: c.Kind, Concurrency: postgresWriters, Exclusions: c.exclusions()}
+	if err := c.rewriting(ctx, ws, st); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
 	if c.History != "" {
 		ws.Concurrency = sqliteWriter // the history file's
 	}
@@ -135,6 +139,9 @@ func (c *StoreConfig) exclusions() (list []jobs.Exclusion) {
 	}
 	if c.ReplicasUntil > 0 {
 		list = append(list, jobs.Exclusion{Code: replicasCode, For: time.Duration(c.ReplicasUntil)})
+	}
+	if c.WALUntil > 0 {
+		list = append(list, jobs.Exclusion{Code: archiveCode, For: time.Duration(c.WALUntil)})
 	}
 	return list
 }

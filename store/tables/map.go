@@ -154,8 +154,8 @@ func (m Map) check(p Place) error {
 	switch {
 	case len(p.ID) == 0:
 		return fmt.Errorf("needs a column that identifies a row")
-	case p.Name == "" || strings.ContainsAny(p.Name, "/ "):
-		return fmt.Errorf("needs a name without slash or space")
+	case !placeName.MatchString(p.Name):
+		return fmt.Errorf("needs a name of at most 63 lower-case letters, digits, dots, dashes and underscores")
 	case !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == p.File }):
 		return fmt.Errorf("names no file of the map")
 	case ways != 1:
@@ -265,6 +265,9 @@ func (p Place) simple() error {
 	}
 	return nil
 }
+
+// placeName is what certificates can say.
+var placeName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
 func plain(name string) bool {
 	return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name)
