@@ -42,7 +42,12 @@ type pgFixture struct {
 
 func newPG(t testing.TB, uuids, history bool) *pgFixture {
 	t.Helper()
-	f := &pgFixture{t: t, uuids: uuids, config: mem0.PostgresConfig{DSN: audittest.Schema(t), Table: "memories", Entities: "memories_entities"}}
+	return newPGAt(t, audittest.Schema(t), uuids, history)
+}
+
+func newPGAt(t testing.TB, dsn string, uuids, history bool) *pgFixture {
+	t.Helper()
+	f := &pgFixture{t: t, uuids: uuids, config: mem0.PostgresConfig{DSN: dsn, Table: "memories", Entities: "memories_entities"}}
 	f.db = sqlx.MustOpen("pgx", f.config.DSN)
 	t.Cleanup(func() { f.db.Close() })
 	kind := map[bool]string{true: "uuid", false: "text"}[uuids]

@@ -17,6 +17,9 @@ func (r *Rewriter) RewriteThen(ctx context.Context, deaf bool, then func(path st
 	}
 	var done []pgRewritten
 	for _, leaf := range leaves {
+		if leaf.Kind == "p" {
+			continue
+		}
 		one, err := w.rewrite(ctx, leaf)
 		if err != nil {
 			return err

@@ -8,13 +8,12 @@ import (
 	"lethe/store"
 )
 
-// A pgLeaf is a table that has files of its own: a mapped one, or a part of
-// it.
+// A pgLeaf is a mapped table or a part of it.
 type pgLeaf struct {
 	OID  uint32 `db:"oid"`
 	Name string `db:"name"` // with its schema, quoted by the server
-	Kind string `db:"kind"`
-	May  bool   `db:"may"` // the user may rewrite it
+	Kind string `db:"kind"` // p if it has no files of its own
+	May  bool   `db:"may"`  // the user may rewrite it
 }
 
 // pgLeaves are tables with all that inherits from them. A rewrite is the right
@@ -28,7 +27,7 @@ const pgLeaves = `WITH RECURSIVE tree AS (
 			OR CASE WHEN current_setting('server_version_num')::int >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END AS may
 	FROM pg_class c JOIN tree ON tree.oid = c.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_database d ON d.datname = current_database()
-	WHERE c.relkind IN ('r', 'm', 'f') ORDER BY c.oid`
+	WHERE c.relkind IN ('r', 'p', 'f') ORDER BY c.oid`
 
 func (r *Rewriter) leaves(ctx context.Context) ([]pgLeaf, error) {
 	var leaves []pgLeaf

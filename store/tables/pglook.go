@@ -18,9 +18,10 @@ const (
 // look into the server's files. It is short: whoever may do that may read
 // everything.
 func (r *Rewriter) blind(ctx context.Context) (grants []string, err error) {
-	var may struct{ Read, Checkpoint bool }
+	var may struct{ Read, Checkpoint, Statistics bool }
 	err = r.db.GetContext(ctx, &may, `SELECT has_function_privilege('pg_read_binary_file(text, bigint, bigint, boolean)', 'EXECUTE') AS read,
-		(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR coalesce(pg_has_role(to_regrole('pg_checkpoint')::oid, 'USAGE'), false) AS checkpoint`)
+		(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR coalesce(pg_has_role(to_regrole('pg_checkpoint')::oid, 'USAGE'), false) AS checkpoint,
+		(SELECT bool_and(may) FROM (`+pgStatistics+`) s) AS statistics`)
 	if err != nil {
 		return nil, pgCoded(ctx, err)
 	}
@@ -29,6 +30,9 @@ func (r *Rewriter) blind(ctx context.Context) (grants []string, err error) {
 	}
 	if !may.Checkpoint {
 		grants = append(grants, "GRANT pg_checkpoint (before PostgreSQL 15: superuser)")
+	}
+	if !may.Statistics {
+		grants = append(grants, "ALTER DATABASE OWNER TO, and GRANT SELECT ON pg_statistic, pg_statistic_ext_data")
 	}
 	return grants, nil
 }

@@ -2,6 +2,7 @@ package tables
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"lethe/store"
@@ -12,6 +13,8 @@ const pgStatistics = `SELECT c.oid, format('pg_catalog.%I', c.relname) AS name, 
 		(pg_has_role(d.datdba, 'USAGE') OR pg_has_role(c.relowner, 'USAGE')) AND has_table_privilege(c.oid, 'SELECT') AS may
 	FROM pg_class c JOIN pg_database d ON d.datname = current_database()
 	WHERE c.oid IN ('pg_catalog.pg_statistic'::regclass, 'pg_catalog.pg_statistic_ext_data'::regclass) ORDER BY c.oid`
+
+var errStatistics = errors.New("to be superuser, for the statistics of tables that have no rows any more")
 
 // pgStale are the statistics of tables and their indexes that are older than a
 // transaction: ANALYZE leaves those of a table that has no rows any more.
@@ -27,40 +30,40 @@ const (
 )
 
 // forgetStatistics makes the planner's statistics of the tables anew, from the
-// rows that there are, and rewrites the catalogs that keep them. Whoever may
-// not do that gets what is to be granted, in unseen.
-func (w *pgSession) forgetStatistics(ctx context.Context, roots []int64) (done []pgRewritten, unseen []string, err error) {
+// rows that there are, and rewrites the catalogs that keep them, if the user
+// may. What nobody but a superuser may is errStatistics.
+func (w *pgSession) forgetStatistics(ctx context.Context, roots []int64) (done []pgRewritten, err error) {
 	since, err := w.horizon(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := w.analyze(ctx, roots); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var catalogs []pgLeaf
 	if err := w.db.SelectContext(ctx, &catalogs, pgStatistics); err != nil {
-		return nil, nil, pgCoded(ctx, err)
+		return nil, pgCoded(ctx, err)
 	}
 	for _, c := range catalogs {
 		if !c.May {
-			return nil, []string{"the ownership of the database, and GRANT SELECT ON pg_statistic, pg_statistic_ext_data"}, nil
+			return nil, nil // which blind has said
 		}
 	}
 	clean, err := w.dropStale(ctx, roots, since)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !clean {
-		return nil, []string{"to be superuser, for the statistics of tables that have no rows any more"}, nil
+		return nil, errStatistics
 	}
 	for _, c := range catalogs {
 		one, err := w.rewrite(ctx, c)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		done = append(done, one)
 	}
-	return done, nil, nil
+	return done, nil
 }
 
 func (w *pgSession) analyze(ctx context.Context, roots []int64) error {
