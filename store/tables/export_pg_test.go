@@ -3,9 +3,10 @@ package tables
 import "context"
 
 // RewriteThen is Purge in the database alone, with something that happens
-// between the rewrite of the tables and the look into them. If deaf, it does
+// between the rewrite of the tables and the look into them, given a
+// file of rows and one that the rewrite gave up. If deaf, it does
 // not hear what the server says that it had to keep.
-func (r *Rewriter) RewriteThen(ctx context.Context, deaf bool, then func(path string)) error {
+func (r *Rewriter) RewriteThen(ctx context.Context, deaf bool, then func(path, before string)) error {
 	w, err := r.session(ctx)
 	if err != nil {
 		return err
@@ -34,7 +35,7 @@ func (r *Rewriter) RewriteThen(ctx context.Context, deaf bool, then func(path st
 	}
 	for _, f := range done[0].files {
 		if f.Rows && f.Size > 0 {
-			then(f.Path)
+			then(f.Path, done[0].old[0].Path)
 			break
 		}
 	}

@@ -172,7 +172,7 @@ func TestRowsKeptForAnOlderTransactionAreNoPurge(t *testing.T) {
 		t.Errorf("error %v, want ErrBusy", err)
 	}
 	// Whoever does not hear it from the server sees it in the files.
-	if err := r.RewriteThen(t.Context(), true, func(string) {}); !errors.Is(err, store.ErrBusy) || !errors.Is(err, tables.ErrResidue) {
+	if err := r.RewriteThen(t.Context(), true, func(string, string) {}); !errors.Is(err, store.ErrBusy) || !errors.Is(err, tables.ErrResidue) {
 		t.Errorf("deaf: error %v, want ErrBusy for residue", err)
 	}
 	if err := old.Rollback(); err != nil {
@@ -191,16 +191,25 @@ func TestTheLookSeesWhatARewriteDidNotLeave(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		deaf bool
-		then func(path string)
+		then func(path, before string)
 		want error
 	}{
-		{"nothing", true, func(string) {}, nil},
-		{"rows of later", false, func(string) {
+		{"nothing", true, func(string, string) {}, nil},
+		{"rows of later", false, func(string, string) {
 			l.db.MustExec(`DELETE FROM notes WHERE body LIKE '%7xx%'; INSERT INTO notes (owner, body) VALUES ('carol', 'new'); UPDATE notes SET body = 'other' WHERE body LIKE '%8xx%'`)
 			l.db.MustExec(`VACUUM notes`)
 		}, nil},
-		{"a hole with something in it", true, func(path string) { scribble(t, l.dir(path), lower(t, l.dir(path))) }, tables.ErrResidue},
-		{"no page", true, func(path string) { scribble(t, l.dir(path), 12) }, tables.ErrLayout},
+		{"a hole with something in it", true, func(path, _ string) { scribble(t, l.dir(path), lower(t, l.dir(path))) }, tables.ErrResidue},
+		{"the file from before", true, func(_, before string) {
+			for _, segment := range []string{"", ".1"} {
+				path := l.dir(before) + segment
+				if err := os.WriteFile(path, []byte(secret), 0o644); err != nil { //nolint:gosec // the server is another user
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { os.Remove(path) })
+			}
+		}, tables.ErrResidue},
+		{"no page", true, func(path, _ string) { scribble(t, l.dir(path), 12) }, tables.ErrLayout},
 	} {
 		err := r.RewriteThen(t.Context(), c.deaf, c.then)
 		if !errors.Is(err, c.want) || c.want == nil && err != nil {
@@ -307,7 +316,17 @@ func TestWhoMayPurge(t *testing.T) {
 	}
 	l.db.MustExec(`ALTER TABLE notes OWNER TO ` + role + `; ALTER TABLE notes_0 OWNER TO ` + role + `; ALTER TABLE notes_1 OWNER TO ` + role + `; ALTER TABLE diary OWNER TO ` + role)
 	r := l.rewriter(dsn)
+	old := l.db.MustBegin()
+	defer old.Rollback()
+	old.MustExec(`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`)
+	old.MustExec(`SELECT 1 FROM pg_class`)
 	l.forget(r)
+	if err := r.Purge(t.Context()); !errors.Is(err, store.ErrBusy) || !errors.Is(err, tables.ErrResidue) {
+		t.Errorf("with an older transaction: error %v, want what the server says to have kept", err)
+	}
+	if err := old.Rollback(); err != nil {
+		t.Fatal(err)
+	}
 	err = l.purged(r)
 	if !errors.Is(err, store.ErrUnseen) || !strings.Contains(err.Error(), "GRANT EXECUTE ON FUNCTION pg_read_binary_file") || !strings.Contains(err.Error(), "GRANT SELECT ON pg_statistic") {
 		t.Errorf("an owner: error %v, want ErrUnseen with what to grant", err)
