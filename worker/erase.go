@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/jobs"
 	"lethe/store"
@@ -31,6 +32,7 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("worker/batch-begun")
 	receipt, err := e.eraseAndRead(ctx, t, s, b)
 	switch {
 	case errors.Is(err, jobs.ErrStale), errors.Is(err, jobs.ErrStopped):
@@ -53,11 +55,14 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 	if err := e.Ledger.Fence(ctx, t.Ring); err != nil {
 		return nil, err
 	}
+	fault.Point("worker/fenced")
+	fault.Among("worker/poison", b.IDs)
 	began := e.Now()
 	receipt, err := s.Erase(ctx, b.IDs)
 	if err != nil {
 		return nil, fmt.Errorf("erase batch %d: %w", b.Seq, err)
 	}
+	fault.Point("worker/erased")
 	e.Metrics.erased(t.Store, e.Now().Sub(began))
 	if len(receipt) != len(b.IDs) {
 		return nil, fmt.Errorf("erase batch %d: the receipt has %d outcomes for %d IDs", b.Seq, len(receipt), len(b.IDs))
@@ -79,6 +84,7 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		e.Metrics.verifyFailed(t.Store)
 		return nil, fmt.Errorf("read batch %d again: %w: %d of %d", b.Seq, errRemains, len(remaining), len(gone))
 	}
+	fault.Point("worker/read-again")
 	if b.Attempts > 1 {
 		receipt = asErased(receipt)
 	}
@@ -111,7 +117,12 @@ func (e *Eraser) finish(ctx context.Context, t jobs.Task, b jobs.Batch, receipt 
 		r.Leaves[i] = proof.ReceiptLeaf(key, b.ID, b.IDs[i].String(), byte(o))
 	}
 	r.Root = proof.ReceiptRoot(r.Leaves)
-	return e.Ledger.Finish(ctx, t, r)
+	fault.Point("worker/finish")
+	if err := e.Ledger.Finish(ctx, t, r); err != nil {
+		return err
+	}
+	fault.Point("worker/finished")
+	return nil
 }
 
 // outcomes counts a receipt by place.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lethe/audit"
+	lab "lethe/audit/fault"
 	"lethe/audit/keyfile"
 	"lethe/jobs"
 	"lethe/jobs/api"
@@ -180,6 +181,7 @@ func (s *service) openBook(ctx context.Context) (err error) {
 	if err := s.openLedger(ctx); err != nil || s.refused() {
 		return err
 	}
+	lab.Point("serve/book-open")
 	// This process has the ledger to itself, so whatever still runs in it is
 	// the work of one that died.
 	n, err := s.ledger.Abandoned(ctx)
@@ -242,6 +244,7 @@ func (s *service) Run(ctx context.Context) error {
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
 		Rest:     s.refused, Now: time.Now, Logger: s.logger,
 	}
+	lab.Point("serve/ready")
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return relay.Run(ctx) })
 	group.Go(func() error { return reconciler.Run(ctx) })

@@ -11,6 +11,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"lethe/audit"
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/jobs/keyring"
 )
@@ -37,6 +38,7 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 				return err
 			}
 		}
+		fault.Point("ledger/accept-written")
 		return tx.Log(a.Entry)
 	})
 	if err != nil {

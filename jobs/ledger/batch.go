@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"lethe/audit"
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/store"
 )
@@ -75,6 +76,7 @@ func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error 
 		if err := answered(ctx, tx, t.Ring); err != nil {
 			return err
 		}
+		fault.Point("ledger/batch-answered")
 		var left int
 		err = tx.GetContext(ctx, &left, tx.Rebind(`SELECT COUNT(*) FROM batches WHERE job = ? AND done_at IS NULL`), t.Job)
 		if err != nil || left > 0 {
