@@ -46,6 +46,7 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	fault.Point("worker/purge-fenced")
+	e.Logger.InfoContext(ctx, "purging a store; its files are locked as they are rewritten", slog.String("store", s.Name))
 	s.reading.Lock()
 	err := p.Purge(ctx)
 	s.reading.Unlock()
