@@ -1,0 +1,88 @@
+package tables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/jmoiron/sqlx"
+
+	"lethe/store"
+)
+
+// A Text is what one column of a row holds.
+type Text struct{ Key, Text string }
+
+// Texts yields every row of a place with the text of a column, in the order of
+// its only ID column, for who must compare it as no Map can say. Again reads on
+// connections of their own that cannot write, as Remaining does.
+func (s *Postgres) Texts(ctx context.Context, place, column string, again bool) iter.Seq2[Text, error] {
+	db := s.db
+	if again {
+		db = s.second
+	}
+	return func(yield func(Text, error) bool) {
+		fail := func(err error) { yield(Text{}, fmt.Errorf("read place %s: %w", place, err)) }
+		i := slices.IndexFunc(s.parts, func(p *pgPart) bool { return p.Name == place && len(p.ID) == 1 })
+		if i < 0 {
+			fail(store.ErrRefused)
+			return
+		}
+		if err := s.unchanged(ctx, db); err != nil {
+			fail(err)
+			return
+		}
+		for page, after := s.texts(db, s.parts[i], column), ""; ; {
+			found, err := page(ctx, after)
+			if err != nil {
+				fail(err)
+				return
+			}
+			for _, t := range found {
+				if !yield(t, nil) {
+					return
+				}
+			}
+			if len(found) < pgTextRows {
+				return
+			}
+			after = found[len(found)-1].Key
+		}
+	}
+}
+
+const pgTextRows = 5000 // a page
+
+// texts returns what reads the page after a key, or the first.
+func (s *Postgres) texts(db *sqlx.DB, p *pgPart, column string) func(ctx context.Context, after string) ([]Text, error) {
+	id := quote(p.ID[0])
+	from := "SELECT " + id + "::text AS key, coalesce(" + quote(column) + "::text, '') AS text FROM " + p.table
+	return func(ctx context.Context, after string) (found []Text, err error) {
+		if after == "" {
+			err = db.SelectContext(ctx, &found, from+" ORDER BY "+id+" LIMIT $1", pgTextRows)
+		} else {
+			err = db.SelectContext(ctx, &found, from+" WHERE "+id+" > $2 ORDER BY "+id+" LIMIT $1", pgTextRows, after)
+		}
+		return found, pgCoded(ctx, err)
+	}
+}
+
+// Alone runs f while no other Alone runs in this database, in whatever process.
+// The error wraps store.ErrBusy if another one took its time.
+func (s *Postgres) Alone(ctx context.Context, f func() error) (err error) {
+	const lock = 0x6c65746865 // "lethe"
+	conn, err := s.db.Connx(ctx)
+	if err != nil {
+		return pgCoded(ctx, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, lock); err != nil {
+		return pgCoded(ctx, err)
+	}
+	err = f()
+	// With a connection that is gone, the lock is too.
+	_, lost := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, lock)
+	return errors.Join(err, pgCoded(ctx, lost))
+}
