@@ -93,6 +93,13 @@ type StoreConfig struct {
 	// the primary. The user needs SELECT, DELETE and UPDATE on both tables.
 	DSNFile string `yaml:"dsn_file"`
 
+	// app_dsn_file: for mem0-postgres, the path of a file that holds the address
+	// of the server's own database (mem0_app). Its table request_logs keeps the
+	// paths of requests, with the IDs of users and memories in them; rows that
+	// name who is forgotten are erased. The user needs SELECT and DELETE on it.
+	// Default none: those rows stay until Mem0 itself prunes them.
+	AppDSNFile string `yaml:"app_dsn_file"`
+
 	// table: for mem0-postgres, the table of the memories (Mem0's collection
 	// name). Default memories.
 	Table string `yaml:"table"`

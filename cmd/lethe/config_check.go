@@ -73,7 +73,7 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 	if s.WALUntil > 0 {
 		add("wal_until", "is for "+KindMem0Postgres+" alone")
 	}
-	for _, f := range [][2]string{{"dsn_file", s.DSNFile}, {"table", s.Table}} {
+	for _, f := range [][2]string{{"dsn_file", s.DSNFile}, {"app_dsn_file", s.AppDSNFile}, {"table", s.Table}} {
 		if f[1] != "" {
 			add(f[0], "is for "+KindMem0Postgres+" alone")
 		}

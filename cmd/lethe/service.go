@@ -118,16 +118,24 @@ func openPostgresStore(ctx context.Context, c StoreConfig) (*worker.Store, error
 	if err != nil {
 		return nil, fmt.Errorf("read dsn_file: %w", err)
 	}
-	st, err := mem0.OpenPostgres(ctx, mem0.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Table: c.Table, Entities: c.Entities, History: c.History})
+	config := mem0.ServerConfig{Rewrite: c.Purge.Rewrite()}
+	config.PostgresConfig = mem0.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Table: c.Table, Entities: c.Entities, History: c.History}
+	if c.AppDSNFile != "" {
+		app, err := readSmallFile(c.AppDSNFile, 4096)
+		if err != nil {
+			return nil, fmt.Errorf("read app_dsn_file: %w", err)
+		}
+		config.AppDSN = strings.TrimSpace(string(app))
+	}
+	st, err := mem0.OpenServer(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	ws := &worker.Store{Store: st, Name: c.Name, Kind: c.Kind, Concurrency: postgresWriters, Exclusions: c.exclusions()}
-	if err := c.rewriting(ctx, ws, st); err != nil {
-		return nil, errors.Join(err, st.Close())
-	}
-	if c.History != "" {
-		ws.Concurrency = sqliteWriter // the history file's
+	ws.Rewrites, ws.Purge = c.Purge.Rewrite(), c.Purge.policy()
+	ws.Purge.Off = !ws.Rewrites
+	if c.History != "" || c.AppDSNFile != "" {
+		ws.Concurrency = sqliteWriter // the history file's, and that of two databases
 	}
 	return ws, nil
 }

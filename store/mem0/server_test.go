@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
 	"lethe/audit/audittest"
@@ -53,9 +52,7 @@ func newLogged(t *testing.T) logged {
 
 // ask logs a request for each path.
 func (f logged) ask(paths ...string) {
-	for _, path := range paths {
-		f.app.MustExec(`INSERT INTO request_logs (id, method, path, status_code, latency_ms) VALUES ($1, 'GET', $2, 200, 1.5)`, uuid.NewString(), path)
-	}
+	f.app.MustExec(`INSERT INTO request_logs (id, method, path, status_code, latency_ms) SELECT gen_random_uuid(), 'GET', p, 200, 1.5 FROM unnest($1::text[]) p`, paths)
 }
 
 // paths are those that are in the log, sorted.
@@ -72,13 +69,15 @@ func (f logged) Store() store.Store { return &renamed{f.s.(checked), f.pgFixture
 // Add logs a request for each memory and each user.
 func (f logged) Add(ctx context.Context, records ...storetest.Record) error {
 	users := make(map[string]bool)
+	var paths []string
 	for _, r := range records {
-		f.ask("/memories/" + f.key(r.ID))
+		paths = append(paths, "/memories/"+f.key(r.ID))
 		if r.UserID != "" && !users[r.UserID] && r.AgentID+r.RunID+r.AppID == "" {
 			users[r.UserID] = true
-			f.ask("/entities/user/" + r.UserID)
+			paths = append(paths, "/entities/user/"+r.UserID)
 		}
 	}
+	f.ask(paths...)
 	return f.pgFixture.Add(ctx, records...)
 }
 

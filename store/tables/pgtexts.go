@@ -69,20 +69,22 @@ func (s *Postgres) texts(db *sqlx.DB, p *pgPart, column string) func(ctx context
 	}
 }
 
-// Alone runs f while no other Alone runs in this database, in whatever process.
+// Alone runs f while no other Alone runs with this store's tables, in whatever
+// process.
 // The error wraps store.ErrBusy if another one took its time.
 func (s *Postgres) Alone(ctx context.Context, f func() error) (err error) {
-	const lock = 0x6c65746865 // "lethe"
+	const ours = 0x6c657468 // "leth"
+	table := int32(s.parts[0].oid)
 	conn, err := s.db.Connx(ctx)
 	if err != nil {
 		return pgCoded(ctx, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, lock); err != nil {
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1, $2)`, ours, table); err != nil {
 		return pgCoded(ctx, err)
 	}
 	err = f()
 	// With a connection that is gone, the lock is too.
-	_, lost := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, lock)
+	_, lost := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1, $2)`, ours, table)
 	return errors.Join(err, pgCoded(ctx, lost))
 }
