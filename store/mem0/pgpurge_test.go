@@ -90,3 +90,30 @@ func TestARewrittenPostgresKeepsTheContract(t *testing.T) {
 		return rewritten{f, r}
 	})
 }
+
+// BenchmarkPostgresPurge is Purge of two tables of which half is erased, beside
+// the plain VACUUM (FULL) of tables of the same content.
+func BenchmarkPostgresPurge(b *testing.B) {
+	for _, name := range []string{"Plain", "Purge"} {
+		b.Run(name, func(b *testing.B) {
+			for range b.N {
+				b.StopTimer()
+				f := newPGAt(b, audittest.Postgres(b), true, false).open()
+				f.fill(10 * benchPG)
+				f.db.MustExec(`DELETE FROM memories WHERE payload->>'user_id' = 'alice'`)
+				r, err := tables.NewRewriter(b.Context(), f.s)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				if name == "Plain" {
+					f.db.MustExec(`VACUUM (FULL) memories`)
+					f.db.MustExec(`VACUUM (FULL) memories_entities`)
+				} else if err := (patient{r}).Purge(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			perRow(b, 10*benchPG)
+		})
+	}
+}

@@ -37,14 +37,22 @@ func (r *Rewriter) blind(ctx context.Context) (grants []string, err error) {
 	return grants, nil
 }
 
-// blindness is the error of a purge that rewrote all and could not look. What
-// the server itself says to have kept is an error of its own.
-func blindness(done []pgRewritten, grants []string) error {
+// shown looks at rewritten tables, or, if that is not granted, believes what
+// the server says to have kept.
+func (w *pgSession) shown(ctx context.Context, done []pgRewritten, blind bool) error {
+	if !blind {
+		return w.look(ctx, done)
+	}
 	for _, r := range done {
 		if r.kept > 0 {
 			return r.residue(fmt.Errorf("%d %w", r.kept, errResidue))
 		}
 	}
+	return nil
+}
+
+// blindness is the error of a purge that rewrote all and could not look.
+func blindness(grants []string) error {
 	return fmt.Errorf("%w: the user of this store would need: %s", store.ErrUnseen, strings.Join(grants, "; "))
 }
 

@@ -82,6 +82,9 @@ func (r *Rewriter) purge(ctx context.Context) (err error) {
 		}
 		done = append(done, one)
 	}
+	if err := w.shown(ctx, done, len(blind) > 0); err != nil {
+		return err
+	}
 	statistics, err := w.forgetStatistics(ctx, r.roots())
 	if errors.Is(err, errStatistics) {
 		blind, err = append(blind, err.Error()), nil
@@ -89,11 +92,10 @@ func (r *Rewriter) purge(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	done = append(done, statistics...)
 	if len(blind) > 0 {
-		return blindness(done, blind)
+		return blindness(blind)
 	}
-	return w.look(ctx, done)
+	return w.look(ctx, statistics)
 }
 
 // Check implements store.Checker. It also says if a purge will not be able to

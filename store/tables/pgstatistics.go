@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"lethe/store"
 )
@@ -57,13 +58,30 @@ func (w *pgSession) forgetStatistics(ctx context.Context, roots []int64) (done [
 		return nil, errStatistics
 	}
 	for _, c := range catalogs {
-		one, err := w.rewrite(ctx, c)
+		one, err := w.outlive(ctx, c)
 		if err != nil {
 			return nil, err
 		}
 		done = append(done, one)
 	}
 	return done, nil
+}
+
+// outlive rewrites a catalog, and again while the server keeps rows of it that
+// have just been replaced: for a moment somebody's transaction still sees them.
+func (w *pgSession) outlive(ctx context.Context, catalog pgLeaf) (pgRewritten, error) {
+	const tries = 4
+	for try := 1; ; try++ {
+		one, err := w.rewrite(ctx, catalog)
+		if err != nil || one.kept <= 0 || try == tries {
+			return one, err
+		}
+		select {
+		case <-ctx.Done():
+			return one, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 func (w *pgSession) analyze(ctx context.Context, roots []int64) error {
