@@ -22,8 +22,10 @@ import (
 func realServer(t *testing.T, dir string) (c StoreConfig, db *sqlx.DB, files string) {
 	t.Helper()
 	const from = "../../store/mem0/testdata/realpg/"
-	c = StoreConfig{Name: "server", Kind: KindMem0Postgres, Table: "memories", Entities: "memories_entities",
-		DSNFile: filepath.Join(dir, "dsn"), History: filepath.Join(dir, "history.db")}
+	c = StoreConfig{
+		Name: "server", Kind: KindMem0Postgres, Table: "memories", Entities: "memories_entities",
+		DSNFile: filepath.Join(dir, "dsn"), History: filepath.Join(dir, "history.db"),
+	}
 	dsn := audittest.Postgres(t)
 	db = sqlx.MustOpen("pgx", dsn)
 	t.Cleanup(func() { db.Close() })

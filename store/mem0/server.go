@@ -116,7 +116,8 @@ func (s *server) findLogged(ctx context.Context, sel store.Selector, found map[s
 		if n.kind == ofMemory {
 			id = store.ID{Place: memoriesPlace, Key: n.id}
 		}
-		if !names || !(ok && n == whom || n.kind == ofMemory && asked[n.id]) || found[id] {
+		wanted := names && (ok && n == whom || n.kind == ofMemory && asked[n.id])
+		if !wanted || found[id] {
 			continue
 		}
 		if n.kind == ofMemory {

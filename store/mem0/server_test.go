@@ -184,7 +184,7 @@ func TestACrashLeavesNoRowThatNobodyKnows(t *testing.T) {
 		_, err := f.s.Erase(ctx, ids)
 		done <- err
 	}()
-	for len(f.paths()) > 0 { //nolint:revive // until the log has committed
+	for len(f.paths()) > 0 { // until the log has committed
 	}
 	cancel()
 	if err := <-done; err == nil {

@@ -255,7 +255,7 @@ func TestAPurgeDoesNotHoldUpTheApplication(t *testing.T) {
 	holder.MustExec(`LOCK TABLE notes_0 IN ACCESS SHARE MODE`)
 	purge := make(chan error)
 	go func() { purge <- r.Purge(t.Context()) }()
-	for l.text(`SELECT count(*)::text FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'`) == "0" { //nolint:revive // until it waits
+	for l.text(`SELECT count(*)::text FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'`) == "0" { // until it waits
 	}
 	if n := l.text(`SELECT count(*)::text FROM notes_0 WHERE owner = 'bob'`); n == "0" {
 		t.Error("no rows of bob's")
