@@ -22,13 +22,16 @@ func (s *StoreConfig) forTablesAlone(add func(field, problem string)) {
 }
 
 func (s *StoreConfig) checkTables(add func(field, problem string)) {
-	for field, given := range map[string]bool{"vectors": s.Vectors != "", "entities": s.Entities != "", "history": s.History != "", "table": s.Table != ""} {
+	for field, given := range map[string]bool{"vectors": s.Vectors != "", "entities": s.Entities != "", "history": s.History != "", "table": s.Table != "", "app_dsn_file": s.AppDSNFile != "", "wal_until": s.WALUntil > 0} {
 		if given {
 			add(field, "is not for "+KindTables+"; the tables are in places")
 		}
 	}
 	switch s.Driver {
 	case driverSQLite:
+		if s.Purge.Rewrite() {
+			add("purge", "rewrite is for "+KindMem0Postgres+" alone; here the files are always rewritten: say always, off, or a window such as 02:00-05:00")
+		}
 		if (s.File == "") == (s.DSNFile == "") {
 			add("file", "must be the path of the database file (or dsn_file, a file that holds the path; not both)")
 		}

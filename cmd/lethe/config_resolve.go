@@ -65,6 +65,7 @@ func (c *Config) resolve(dir string) {
 		from(&s.History)
 		from(&s.DSNFile)
 		from(&s.File)
+		from(&s.AppDSNFile)
 	}
 }
 

@@ -207,7 +207,7 @@ func requested() []string {
 func mapped() []string {
 	return []string{
 		"tables.Map", "tables.File", "tables.Place", "tables.Member", "tables.Column", "tables.Document", "tables.Ties", "tables.Redaction",
-		"tables.liveTable", "tables.liveColumn", "tables.pgColumn",
+		"tables.liveTable", "tables.liveColumn", "tables.pgColumn", "tables.pgLeaf",
 	}
 }
 

@@ -60,11 +60,11 @@ func pgCoded(ctx context.Context, err error) error {
 	case e.Code == "42501":
 		coded.kind, coded.text = store.ErrSchema, "a permission is missing"
 	case e.Code == "25006":
-		coded.kind, coded.text = store.ErrUnavailable, "the database is read only; give the address of one that can be written, or ALTER DATABASE … RESET default_transaction_read_only"
+		coded.kind, coded.text = store.ErrUnavailable, "the database is read only"
 	case e.Code == "23503":
 		coded.text = fmt.Sprintf("rows of table %s still refer to rows that are to go, by its constraint %s: map the table as a child", e.TableName, e.ConstraintName)
 	case e.Code == "42P01", e.Code == "42703", e.Code == "3F000":
-		coded.kind, coded.text = store.ErrSchema, "a table or column of the map is gone"
+		coded.kind, coded.text = store.ErrSchema, "a table, a column or a schema of the map is gone"
 	default:
 		coded.text = "error"
 	}

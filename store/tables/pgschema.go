@@ -69,20 +69,10 @@ func (s *Postgres) locate(ctx context.Context, p *pgPart) (bool, error) {
 	if !errors.Is(err, sql.ErrNoRows) {
 		return false, pgCoded(ctx, err)
 	}
-	// The search path passes over schemas that the user may not use.
-	var hidden string
-	err = s.db.GetContext(ctx, &hidden, `SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relname = $1 AND c.relkind IN ('r', 'p') AND NOT has_schema_privilege(n.oid, 'USAGE') ORDER BY n.nspname LIMIT 1`, p.Table)
-	switch {
-	case err == nil:
-		return false, fmt.Errorf("%w: place %s: GRANT USAGE ON SCHEMA %s TO the user of this store, if table %s is the one there",
-			store.ErrSchema, p.Name, hidden, p.Table)
-	case !errors.Is(err, sql.ErrNoRows):
-		return false, pgCoded(ctx, err)
-	case p.Optional:
-		return false, nil
+	if err := s.unseen(ctx, p.Place); !p.Optional || !errors.Is(err, errNoTable) {
+		return false, err
 	}
-	return false, fmt.Errorf("%w: place %s: want table %s in the search path, found none", store.ErrSchema, p.Name, p.Table)
+	return false, nil
 }
 
 // fits compares a part with its table's columns.
