@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"lethe/audit"
 	"lethe/jobs"
 )
 
@@ -42,18 +41,23 @@ func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ri
 }
 
 func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int64) (rings []jobs.Ring, err error) {
-	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
-		// Counted anew: another relay may have filled the window since.
+	err = l.write(ctx, func(ctx context.Context, tx *txn) error {
+		// Counted anew: another relay may have filled the window since. On
+		// PostgreSQL one may do so at this moment, in another process.
+		if err := tx.alone(ctx, enqueueing, store); err != nil {
+			return err
+		}
 		var pending int
 		if err := tx.GetContext(ctx, &pending, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE store = ? AND state <> 'ready'`), store); err != nil {
 			return err
 		}
 		return tx.SelectContext(ctx, &rings, tx.Rebind(`
-			UPDATE outbox SET state = 'queued', queued_at = ? WHERE id IN (
-				SELECT id FROM (SELECT id, next_at, ROW_NUMBER() OVER (PARTITION BY job ORDER BY next_at, id) AS turn
-					FROM outbox WHERE state = 'ready' AND next_at <= ? AND store = ?) AS ready
-				ORDER BY turn, next_at LIMIT ?)
-			RETURNING id, epoch`), now, now, store, max(0, window-pending))
+			WITH picked AS MATERIALIZED (
+				SELECT o.id FROM (SELECT id, next_at, ROW_NUMBER() OVER (PARTITION BY job ORDER BY next_at, id) AS turn
+					FROM outbox WHERE state = 'ready' AND next_at <= ? AND store = ?) AS ready JOIN outbox o ON o.id = ready.id
+				WHERE o.state = 'ready' ORDER BY ready.turn, ready.next_at LIMIT ?`+tx.sql.takeOf("o")+`)
+			UPDATE outbox SET state = 'queued', queued_at = ? WHERE id IN (SELECT id FROM picked)
+			RETURNING id, epoch`), now, store, max(0, window-pending), now)
 	})
 	return rings, err
 }
@@ -71,14 +75,14 @@ func (l *Ledger) Unqueue(ctx context.Context, r jobs.Ring, after time.Duration) 
 // and is rung again when it is overdue. The attempt is counted before the work,
 // so that a crash counts.
 func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease time.Duration) (jobs.Task, error) {
-	if l.log.Refusal() != nil {
+	if l.refusal(ctx) != nil {
 		return jobs.Task{}, jobs.ErrStale
 	}
 	var task struct {
 		Kind, Request, Job, Batch, Store string
 		Attempts                         int
 	}
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
 		return tx.GetContext(ctx, &task, tx.Rebind(`
 			UPDATE outbox SET state = 'running', attempts = attempts + 1, owner = ?, lease_until = ?
 			WHERE id = ? AND epoch = ? AND state IN ('ready', 'queued')
@@ -97,7 +101,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 // Extend moves the end of the lease of a claimed row. It returns jobs.ErrStale
 // if the row is no longer the caller's.
 func (l *Ledger) Extend(ctx context.Context, r jobs.Ring, lease time.Duration) error {
-	return l.owned(ctx, "extend lease", r, func(ctx context.Context, tx *audit.Tx) error {
+	return l.owned(ctx, "extend lease", r, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET lease_until = ? WHERE id = ?`), millis(l.now().Add(lease)), r.ID)
 		return err
 	})
@@ -109,7 +113,7 @@ func (l *Ledger) Extend(ctx context.Context, r jobs.Ring, lease time.Duration) e
 // the request is being cancelled. While the log refuses to append nothing may be
 // destroyed, for nothing could say so: it is jobs.ErrStale as in Claim.
 func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
-	if l.log.Refusal() != nil {
+	if l.refusal(ctx) != nil {
 		return jobs.ErrStale
 	}
 	var f struct {
@@ -135,7 +139,7 @@ func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
 // Retry gives a claimed row back, to be rung again after a while under a new
 // epoch. The note is a code that says why the job waits.
 func (l *Ledger) Retry(ctx context.Context, r jobs.Ring, after time.Duration, note string) error {
-	err := l.owned(ctx, "put task back", r, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.owned(ctx, "put task back", r, func(ctx context.Context, tx *txn) error {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET note = ? WHERE id = (SELECT job FROM outbox WHERE id = ?)`), note, r.ID); err != nil {
 			return err
 		}
@@ -150,24 +154,41 @@ func (l *Ledger) Retry(ctx context.Context, r jobs.Ring, after time.Duration, no
 
 // Drop removes a claimed row: there is nothing more to do for it.
 func (l *Ledger) Drop(ctx context.Context, r jobs.Ring) error {
-	return l.owned(ctx, "drop task", r, func(ctx context.Context, tx *audit.Tx) error { return answered(ctx, tx, r) })
+	return l.owned(ctx, "drop task", r, func(ctx context.Context, tx *txn) error { return answered(ctx, tx, r) })
 }
 
 // answered removes a row of the outbox in the transaction that did its work.
-func answered(ctx context.Context, tx *audit.Tx, r jobs.Ring) error {
+func answered(ctx context.Context, tx *txn, r jobs.Ring) error {
 	_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE id = ? AND epoch = ?`), r.ID, r.Epoch)
 	return err
 }
 
 // owned runs f in a transaction in which the row of r is running under r's
-// epoch. Every write of a worker goes through it.
-func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(context.Context, *audit.Tx) error) error {
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
-		var n int
-		if err := tx.GetContext(ctx, &n, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE id = ? AND epoch = ? AND state = 'running'`), r.ID, r.Epoch); err != nil {
+// epoch, and stays so until the end. Every write of a worker goes through it or
+// through ordered.
+func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(context.Context, *txn) error) error {
+	return l.holding(ctx, what, "", r, f)
+}
+
+// ordered is owned for a write that goes by what other tasks of the request do,
+// or tells of all of them: it has the request to itself.
+func (l *Ledger) ordered(ctx context.Context, what string, t jobs.Task, f func(context.Context, *txn) error) error {
+	return l.holding(ctx, what, t.Request, t.Ring, f)
+}
+
+func (l *Ledger) holding(ctx context.Context, what, request string, r jobs.Ring, f func(context.Context, *txn) error) error {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
+		if request != "" {
+			if err := tx.lock(ctx, request); err != nil {
+				return err
+			}
+		}
+		var held []string
+		err := tx.SelectContext(ctx, &held, tx.Rebind(`SELECT id FROM outbox WHERE id = ? AND epoch = ? AND state = 'running'`+tx.sql.lock), r.ID, r.Epoch)
+		if err != nil {
 			return err
 		}
-		if n != 1 {
+		if len(held) != 1 {
 			return jobs.ErrStale
 		}
 		return f(ctx, tx)
@@ -179,7 +200,7 @@ func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(con
 }
 
 func (l *Ledger) exec(ctx context.Context, what, query string, args ...any) error {
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(query), args...)
 		return err
 	})

@@ -87,7 +87,7 @@ func (l *Ledger) Request(ctx context.Context, id string) (jobs.Request, error) {
 	return r, nil
 }
 
-func request(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Request, error) {
+func request(ctx context.Context, q querier, id string) (jobs.Request, error) {
 	row, err := requestByID(ctx, q, id)
 	if err != nil {
 		return jobs.Request{}, err
@@ -98,8 +98,8 @@ func request(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Reques
 	return r, err
 }
 
-func requestByID(ctx context.Context, q sqlx.QueryerContext, id string) (row requestRow, err error) {
-	err = sqlx.GetContext(ctx, q, &row, sqlx.Rebind(bindType, `SELECT `+requestColumns+` FROM requests WHERE id = ?`), id)
+func requestByID(ctx context.Context, q querier, id string) (row requestRow, err error) {
+	err = sqlx.GetContext(ctx, q, &row, q.Rebind(`SELECT `+requestColumns+` FROM requests WHERE id = ?`), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = jobs.ErrNotFound
 	}
@@ -107,7 +107,7 @@ func requestByID(ctx context.Context, q sqlx.QueryerContext, id string) (row req
 }
 
 // jobsOf returns the jobs of some requests, by request.
-func jobsOf(ctx context.Context, q sqlx.QueryerContext, requests ...string) (map[string][]jobs.Job, error) {
+func jobsOf(ctx context.Context, q querier, requests ...string) (map[string][]jobs.Job, error) {
 	of := make(map[string][]jobs.Job, len(requests))
 	if len(requests) == 0 {
 		return of, nil
@@ -117,7 +117,7 @@ func jobsOf(ctx context.Context, q sqlx.QueryerContext, requests ...string) (map
 		return nil, err
 	}
 	var rows []jobRow
-	if err := sqlx.SelectContext(ctx, q, &rows, sqlx.Rebind(bindType, query), args...); err != nil {
+	if err := sqlx.SelectContext(ctx, q, &rows, q.Rebind(query), args...); err != nil {
 		return nil, err
 	}
 	for _, row := range rows {
@@ -164,7 +164,7 @@ func (l *Ledger) Record(ctx context.Context, id string) (jobs.Record, error) {
 	return record(ctx, l.read, id)
 }
 
-func record(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Record, error) {
+func record(ctx context.Context, q querier, id string) (jobs.Record, error) {
 	row, err := requestByID(ctx, q, id)
 	if err != nil {
 		return jobs.Record{}, fmt.Errorf("read request: %w", err)
@@ -179,7 +179,7 @@ func record(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Record,
 	}
 	rec.Jobs = of[id]
 	var roots [][]byte
-	err = sqlx.SelectContext(ctx, q, &roots, sqlx.Rebind(bindType, `SELECT b.root FROM batches b JOIN jobs j ON j.id = b.job
+	err = sqlx.SelectContext(ctx, q, &roots, q.Rebind(`SELECT b.root FROM batches b JOIN jobs j ON j.id = b.job
 		WHERE j.request = ? AND b.root IS NOT NULL ORDER BY j.seq, b.seq`), id)
 	if err != nil {
 		return jobs.Record{}, fmt.Errorf("read receipts: %w", err)
