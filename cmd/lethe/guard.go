@@ -47,7 +47,7 @@ func waysFor(refusal error) string {
 // openLedger opens the book and its log. If the log refuses to append, the
 // service serves what can be read.
 func (s *service) openLedger(ctx context.Context) (err error) {
-	if s.ledger, err = s.openBare(ctx); err != nil {
+	if s.ledger, err = s.openBare(ctx, s.config.alone()); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.ledger.Close)
@@ -59,9 +59,10 @@ func (s *service) openLedger(ctx context.Context) (err error) {
 	return s.openPublisher()
 }
 
-// openBare opens the ledger with all keys that its log may have to sign with.
-func (s *service) openBare(ctx context.Context) (*ledger.Ledger, error) {
-	o := ledger.Options{Dir: s.config.Data, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer}
+// openBare opens the ledger with all keys that its log may have to sign with. If
+// it is to be alone, no other process may have it open.
+func (s *service) openBare(ctx context.Context, alone bool) (*ledger.Ledger, error) {
+	o := ledger.Options{Dir: s.config.Data, URL: s.config.postgres(), Alone: alone, Logger: s.logger, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer}
 	var err error
 	if o.Anchors, err = s.config.logAnchors(); err != nil {
 		return nil, err

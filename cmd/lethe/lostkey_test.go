@@ -18,7 +18,8 @@ import (
 
 func TestAKeyThatIsGoneIsNotReplaced(t *testing.T) {
 	dir := t.TempDir()
-	if err := keyLost(filepath.Join(dir, "none")); err != nil {
+	none := Config{Data: filepath.Join(dir, "none")}
+	if err := none.keyLost(t.Context()); err != nil {
 		t.Errorf("first use: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, ledgerFile), []byte("SQLite"), 0o600); err != nil {
@@ -38,7 +39,7 @@ func TestAKeyThatIsGoneIsNotReplaced(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, logKeyFile+publicSuffix), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := keyLost(dir); err != nil {
+	if err := config.keyLost(t.Context()); err != nil {
 		t.Errorf("with something left of it: %v", err)
 	}
 }

@@ -29,6 +29,7 @@ var ErrUnsafe = errors.New("ledger is not durable")
 type Options struct {
 	Dir    string           // on SQLite, the folder of ledger.db, made if need be
 	URL    string           // on PostgreSQL, the primary's address, as pgx takes it; a secret
+	Alone  bool             // on PostgreSQL, no other process may have the ledger open; on SQLite none ever may
 	Keys   *keyring.Keyring // seals what the ledger keeps
 	Origin string           // the name of the log and of its key
 	Signer crypto.Signer    // the log's Ed25519 key
@@ -58,11 +59,13 @@ type Ledger struct {
 	lock   *os.File      // likewise
 
 	sequencer *audit.Sequencer // PostgreSQL
+	presence  *sqlx.Conn       // likewise: holds the lock that says that somebody serves
 }
 
-// Open opens the ledger and its log, migrates both and, on SQLite, takes the
-// folder's lock. It returns an error wrapping ErrLocked if another process has
-// it, and ErrUnsafe for a database on which a commit could be lost. A ledger whose log was found not to be what it was can be read, see
+// Open opens the ledger and its log, migrates both and takes its lock: on SQLite
+// the folder's, which one process has, on PostgreSQL one that any number may
+// share, unless one of them is to be alone. It returns an error wrapping ErrLocked
+// if another process is in the way, and ErrUnsafe for a database on which a commit could be lost. A ledger whose log was found not to be what it was can be read, see
 // audit.Log.Refusal.
 func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	l := &Ledger{keys: o.Keys, now: o.Now, bell: make(chan struct{}, 1)}
@@ -76,7 +79,7 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	}()
 	if l.sql = sqlite(); o.URL != "" {
 		l.sql = postgres()
-		err = l.openPostgres(ctx, o.URL)
+		err = l.openPostgres(ctx, o.URL, o.Alone)
 	} else {
 		err = l.openSQLite(ctx, o.Dir)
 	}
@@ -132,6 +135,9 @@ func (l *Ledger) Close() error {
 	var errs []error
 	if l.writer != nil {
 		errs = append(errs, l.writer.Close())
+	}
+	if l.presence != nil {
+		_ = l.presence.Close() // given back, or gone with its server
 	}
 	if l.read != nil {
 		errs = append(errs, l.read.Close())

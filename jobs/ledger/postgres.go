@@ -24,7 +24,7 @@ const (
 )
 
 // openPostgres connects to the primary, makes sure of it and migrates.
-func (l *Ledger) openPostgres(ctx context.Context, address string) (err error) {
+func (l *Ledger) openPostgres(ctx context.Context, address string, alone bool) (err error) {
 	if l.db, err = pool(address, false); err != nil {
 		return err
 	}
@@ -37,7 +37,60 @@ func (l *Ledger) openPostgres(ctx context.Context, address string) (err error) {
 	if err := mayMigrate(ctx, l.db); err != nil {
 		return fmt.Errorf("open ledger: %w", err)
 	}
+	if err := l.attend(ctx, alone); err != nil {
+		return err
+	}
 	return plain(l.migrate(ctx))
+}
+
+// serving is the first half of the advisory lock of processes that have the
+// ledger open; the second is the schema's.
+const serving = 0x6c657473 // "lets"
+
+// attend takes the lock on a connection of its own, with which it goes. It is
+// not taken again if the server is restarted: it keeps people from a mistake,
+// and nothing rests on it.
+func (l *Ledger) attend(ctx context.Context, alone bool) (err error) {
+	if l.presence, err = l.db.Connx(ctx); err != nil {
+		return fmt.Errorf("open ledger: %w", err)
+	}
+	share := "_shared"
+	if alone {
+		share = ""
+	}
+	var ok bool
+	if err := l.presence.GetContext(ctx, &ok, `SELECT pg_try_advisory_lock`+share+`($1, hashtext(current_schema()))`, serving); err != nil {
+		return fmt.Errorf("lock ledger: %w", plain(err))
+	}
+	if !ok {
+		return fmt.Errorf("lock ledger: %w", ErrLocked)
+	}
+	return nil
+}
+
+// Reader returns a pool that can only read the ledger at a PostgreSQL address,
+// beside whoever serves it.
+func Reader(ctx context.Context, address string) (*sqlx.DB, error) {
+	db, err := pool(address, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger: %w", err), db.Close())
+	}
+	return db, nil
+}
+
+// Begun reports whether there is a ledger at a PostgreSQL address: the key of its
+// log must be somewhere.
+func Begun(ctx context.Context, address string) (begun bool, err error) {
+	db, err := Reader(ctx, address)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	err = db.GetContext(ctx, &begun, `SELECT to_regclass('audit_log') IS NOT NULL`)
+	return begun, plain(err)
 }
 
 // pool returns a pool whose every connection is made sure of when it is opened.

@@ -192,20 +192,34 @@ func record(ctx context.Context, q querier, id string) (jobs.Record, error) {
 
 // Certificate implements jobs.Ledger.
 func (l *Ledger) Certificate(ctx context.Context, entryID string) ([]byte, error) {
-	text, err := l.log.Certificate(ctx, entryID)
-	return text, unlogged(err)
-}
-
-// unlogged says in the book's words that the log has no such entry.
-func unlogged(err error) error {
-	if errors.Is(err, audit.ErrNotFound) {
-		return fmt.Errorf("%w: %w", jobs.ErrNotFound, err)
-	}
-	return err
+	return l.cut(ctx, entryID, l.log.Certificate)
 }
 
 // CertificateAt implements jobs.Ledger.
 func (l *Ledger) CertificateAt(ctx context.Context, entryID string, newest bool) ([]byte, error) {
-	text, err := l.log.CertificateAt(ctx, entryID, newest)
-	return text, unlogged(err)
+	return l.cut(ctx, entryID, func(ctx context.Context, id string) ([]byte, error) { return l.log.CertificateAt(ctx, id, newest) })
+}
+
+// cut asks for a certificate. On PostgreSQL its entry may be committed and not in
+// the log yet, which it is in a moment.
+func (l *Ledger) cut(ctx context.Context, entryID string, ask func(context.Context, string) ([]byte, error)) ([]byte, error) {
+	text, err := ask(ctx, entryID)
+	if !errors.Is(err, audit.ErrNotFound) {
+		return text, err
+	}
+	waits, out := l.log.Waits(ctx, entryID)
+	if out != nil {
+		return nil, out
+	}
+	if waits {
+		l.logged(ctx, entryID)
+	}
+	text, err = ask(ctx, entryID) // also if it did not wait: it may have been logged since
+	switch {
+	case !errors.Is(err, audit.ErrNotFound):
+		return text, err
+	case waits:
+		return nil, fmt.Errorf("%w: the log does not have its entry yet", jobs.ErrTooLate)
+	}
+	return nil, fmt.Errorf("%w: %w", jobs.ErrNotFound, err) // in the book's words
 }
