@@ -62,17 +62,23 @@ func onEach(t *testing.T, test func(*testing.T, where)) {
 
 func newBook(t testing.TB, on where) *book {
 	t.Helper()
+	url := ""
+	if on == onPostgres {
+		url = audittest.Schema(t)
+	}
+	return newBookAt(t, on, url)
+}
+
+func newBookAt(t testing.TB, on where, url string) *book {
+	t.Helper()
 	dir := t.TempDir()
-	b := &book{on: on, dir: filepath.Join(dir, "data"), now: time.Now().UTC().Truncate(time.Millisecond)}
+	b := &book{on: on, url: url, dir: filepath.Join(dir, "data"), now: time.Now().UTC().Truncate(time.Millisecond)}
 	var err error
 	if b.keys, err = keyring.Open(filepath.Join(dir, "keys")); err != nil {
 		t.Fatal(err)
 	}
 	if b.key, err = keyfile.Open(filepath.Join(dir, "log.key"), "log.example/lethe"); err != nil {
 		t.Fatal(err)
-	}
-	if on == onPostgres {
-		b.url = audittest.Schema(t)
 	}
 	b.open(t)
 	t.Cleanup(func() { b.Close() })
