@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -84,8 +85,7 @@ type member struct {
 func (c *cluster) join(roles string) *member {
 	c.t.Helper()
 	m := &member{t: c.t, ended: make(chan struct{})}
-	m.cmd = exec.Command(os.Args[0], "serve", "--config", c.config, "--roles", roles)
-	m.cmd.Args[0] = "lethe" // what the test's binary is then
+	m.cmd = c.command("serve", "--roles", roles)
 	talk, err := m.cmd.StderrPipe()
 	if err != nil {
 		c.t.Fatal(err)
@@ -223,13 +223,28 @@ func (m *member) completed(id string) *proof.Completed {
 // checked runs lethe log check on the ledger, beside its services.
 func (c *cluster) checked() string {
 	c.t.Helper()
-	cmd := exec.Command(os.Args[0], "log", "check", "--config", c.config)
-	cmd.Args[0] = "lethe"
-	text, err := cmd.CombinedOutput()
+	return c.lethe("log", "check")
+}
+
+// lethe runs a command with the configuration and returns what it answers.
+func (c *cluster) lethe(args ...string) string {
+	c.t.Helper()
+	text, err := c.command(args...).Output()
 	if err != nil {
-		c.t.Errorf("log check: %v\n%s", err, text)
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			text = append(text, exit.Stderr...)
+		}
+		c.t.Errorf("lethe %v: %v\n%s", args, err, text)
 	}
 	return string(text)
+}
+
+// command is the real one: what the test's binary is when it is called lethe.
+func (c *cluster) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], append(args, "--config", c.config)...)
+	cmd.Args[0] = "lethe"
+	return cmd
 }
 
 // shareRows is how many rows two processes share. LETHE_SHARE_ROWS says more.
@@ -299,6 +314,30 @@ func TestTheOtherProcessFinishesWhatAKilledOneBegan(t *testing.T) {
 	}
 }
 
+// Of two processes one carries the rotation of the log's key out. The other must
+// not go on with the old key, nor without the new one.
+func TestEveryProcessSignsWithTheKeyThatOneHasAnnounced(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "")
+	c.remember("alice", 10)
+	c.remember("bob", 10)
+	a, b := c.join(allRoles), c.join(allRoles)
+	a.completed(a.forget("alice"))
+	old := c.lethe("keys")
+	if text := c.lethe("keys", "rotate", "--overlap", "0s"); text == "" || text == old {
+		t.Errorf("rotated to %q", text)
+	}
+	for _, m := range []*member{a, b} { // each has to sign by itself, when the other is gone
+		if m == b {
+			a.kill()
+		}
+		m.completed(m.forget("bob"))
+	}
+	if text := c.checked(); !strings.Contains(text, "8 entries") || strings.Contains(b.said(), "ERROR") {
+		t.Errorf("log check: %s\n%s", text, b.said())
+	}
+}
+
 func TestRolesAreSplitOverProcesses(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "")
@@ -341,17 +380,13 @@ func TestAnEmbeddedQueueIsForOneProcess(t *testing.T) {
 		t.Errorf("the certificate says %s", said(done.Stores[0]))
 	}
 	for _, args := range [][]string{{"serve"}, {"serve", "--queue", "embedded"}, {"log", "succeed", "--reason", "test"}} {
-		cmd := exec.Command(os.Args[0], append(args, "--config", c.config)...)
-		cmd.Args[0] = "lethe"
-		text, err := cmd.CombinedOutput()
+		text, err := c.command(args...).CombinedOutput()
 		if err == nil || !strings.Contains(string(text), "ledger is in use") {
 			t.Errorf("%v: %v\n%s", args, err, text)
 		}
 	}
 	for _, roles := range []string{roleAPI, "worker,scheduler"} {
-		cmd := exec.Command(os.Args[0], "serve", "--check", "--config", c.config, "--queue", "embedded", "--roles", roles)
-		cmd.Args[0] = "lethe"
-		if text, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(text), "--roles must be") {
+		if text, err := c.command("serve", "--check", "--queue", "embedded", "--roles", roles).CombinedOutput(); err == nil || !strings.Contains(string(text), "--roles must be") {
 			t.Errorf("%s with an embedded queue: %v\n%s", roles, err, text)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"lethe/audit"
 	"lethe/audit/proof"
+	"lethe/jobs/ledger"
 )
 
 func TestAKeyThatIsGoneIsNotReplaced(t *testing.T) {
@@ -54,6 +55,7 @@ func TestWaysOutFitTheRefusal(t *testing.T) {
 		{proof.ErrDiverged, waysOut},
 		{audit.ErrUnread, anchorWaysOut},
 		{proof.ErrNotVerified, anchorWaysOut},
+		{ledger.ErrStalled, stalledWaysOut},
 		{errors.Join(audit.ErrUnread, audit.ErrBehind), waysOut},
 	} {
 		if got := waysFor(fmt.Errorf("%w: %w", audit.ErrRefused, tt.refusal)); got != tt.want {

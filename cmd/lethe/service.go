@@ -209,10 +209,10 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
-	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: time.Now}
+	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
-		Now: time.Now, Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
+		Now: s.ledger.Now, Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
 	}
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
@@ -240,7 +240,7 @@ func (s *service) Run(ctx context.Context) error {
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
-		Rest:     s.refused, Now: time.Now, Logger: s.logger,
+		Rest:     s.refused, Now: s.ledger.Now, Logger: s.logger,
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.serveHTTP(ctx) })
@@ -311,7 +311,7 @@ func (s *service) ready(ctx context.Context) []string {
 	if _, err := s.ledger.List(ctx, nil, 1, ""); err != nil {
 		reasons = append(reasons, "the ledger does not answer")
 	}
-	if err := s.ledger.Log().Refusal(); err != nil {
+	if err := s.ledger.Refusal(ctx); err != nil {
 		reasons = append(reasons, err.Error())
 	}
 	return reasons

@@ -45,7 +45,7 @@ func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUn
 
 // Stop implements jobs.Ledger.
 func (l *Ledger) Stop(ctx context.Context, request string) error {
-	if err := l.refusal(ctx); err != nil { // it could not be ended
+	if err := l.Refusal(ctx); err != nil { // it could not be ended
 		return fmt.Errorf("stop request: %w", err)
 	}
 	err := l.write(ctx, func(ctx context.Context, tx *txn) error {

@@ -33,7 +33,7 @@ type Options struct {
 	Keys   *keyring.Keyring // seals what the ledger keeps
 	Origin string           // the name of the log and of its key
 	Signer crypto.Signer    // the log's Ed25519 key
-	Now    func() time.Time // nil means time.Now
+	Now    func() time.Time // nil means the clock's; see Ledger.Now
 
 	Next   crypto.Signer // the key that is to follow, if there is one
 	Former []string      // verifier keys of those that were in force before
@@ -59,6 +59,7 @@ type Ledger struct {
 	lock   *os.File      // likewise
 
 	sequencer *audit.Sequencer // PostgreSQL
+	health    health           // likewise
 	presence  *sqlx.Conn       // likewise: holds the lock that says that somebody serves
 }
 
@@ -68,9 +69,9 @@ type Ledger struct {
 // if another process is in the way, and ErrUnsafe for a database on which a commit could be lost. A ledger whose log was found not to be what it was can be read, see
 // audit.Log.Refusal.
 func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
-	l := &Ledger{keys: o.Keys, now: o.Now, bell: make(chan struct{}, 1)}
+	l := &Ledger{keys: o.Keys, now: o.Now, bell: make(chan struct{}, 1), health: health{patience: stallAfter}}
 	if l.now == nil {
-		l.now = time.Now
+		l.now = l.shared
 	}
 	defer func() {
 		if err != nil {
@@ -90,6 +91,7 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	if o.URL != "" {
+		l.look(ctx)
 		l.sequencer = &audit.Sequencer{Log: l.log, DB: l.db, Logger: o.Logger}
 	} else if l.writer, err = audit.NewWriter(ctx, l.log, l.db); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)

@@ -75,7 +75,7 @@ func (l *Ledger) Unqueue(ctx context.Context, r jobs.Ring, after time.Duration) 
 // and is rung again when it is overdue. The attempt is counted before the work,
 // so that a crash counts.
 func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease time.Duration) (jobs.Task, error) {
-	if l.refusal(ctx) != nil {
+	if l.Refusal(ctx) != nil {
 		return jobs.Task{}, jobs.ErrStale
 	}
 	var task struct {
@@ -113,7 +113,7 @@ func (l *Ledger) Extend(ctx context.Context, r jobs.Ring, lease time.Duration) e
 // the request is being cancelled. While the log refuses to append nothing may be
 // destroyed, for nothing could say so: it is jobs.ErrStale as in Claim.
 func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
-	if l.refusal(ctx) != nil {
+	if l.Refusal(ctx) != nil {
 		return jobs.ErrStale
 	}
 	var f struct {

@@ -128,10 +128,21 @@ func TestARequestIsAcceptedWhileNobodyKeepsTheLog(t *testing.T) {
 	if _, err := b.intake.AcceptedReceipt(t.Context(), r.ID); !errors.Is(err, jobs.ErrTooLate) {
 		t.Errorf("the receipt: %v, want ErrTooLate", err)
 	}
+	// If it lasts, nothing more is taken in or begun.
+	rings := b.rings(t)
+	b.Impatient(time.Millisecond)
+	if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u2")}); !errors.Is(err, jobs.ErrRefused) || !strings.Contains(err.Error(), "role scheduler") {
+		t.Errorf("submit to a log that nobody keeps: %v, want ErrRefused", err)
+	}
+	if _, err := b.Claim(t.Context(), rings[0], "test", lease); !errors.Is(err, jobs.ErrStale) {
+		t.Errorf("claim: %v, want ErrStale", err)
+	}
 	b.rest = sequence(b.Ledger)
 	if _, err := b.intake.AcceptedReceipt(t.Context(), r.ID); err != nil {
 		t.Error(err)
 	}
+	b.Impatient(time.Millisecond)
+	b.claim(t, rings[0])
 }
 
 // Nothing that the ledger reads with can write, whatever it is told.

@@ -32,7 +32,7 @@ func (l *Ledger) write(ctx context.Context, f func(context.Context, *txn) error)
 			return f(ctx, &txn{Tx: tx.Tx, sql: l.sql, log: func(_ context.Context, e ...proof.Entry) error { return tx.Log(e...) }})
 		})
 	}
-	if err := l.refusal(ctx); err != nil {
+	if err := l.Refusal(ctx); err != nil {
 		return err
 	}
 	for try := 1; ; try++ {
@@ -92,9 +92,6 @@ func (l *Ledger) logged(ctx context.Context, entry string) {
 	defer cancel()
 	_ = l.log.Wait(ctx, entry)
 }
-
-// refusal returns why nothing may be begun or destroyed now, or nil.
-func (l *Ledger) refusal(ctx context.Context) error { return l.log.Refusal() }
 
 // Sequence moves what waits from the log's outbox into the log, until ctx is
 // done, see audit.Sequencer. Every process that has the log's key may run it, once.
