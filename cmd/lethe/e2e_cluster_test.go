@@ -37,16 +37,21 @@ type cluster struct {
 	redis  *queuetest.Server
 }
 
-func newCluster(t testing.TB, extra string) *cluster {
+func newCluster(t testing.TB) *cluster {
 	t.Helper()
-	c := &cluster{t: t, ledger: audittest.Schema(t), redis: queuetest.Redis(t)}
+	return newClusterAt(t, audittest.Schema(t))
+}
+
+func newClusterAt(t testing.TB, ledger string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, ledger: ledger, redis: queuetest.Redis(t)}
 	dsn := audittest.Schema(t)
 	c.store = sqlx.MustOpen("pgx", dsn)
 	t.Cleanup(func() { c.store.Close() })
 	c.store.MustExec(`CREATE TABLE memories (id uuid PRIMARY KEY, vector real[], payload jsonb);
 		CREATE TABLE memories_entities (LIKE memories INCLUDING ALL)`)
 	c.config = writeConfig(t, "listen: 127.0.0.1:0\ndata: data\nledger_file: ledger\nqueue: "+c.redis.URL()+"\n"+
-		"stores:\n  - {name: server, kind: mem0-postgres, dsn_file: dsn, history: none}\n"+extra)
+		"stores:\n  - {name: server, kind: mem0-postgres, dsn_file: dsn, history: none}\n")
 	for name, text := range map[string]string{"dsn": dsn, "ledger": c.ledger} {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(c.config), name), []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -148,6 +153,13 @@ func (m *member) stop() {
 	}
 	if !m.cmd.ProcessState.Success() {
 		m.t.Errorf("it ended with %s:\n%s", m.cmd.ProcessState, m.said())
+	}
+}
+
+func (m *member) signal(s os.Signal) {
+	m.t.Helper()
+	if err := m.cmd.Process.Signal(s); err != nil {
+		m.t.Fatal(err)
 	}
 }
 
@@ -259,7 +271,7 @@ func shareRows(t testing.TB) int {
 
 func TestTwoProcessesShareAnErasure(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "")
+	c := newCluster(t)
 	rows := shareRows(t)
 	c.remember("alice", rows)
 	c.remember("bob", 100)
@@ -294,7 +306,7 @@ func TestTwoProcessesShareAnErasure(t *testing.T) {
 // entries to be signed: the other one takes over both.
 func TestTheOtherProcessFinishesWhatAKilledOneBegan(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "")
+	c := newCluster(t)
 	const rows = 30_000
 	c.remember("alice", rows)
 	a := c.join(allRoles)
@@ -318,29 +330,32 @@ func TestTheOtherProcessFinishesWhatAKilledOneBegan(t *testing.T) {
 // not go on with the old key, nor without the new one.
 func TestEveryProcessSignsWithTheKeyThatOneHasAnnounced(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "")
+	c := newCluster(t)
 	c.remember("alice", 10)
 	c.remember("bob", 10)
 	a, b := c.join(allRoles), c.join(allRoles)
 	a.completed(a.forget("alice"))
 	old := c.lethe("keys")
-	if text := c.lethe("keys", "rotate", "--overlap", "0s"); text == "" || text == old {
-		t.Errorf("rotated to %q", text)
+	b.signal(syscall.SIGSTOP) // so that it sees nothing of the new key before it is in force
+	text := c.lethe("keys", "rotate", "--overlap", "0s")
+	for end := time.Now().Add(patience); c.lethe("keys") == old && time.Now().Before(end); {
+		time.Sleep(100 * time.Millisecond)
 	}
-	for _, m := range []*member{a, b} { // each has to sign by itself, when the other is gone
-		if m == b {
-			a.kill()
-		}
-		m.completed(m.forget("bob"))
+	if now := c.lethe("keys"); now != text || now == old {
+		t.Errorf("rotated from %q to %q, and the key is %q", old, text, now)
 	}
-	if text := c.checked(); !strings.Contains(text, "8 entries") || strings.Contains(b.said(), "ERROR") {
+	a.completed(a.forget("bob"))
+	a.kill()
+	b.signal(syscall.SIGCONT)
+	b.completed(b.forget("bob"))
+	if text := c.checked(); !strings.Contains(text, "8 entries") {
 		t.Errorf("log check: %s\n%s", text, b.said())
 	}
 }
 
 func TestRolesAreSplitOverProcesses(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "")
+	c := newCluster(t)
 	c.remember("alice", 2500)
 	door, hand, clock := c.join(roleAPI), c.join(roleWorker), c.join(roleScheduler)
 	id := door.forget("alice")
@@ -365,11 +380,44 @@ func TestRolesAreSplitOverProcesses(t *testing.T) {
 	}
 }
 
+// A ledger whose database goes away is waited for: readyz says so, and what was
+// begun ends once it is back.
+func TestTheServiceWaitsForTheDatabaseOfItsLedger(t *testing.T) {
+	t.Parallel()
+	server := audittest.Start(t)
+	c := newClusterAt(t, server.DSN("lethe", "postgres"))
+	c.remember("alice", 20_000)
+	m := c.join(allRoles)
+	id := m.forget("alice")
+	for end := time.Now().Add(patience); m.erased() == 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	server.Down()
+	text, status := m.get("/readyz")
+	if status != http.StatusServiceUnavailable || !strings.Contains(text, "the ledger does not answer") {
+		t.Errorf("readyz says %d %s", status, text)
+	}
+	if _, _, err := m.client.Submit(t.Context(), api.Submission{Selector: store.Selector{UserID: "bob"}}); err == nil {
+		t.Error("a request was taken in")
+	}
+	server.Restart(t)
+	if m.completed(id).Stores[0].Erased != 20_000 || c.memories("alice") != 0 {
+		t.Error("alice was not erased")
+	}
+	if text, status := m.get("/readyz"); status != http.StatusOK {
+		t.Errorf("readyz says %d %s", status, text)
+	}
+	m.stop()
+	if strings.Contains(m.said(), server.DSN("lethe", "postgres")) || strings.Count(m.said(), "\n") > 60 {
+		t.Errorf("it said too much:\n%s", m.said())
+	}
+}
+
 // A second process must not begin while the first has an embedded queue, which
 // nobody else hears.
 func TestAnEmbeddedQueueIsForOneProcess(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "")
+	c := newCluster(t)
 	first, err := Load(c.config, Overrides{Queue: queueEmbedded})
 	if err != nil {
 		t.Fatal(err)
