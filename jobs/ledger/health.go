@@ -65,6 +65,7 @@ func (l *Ledger) look(ctx context.Context) {
 		}
 		l.health.skew.Store(int64(skew))
 	}
+	l.stay(ctx)
 	waits, err := l.log.Pending(ctx)
 	if err != nil {
 		return

@@ -61,6 +61,7 @@ type Ledger struct {
 	sequencer *audit.Sequencer // PostgreSQL
 	health    health           // likewise
 	presence  *sqlx.Conn       // likewise: holds the lock that says that somebody serves
+	alone     bool             // likewise: which lock
 }
 
 // Open opens the ledger and its log, migrates both and takes its lock: on SQLite

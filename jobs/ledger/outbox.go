@@ -51,6 +51,7 @@ func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int6
 		if err := tx.GetContext(ctx, &pending, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE store = ? AND state <> 'ready'`), store); err != nil {
 			return err
 		}
+		rings = nil // of a try that was undone
 		return tx.SelectContext(ctx, &rings, tx.Rebind(`
 			WITH picked AS MATERIALIZED (
 				SELECT o.id FROM (SELECT id, next_at, ROW_NUMBER() OVER (PARTITION BY job ORDER BY next_at, id) AS turn

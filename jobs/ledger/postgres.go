@@ -47,25 +47,36 @@ func (l *Ledger) openPostgres(ctx context.Context, address string, alone bool) (
 // ledger open; the second is the schema's.
 const serving = 0x6c657473 // "lets"
 
-// attend takes the lock on a connection of its own, with which it goes. It is
-// not taken again if the server is restarted: it keeps people from a mistake,
-// and nothing rests on it.
-func (l *Ledger) attend(ctx context.Context, alone bool) (err error) {
-	if l.presence, err = l.db.Connx(ctx); err != nil {
+// attend takes the lock on a connection of its own, with which it goes. It keeps
+// people from a mistake, and nothing rests on it.
+func (l *Ledger) attend(ctx context.Context, alone bool) error {
+	conn, err := l.db.Connx(ctx)
+	if err != nil {
 		return fmt.Errorf("open ledger: %w", err)
 	}
-	share := "_shared"
-	if alone {
-		share = ""
+	l.presence = conn
+	take := `SELECT pg_try_advisory_lock_shared($1, hashtext(current_schema()))`
+	if l.alone = alone; alone {
+		take = `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`
 	}
 	var ok bool
-	if err := l.presence.GetContext(ctx, &ok, `SELECT pg_try_advisory_lock`+share+`($1, hashtext(current_schema()))`, serving); err != nil {
+	if err := l.presence.GetContext(ctx, &ok, take, serving); err != nil {
 		return fmt.Errorf("lock ledger: %w", plain(err))
 	}
 	if !ok {
 		return fmt.Errorf("lock ledger: %w", ErrLocked)
 	}
 	return nil
+}
+
+// stay takes the lock again if its connection is gone, with a server that was
+// restarted.
+func (l *Ledger) stay(ctx context.Context) {
+	if l.presence.PingContext(ctx) == nil {
+		return
+	}
+	_ = l.presence.Close() // it is broken
+	_ = l.attend(ctx, l.alone)
 }
 
 // Reader returns a pool that can only read the ledger at a PostgreSQL address,
@@ -109,6 +120,7 @@ func pool(address string, readOnly bool) (*sqlx.DB, error) {
 	}
 	if readOnly {
 		config.RuntimeParams["default_transaction_read_only"] = "on"
+		config.RuntimeParams["statement_timeout"] = "0" // to walk over a large log takes as long as it takes
 	}
 	db := sqlx.NewDb(sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(suits))}), "pgx")
 	db.SetMaxOpenConns(pgConns)
@@ -140,7 +152,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 
 // errAway says that the ledger's database cannot be reached. It is asked again
 // with every new connection.
-var errAway = errors.New("postgres: the database does not answer: is the address right, and does the server run?")
+var errAway = errors.New("postgres: the database does not answer: is the address right, does the server run, and do both want TLS (sslmode)?")
 
 // An unsuitedError says what is wrong with a server.
 type unsuitedError struct{ problem string }
@@ -224,6 +236,8 @@ func plain(err error) error {
 		return &codedError{"there is no such database; make it first", e}
 	case e.Code == "42501":
 		return &codedError{"a permission is missing; the user of the address must own the ledger's tables", e}
+	case e.Code == "08P01":
+		return &codedError{"what answers does not take a server's settings: give the address of the server itself, not of a pooler", e}
 	case class == "08", class == "57", class == "53":
 		return &codedError{"the server is going, starting, full or too slow", e}
 	}

@@ -105,6 +105,13 @@ func TestTheLedgerGoesOnWhenItsDatabaseIsBack(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	b.Impatient(time.Hour)
+	_ = b.Refusal(t.Context()) // looks
+	o := b.options()
+	o.Alone = true
+	if _, err := ledger.Open(t.Context(), o); !errors.Is(err, ledger.ErrLocked) {
+		t.Errorf("alone, beside a process that has survived its database: %v, want ErrLocked", err)
+	}
 	server.Stop()
 	for range 3 {
 		_, err := b.List(t.Context(), nil, 1, "")
