@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"lethe/audit/fault"
 )
 
 // recoverTime bounds how long the guard may take after a doubt.
@@ -150,10 +152,12 @@ func (g *group) commit() error {
 			return fmt.Errorf("append to log: %w", errors.Join(err, g.abandon()))
 		}
 	}
+	fault.Point("audit/commit")
 	if err := w.commit(g.tx); err != nil {
 		w.doubt = true
 		return fmt.Errorf("commit group: %w: %w", ErrDoubt, errors.Join(err, g.abandon()))
 	}
+	fault.Point("audit/committed")
 	w.named = w.named || len(g.lines) > 0
 	if len(g.lines) > 0 || old == nil {
 		w.tip = newTip(head, keys, g.hashes.seen)
@@ -179,6 +183,7 @@ func (g *group) log() (Head, *chain, error) {
 		return Head{}, nil, err
 	}
 	head, err := l.advance(g.ctx, g.tx, keys, g.head.Size+int64(len(g.lines)), g.hashes)
+	fault.Point("audit/head-signed")
 	return head, keys, err
 }
 

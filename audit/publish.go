@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 
 	"github.com/jmoiron/sqlx"
@@ -151,7 +152,9 @@ func (p *Publisher) bring(ctx context.Context, d *destination) (ok bool) {
 		return true
 	}
 	if err == nil {
+		fault.Point("audit/publishing")
 		err = d.send(ctx, h)
+		fault.Point("audit/published")
 	}
 	if !errors.Is(err, context.Canceled) { // the end of Run is nobody's failure
 		p.note(ctx, d, h, err)

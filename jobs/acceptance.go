@@ -71,7 +71,8 @@ type Record struct {
 	Request
 	Subject, TicketHMAC string
 	Cancelling          bool
-	Entry               string     // ID of the terminal entry, "" before
-	KeyGone             bool       // the subject key has been destroyed
-	Roots               [][32]byte // of the receipts of finished batches, in order
+	Entry               string                    // ID of the terminal entry, "" before
+	KeyGone             bool                      // the subject key has been destroyed
+	Roots               [][32]byte                // of the receipts of finished batches, in order
+	Outcomes            map[string][]PlaceOutcome // by job, of finished batches, sorted by place
 }

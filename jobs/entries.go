@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"lethe/audit/proof"
@@ -49,6 +51,7 @@ func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) 
 			Held: j.Held, Refused: j.Refused, Remaining: j.Remaining, Unattributable: j.Unattributable,
 			Batches: j.BatchesTotal, Rounds: j.Round, Evidence: string(j.Evidence), Method: verifyMethod,
 			FirstErasedAt: proof.AtPointer(j.FirstErasedAt), VerifiedAt: proof.AtPointer(j.VerifiedAt), PurgedAt: proof.AtPointer(j.PurgedAt),
+			Places: placeProofs(j, r.Outcomes[j.ID]),
 		}
 		e.Stores = append(e.Stores, s)
 		e.Batches += s.Batches
@@ -63,6 +66,31 @@ func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) 
 	}
 	e.Exclude(given...)
 	return e
+}
+
+// placeProofs words what became of a job's places, or says nothing if batches
+// were finished before that was kept.
+func placeProofs(j Job, outcomes []PlaceOutcome) []proof.PlaceProof {
+	by := map[string]*proof.PlaceProof{}
+	for _, p := range j.Places {
+		by[p.Place] = &proof.PlaceProof{Name: p.Place, With: p.With}
+		if p.With != "" {
+			by[p.Place].Found = p.Found
+		}
+	}
+	erased, held := j.Erased, j.Held
+	for _, o := range outcomes {
+		by[o.Place] = &proof.PlaceProof{Name: o.Place, Erased: o.Erased, Absent: o.Absent, Held: o.Held}
+		erased, held = erased-o.Erased, held-o.Held
+	}
+	if erased != 0 || held != 0 {
+		return nil
+	}
+	var list []proof.PlaceProof
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		list = append(list, *by[name])
+	}
+	return list
 }
 
 func exclusion(storeName string, x Exclusion, now time.Time) proof.Exclusion {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 )
 
@@ -28,6 +29,7 @@ func (in *Intake) Cancel(ctx context.Context, id string) (Request, error) {
 	if err := in.Ledger.Stop(ctx, id); err != nil {
 		return Request{}, err
 	}
+	fault.Point("jobs/cancel-marked")
 	if err := in.EndStopped(ctx, id); err != nil {
 		return Request{}, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/store"
 )
@@ -70,7 +71,9 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	if err := in.seal(&a, s); err != nil {
 		return Request{}, false, err
 	}
+	fault.Point("jobs/keys-made")
 	existing, body, err := in.Ledger.Accept(ctx, a)
+	fault.Point("jobs/accepted")
 	if existing != nil && err == nil {
 		return replay(existing, body, a.Body, in.forget(a.Request.ID, s))
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 )
 
@@ -101,6 +102,7 @@ func (r *Reconciler) once(ctx context.Context) error {
 }
 
 func (r *Reconciler) leases(ctx context.Context) error {
+	fault.Point("jobs/reconciling")
 	n, err := r.Ledger.Expired(ctx)
 	r.Requeued(ReasonLease, n)
 	return err
@@ -111,6 +113,7 @@ func (r *Reconciler) flushed(ctx context.Context) error {
 	if err != nil || !fresh {
 		return err
 	}
+	fault.Point("jobs/queue-lost")
 	n, err := r.Ledger.Forgotten(ctx, nil)
 	r.Requeued(ReasonFlush, n)
 	return err
@@ -172,6 +175,7 @@ func (r *Reconciler) sweepKeys(ctx context.Context) error {
 			err = errors.Join(err, gone)
 			continue
 		}
+		fault.Point("jobs/key-destroyed")
 		err = errors.Join(err, r.Ledger.SubjectKeyGone(ctx, id, &proof.SubjectKeyDestroyed{RequestID: id, DestroyedAt: proof.At(r.Now())}))
 	}
 	return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"lethe/audit/fault"
 )
 
 // A Bell rings workers. Ring is idempotent: a ring that the queue has already
@@ -66,6 +68,7 @@ func (r *Relay) carry(ctx context.Context) {
 	}
 	r.away = err != nil
 	for _, ring := range rings {
+		fault.Point("jobs/relay-taken")
 		if err := r.Bell.Ring(ctx, ring); err != nil && ctx.Err() == nil {
 			r.Logger.WarnContext(ctx, "the queue did not take a task", slog.Any("error", err))
 			if err := r.Outbox.Unqueue(ctx, ring, time.Second); err != nil && ctx.Err() == nil {

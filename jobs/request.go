@@ -194,6 +194,14 @@ type Planned struct {
 // digest for each ID, which names nobody.
 type Receipt struct {
 	Erased, Absent, Held, Refused int
+	Places                        []PlaceOutcome
 	Leaves                        [][32]byte // in the order of the IDs
 	Root                          [32]byte   // RFC 6962 root over them
+}
+
+// A PlaceOutcome is what became of the IDs of one place: of a batch, or of all
+// finished batches of a job.
+type PlaceOutcome struct {
+	Place                         string
+	Erased, Absent, Held, Refused int
 }

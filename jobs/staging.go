@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/store"
 )
@@ -58,7 +59,11 @@ func (s *staging) Add(ctx context.Context, ids []string) error {
 	}
 	s.chunks++
 	s.n += len(fresh)
-	return s.ledger.AddStaged(ctx, s.request, s.chunks, fresh)
+	if err := s.ledger.AddStaged(ctx, s.request, s.chunks, fresh); err != nil {
+		return err
+	}
+	fault.Point("jobs/staged")
+	return nil
 }
 
 // commitTo appends ids to the selector under the commitment.

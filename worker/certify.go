@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/store"
 )
@@ -35,9 +36,11 @@ func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
 		return err
 	}
 	entry := jobs.CompletedEntry(rec, exclusions, now)
+	fault.Point("worker/certifying")
 	if err := e.Ledger.Complete(ctx, t, entry, now.Add(e.KeepKey)); err != nil {
 		return err
 	}
+	fault.Point("worker/certified")
 	e.Metrics.completed(rec.Origin, now.Sub(rec.CreatedAt))
 	e.Logger.InfoContext(ctx, "request completed", slog.String("request_id", t.Request),
 		slog.Int("stores", len(rec.Jobs)), slog.Duration("after", now.Sub(rec.CreatedAt).Round(time.Millisecond)))

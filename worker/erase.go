@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/jobs"
 	"lethe/store"
@@ -30,6 +32,7 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("worker/batch-begun")
 	receipt, err := e.eraseAndRead(ctx, t, s, b)
 	switch {
 	case errors.Is(err, jobs.ErrStale), errors.Is(err, jobs.ErrStopped):
@@ -52,11 +55,14 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 	if err := e.Ledger.Fence(ctx, t.Ring); err != nil {
 		return nil, err
 	}
+	fault.Point("worker/fenced")
+	fault.Among("worker/poison", b.IDs)
 	began := e.Now()
 	receipt, err := s.Erase(ctx, b.IDs)
 	if err != nil {
 		return nil, fmt.Errorf("erase batch %d: %w", b.Seq, err)
 	}
+	fault.Point("worker/erased")
 	e.Metrics.erased(t.Store, e.Now().Sub(began))
 	if len(receipt) != len(b.IDs) {
 		return nil, fmt.Errorf("erase batch %d: the receipt has %d outcomes for %d IDs", b.Seq, len(receipt), len(b.IDs))
@@ -78,6 +84,7 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		e.Metrics.verifyFailed(t.Store)
 		return nil, fmt.Errorf("read batch %d again: %w: %d of %d", b.Seq, errRemains, len(remaining), len(gone))
 	}
+	fault.Point("worker/read-again")
 	if b.Attempts > 1 {
 		receipt = asErased(receipt)
 	}
@@ -104,13 +111,35 @@ func (e *Eraser) finish(ctx context.Context, t jobs.Task, b jobs.Batch, receipt 
 	r := jobs.Receipt{
 		Erased: receipt.Count(store.Erased), Absent: receipt.Count(store.Absent),
 		Held: receipt.Count(store.Held), Refused: receipt.Count(store.Refused),
-		Leaves: make([][32]byte, len(receipt)),
+		Places: outcomes(b.IDs, receipt), Leaves: make([][32]byte, len(receipt)),
 	}
 	for i, o := range receipt {
 		r.Leaves[i] = proof.ReceiptLeaf(key, b.ID, b.IDs[i].String(), byte(o))
 	}
 	r.Root = proof.ReceiptRoot(r.Leaves)
-	return e.Ledger.Finish(ctx, t, r)
+	fault.Point("worker/finish")
+	if err := e.Ledger.Finish(ctx, t, r); err != nil {
+		return err
+	}
+	fault.Point("worker/finished")
+	return nil
+}
+
+// outcomes counts a receipt by place.
+func outcomes(ids []store.ID, receipt store.Receipt) []jobs.PlaceOutcome {
+	by := map[string]store.Receipt{}
+	for i, id := range ids {
+		by[id.Place] = append(by[id.Place], receipt[i])
+	}
+	var list []jobs.PlaceOutcome
+	for _, place := range slices.Sorted(maps.Keys(by)) {
+		r := by[place]
+		list = append(list, jobs.PlaceOutcome{
+			Place: place, Erased: r.Count(store.Erased), Absent: r.Count(store.Absent),
+			Held: r.Count(store.Held), Refused: r.Count(store.Refused),
+		})
+	}
+	return list
 }
 
 // isolate answers a batch that failed with cause. After some patience, and if

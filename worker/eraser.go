@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/jobs"
 	"lethe/store"
@@ -87,6 +88,7 @@ func (e *Eraser) Handle(ctx context.Context, r jobs.Ring) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("worker/claimed")
 	held, release := e.hold(ctx, t)
 	err = e.carryOut(held, t)
 	cause := context.Cause(held)
@@ -94,6 +96,7 @@ func (e *Eraser) Handle(ctx context.Context, r jobs.Ring) error {
 	if errors.Is(cause, jobs.ErrStale) {
 		return nil
 	}
+	fault.Point("worker/answer")
 	return e.answer(ctx, t, err)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/store"
 )
@@ -21,6 +22,7 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	f.digest = jobs.NewPlanDigest(key, t.Store)
+	fault.Point("worker/plan-begun")
 	s.reading.RLock()
 	defer s.reading.RUnlock()
 	census, err := s.Count(ctx, e.selectors(ctx, t.Request))
@@ -50,7 +52,12 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	p.Digest = f.digest.Sum()
-	return e.Ledger.Planned(ctx, t, p, 0)
+	fault.Point("worker/plan-found")
+	if err := e.Ledger.Planned(ctx, t, p, 0); err != nil {
+		return err
+	}
+	fault.Point("worker/planned")
+	return nil
 }
 
 // missing counts the IDs asked for that were not found.
@@ -130,6 +137,7 @@ func (f *freezer) flush() error {
 	if err := f.write(f.round, f.seq, f.batch); err != nil {
 		return err
 	}
+	fault.Point("worker/plan-frozen")
 	f.digest.Batch(f.batch)
 	f.seq++
 	f.batch = f.batch[:0]

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/store"
 )
@@ -44,9 +45,11 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 	if err := e.Ledger.Fence(ctx, t.Ring); err != nil {
 		return err
 	}
+	fault.Point("worker/purge-fenced")
 	s.reading.Lock()
 	err := p.Purge(ctx)
 	s.reading.Unlock()
+	fault.Point("worker/purge-done")
 	s.resting = min(9*e.Now().Sub(began), maxRest)
 	s.purgeAt = e.Now().Add(s.resting)
 	if errors.Is(err, store.ErrBusy) {
@@ -60,6 +63,7 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("worker/purge-kept")
 	e.Logger.InfoContext(ctx, "purged a store", slog.String("store", s.Name), slog.Int("jobs", served))
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/store"
 )
@@ -23,6 +24,7 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 			return err
 		}
 	}
+	fault.Point("worker/verified")
 	if err := e.purge(ctx, t, s); err != nil {
 		return err
 	}
@@ -35,6 +37,7 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool, err error) {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
+	fault.Point("worker/verify-begun")
 	asOf := e.Now() // what is written while this reads is not vouched for
 	f, err := e.freeze(ctx, t)
 	if err != nil {
@@ -55,6 +58,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	if err != nil {
 		return false, err
 	}
+	fault.Point("worker/verify-read")
 	if f.total == 0 {
 		return true, e.Ledger.Verified(ctx, t, asOf, s.purges(), unattributable)
 	}
@@ -67,6 +71,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	if err := e.Ledger.Residue(ctx, t, f.total); err != nil {
 		return false, err
 	}
+	fault.Point("worker/residue")
 	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round}, backoff(f.round-1))
 }
 

@@ -45,6 +45,10 @@ func TestTheWholeWayToACertificate(t *testing.T) {
 	if c := h.completed(id); c.PlanHash != h.request(id).PlanHash || c.Batches != 1 {
 		t.Errorf("plan hash %s, batches %d", c.PlanHash, c.Batches)
 	}
+	places := []proof.PlaceProof{{Name: "history", With: "memories", Found: 3}, {Name: "memories", Erased: 3}, {Name: "messages"}}
+	if diff := cmp.Diff(places, h.completed(id).Stores[0].Places); diff != "" {
+		t.Errorf("places (-want +got)\n%s", diff)
+	}
 	if _, err := h.ledger.Log().Check(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"lethe/audit/fault"
 )
 
 // ErrUnsure is wrapped by an error after which the new file may or may not be
@@ -35,9 +37,11 @@ func place(path string, data []byte, mode fs.FileMode, move func(from, to string
 		return err
 	}
 	defer func() { _ = os.Remove(tmp) }() // of no effect once it is renamed
+	fault.Point("durable/written")
 	if err := move(tmp, path); err != nil {
 		return err
 	}
+	fault.Point("durable/moved")
 	if err := SyncDir(dir); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsure, err)
 	}

@@ -77,6 +77,7 @@ func (x *story) grow(t testing.TB, turn proof.Time) {
 		Stores: []proof.StoreProof{{
 			Name: "assistant", StoreKind: "mem0-sqlite", Requested: 20, Found: 20, Erased: 20, Batches: 2, Rounds: 1,
 			Evidence: proof.EvidencePurged, Method: "remaining+find", FirstErasedAt: noon - 30, VerifiedAt: noon - 10, PurgedAt: noon - 5,
+			Places: []proof.PlaceProof{{Name: "entities", Erased: 5}, {Name: "history", With: "memories", Found: 15}, {Name: "memories", Erased: 15}},
 		}},
 	}
 	completed.Exclude(proof.Exclusion{Code: "backups", Store: "assistant", Until: noon + 30*86400})

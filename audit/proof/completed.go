@@ -38,7 +38,8 @@ type StoreProof struct {
 	Method         string // code: how it was read again
 	FirstErasedAt  Time
 	VerifiedAt     Time
-	PurgedAt       Time // with EvidencePurged only
+	PurgedAt       Time         // with EvidencePurged only
+	Places         []PlaceProof // sorted by name; absent in entries before 2026-11-29
 }
 
 // Kind returns [KindCompleted].
@@ -74,6 +75,7 @@ func (s *StoreProof) members(m *members) {
 	m.code("kind", &s.StoreKind)
 	m.code("method", &s.Method)
 	m.code("name", &s.Name)
+	m.add("places", (*list[PlaceProof, *PlaceProof])(&s.Places), true)
 	m.maybeTime("purged_at", &s.PurgedAt)
 	m.count("refused", &s.Refused)
 	m.count("remaining", &s.Remaining)
@@ -117,4 +119,5 @@ func (s *StoreProof) check(c *checks) {
 		"stores.evidence must be verified or purged in a completed erasure")
 	c.that((s.Evidence == EvidencePurged) == (s.PurgedAt != 0),
 		"stores.purged_at must be there for evidence purged and no other")
+	s.checkPlaces(c)
 }

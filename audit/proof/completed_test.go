@@ -19,6 +19,7 @@ func TestNoExclusionsAreSaid(t *testing.T) {
 	e.Exclusions = nil
 	s := &e.Stores[0]
 	s.Held, s.Unattributable, s.Requested = 0, 0, s.Requested-2
+	s.Places[2].Held = 0
 	if b := encode(t, e); !bytes.Contains(b, []byte(`"exclusions":[]`)) {
 		t.Errorf("got %s", b)
 	}
@@ -51,6 +52,16 @@ func TestCompletedRefusesWhatIsNotComplete(t *testing.T) {
 		"negative count":          {func(_ entry, s store) { s.Held, s.Absent = -1, s.Absent+3 }, "held must be from 0"},
 		"count of 2^53":           {func(_ entry, s store) { s.Unattributable = 1 << 53 }, "unattributable must be from 0"},
 		"counts that wrap":        {func(_ entry, s store) { s.Absent = math.MaxInt }, "absent must be from 0"},
+		"places do not add up":    {func(_ entry, s store) { s.Places[0].Erased++ }, "places must add up"},
+		"held in no place":        {func(_ entry, s store) { s.Places[2].Held-- }, "places must add up"},
+		"more absent in places":   {func(_ entry, s store) { s.Places[0].Absent = s.Absent + 1 }, "places must not have more absent"},
+		"places out of order":     {func(_ entry, s store) { s.Places[0], s.Places[1] = s.Places[1], s.Places[0] }, "places must be sorted"},
+		"a place twice":           {func(_ entry, s store) { s.Places[1].Name = s.Places[0].Name }, "places must be sorted"},
+		"hangs on no place":       {func(_ entry, s store) { s.Places[1].With = "nowhere" }, "with must name another"},
+		"hangs on itself":         {func(_ entry, s store) { s.Places[1].With = "history" }, "with must name another"},
+		"IDs that hang":           {func(_ entry, s store) { s.Places[1].Erased = 1; s.Places[0].Erased-- }, "as found"},
+		"rows that stand":         {func(_ entry, s store) { s.Places[3].Found = 1 }, "found must be left out"},
+		"a place of no name":      {func(_ entry, s store) { s.Places[0].Name = "" }, "places.name must match"},
 		"no method":               {func(_ entry, s store) { s.Method = "" }, "stores.method must match"},
 		"never verified":          {func(_ entry, s store) { s.VerifiedAt = 0 }, "stores.verified_at is missing"},
 		"blank name":              {func(_ entry, s store) { s.Name = " " }, "stores.name must match"},
@@ -100,7 +111,7 @@ func TestCompletedLeavesOutNothingThatItsFiguresSay(t *testing.T) {
 			e.Exclusions = append(e.Exclusions, proof.Exclusion{Code: "wal", Store: "assistant"})
 		}, implied},
 		"a wal of nothing":            {func(e entry, _ store) { e.Exclusions = append(e.Exclusions, proof.Exclusion{Code: "wal"}) }, implied},
-		"held, and nothing held":      {func(_ entry, s store) { s.Held, s.Requested = 0, s.Requested-2 }, implied},
+		"held, and nothing held":      {func(_ entry, s store) { s.Held, s.Requested, s.Places = 0, s.Requested-2, nil }, implied},
 		"rows, and none left alone":   {func(_ entry, s store) { s.Unattributable = 0 }, implied},
 		"held until":                  {func(e entry, _ store) { e.Exclusions[1].Until = noon }, implied},
 		"held in another store":       {func(e entry, _ store) { e.Exclusions[1].Store = "other" }, "one of the stores"},
@@ -122,6 +133,7 @@ func TestExcludeAddsWhatIsImplied(t *testing.T) {
 	e.Stores = append(e.Stores, e.Stores[0])
 	a, b := &e.Stores[0], &e.Stores[1]
 	b.Name, b.Evidence, b.PurgedAt, b.Held, b.Unattributable, b.Requested = "notes", proof.EvidenceVerified, 0, 0, 0, b.Requested-2
+	b.Places = nil
 	e.Batches = a.Batches + b.Batches
 	e.Exclude(
 		proof.Exclusion{Code: "replica"},

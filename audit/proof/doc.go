@@ -90,4 +90,9 @@
 // 2026-11-28. Of the statuses of several files, one that could not be read
 // outranks one with too few witnesses: of the latter it is known that it is
 // sound.
+//
+// 2026-11-29. A completed entry counts by place too, and the places must add up
+// to their store. It is an optional member, so that entries from before are
+// still read. Rows that hang on others are counted as planning found them: no
+// receipt is given for them, since they are named in no plan.
 package proof

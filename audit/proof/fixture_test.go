@@ -76,6 +76,12 @@ func completed() *proof.Completed {
 			Name: "assistant", StoreKind: "mem0-sqlite", Requested: 2483, Found: 2480, Erased: 2478, Absent: 3, Held: 2,
 			Unattributable: 12, Batches: 3, Rounds: 1, Evidence: proof.EvidencePurged, Method: "find+remaining",
 			FirstErasedAt: noon - 30, VerifiedAt: noon - 10, PurgedAt: noon - 5,
+			Places: []proof.PlaceProof{
+				{Name: "entities", Erased: 478, Absent: 1},
+				{Name: "history", With: "memories", Found: 3120},
+				{Name: "memories", Erased: 2000, Held: 2},
+				{Name: "messages"},
+			},
 		}},
 	}
 }

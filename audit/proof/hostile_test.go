@@ -156,7 +156,7 @@ func TestAHeldMemoryOfACompletedErasureIsNotCompleted(t *testing.T) {
 	}
 	c := completed()
 	s := &c.Stores[0]
-	s.Requested, s.Found, s.Erased, s.Held, s.Absent = 3, 3, 1, 1, 1
+	s.Requested, s.Found, s.Erased, s.Held, s.Absent, s.Places = 3, 3, 1, 1, 1, nil
 	c.Stores = c.Stores[:1]
 	c.Batches, c.FirstErasedAt, c.VerifiedAt, c.PurgedAt = s.Batches, s.FirstErasedAt, s.VerifiedAt, s.PurgedAt
 	roots := [][32]byte{proof.ReceiptRoot(leaves)}

@@ -139,6 +139,11 @@ func complete(t *rapid.T, e *proof.Completed) {
 		}
 		s.Erased, s.Absent, s.Held, s.Batches, s.Remaining, s.Refused = part(t), part(t), part(t), part(t), 0, 0
 		s.Requested, s.Found = s.Erased+s.Absent+s.Held, s.Erased+s.Held
+		if s.Places = nil; rapid.Bool().Draw(t, "places") {
+			s.Places = []proof.PlaceProof{
+				{Name: "a", Erased: s.Erased, Absent: s.Absent / 2}, {Name: "b", With: "c", Found: part(t)}, {Name: "c", Held: s.Held},
+			}
+		}
 		if e.FirstErasedAt == 0 || s.FirstErasedAt != 0 && s.FirstErasedAt < e.FirstErasedAt {
 			e.FirstErasedAt = s.FirstErasedAt
 		}

@@ -86,7 +86,7 @@ func mutants(t testing.TB, object string) map[string]string {
 			is("with a comma more", "["+inner+",]")
 			is("with a comma before", "[,"+inner+"]")
 			is("without its end", "["+inner)
-			if end := strings.Index(inner, "}") + 1; end > 0 {
+			if end := objectIn(inner); end > 0 {
 				for name, text := range mutants(t, inner[:end]) {
 					is("of which "+name, "["+text+inner[end:]+"]")
 				}
@@ -96,14 +96,25 @@ func mutants(t testing.TB, object string) map[string]string {
 	return out
 }
 
+// objectIn returns the length of the object that a text begins with, 0 for none.
+func objectIn(text string) int64 {
+	in := json.NewDecoder(strings.NewReader(text))
+	var object map[string]any
+	if in.Decode(&object) != nil {
+		return 0
+	}
+	return in.InputOffset()
+}
+
 func digits(b byte) string {
 	return string("0123456789abcdef"[b>>4]) + string("0123456789abcdef"[b&15])
 }
 
 // optional reports whether an object of so many members may do without key.
 func optional(key string, members int) bool {
-	return slices.Contains([]string{"approved_by", "erased_at", "ground", "remaining", "ticket", "until"}, key) ||
+	return slices.Contains([]string{"approved_by", "erased_at", "ground", "places", "remaining", "ticket", "until"}, key) ||
 		key == "by" && members > 10 || // of a rejection, which has terms
+		(key == "absent" || key == "found") && members <= 4 || // of a place
 		key == "store" && members <= 3 || key == "first_erased_at" && members > 10 && members < 18
 }
 

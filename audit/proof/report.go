@@ -179,6 +179,9 @@ func (e *Completed) report(p *report) {
 func (s *StoreProof) report(p *report) {
 	p.line("store", "%s (%s): %d erased, %d absent, %d held, %d remaining, in %s",
 		s.Name, s.StoreKind, s.Erased, s.Absent, s.Held, s.Remaining, counted(s.Rounds, "round", "rounds"))
+	for i := range s.Places {
+		s.Places[i].report(p)
+	}
 	left := "nothing left"
 	if s.Held > 0 {
 		left = "nothing left but what is held"

@@ -249,7 +249,7 @@ type list[T any, P interface {
 	object
 }] []T
 
-func (*list[T, P]) absent() bool { return false }
+func (v *list[T, P]) absent() bool { return len(*v) == 0 }
 
 func (v *list[T, P]) pass(m *members) {
 	outer := m.outer

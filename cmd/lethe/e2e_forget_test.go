@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"lethe/audit/proof"
 	"lethe/jobs"
 	"lethe/jobs/queue/queuetest"
 	"lethe/store/mem0"
@@ -25,6 +26,11 @@ import (
 
 // aliceGone is what a certificate says of the real fixture without alice.
 const aliceGone = "requested 89 found 89 erased 89 absent 0 unattributable 12 rounds 1 purged"
+
+// alicePlaces is what it says of each place.
+var alicePlaces = []proof.PlaceProof{
+	{Name: "entities", Erased: 43}, {Name: "history", Found: 41, With: "memories"}, {Name: "memories", Erased: 38}, {Name: "messages", Erased: 8},
+}
 
 // A world is what there is before anything is erased: alice's rows, the rest,
 // and those of alice that nothing ties to her any more.
@@ -128,6 +134,9 @@ func forgetAlice(t *testing.T, dir, queue string, save func()) {
 	result := r.statement(id)
 	if got := said(r.completed(id).Stores[0]); got != aliceGone {
 		t.Errorf("certificate: %s\nwant %s", got, aliceGone)
+	}
+	if diff := cmp.Diff(alicePlaces, r.completed(id).Stores[0].Places); diff != "" {
+		t.Errorf("places of the certificate (-want +got)\n%s", diff)
 	}
 	key, err := r.client.SubjectKey(t.Context(), id)
 	if err != nil {

@@ -27,28 +27,30 @@ func floors() map[string][]string {
 
 		"audit/proof":     {},
 		"audit/keyfile":   {"audit/proof"},
-		"audit":           {"audit/proof"},
+		"audit/fault":     {},
+		"audit":           {"audit/proof", "audit/fault"},
 		"audit/audittest": {},
 
-		"audit/durable": {},
+		"audit/durable": {"audit/fault"},
 		"audit/witness": {"audit/proof", "audit/durable"},
 		"audit/stamp":   {"audit/proof"},
 		"audit/anchor":  {"audit/durable"},
 
-		"jobs":         {"store", "audit", "audit/proof"},
-		"jobs/keyring": {"jobs"},
-		"jobs/ledger":  {"jobs", "jobs/keyring", "store", "audit", "audit/proof"},
-		"jobs/queue":   {"jobs"},
+		"jobs":         {"store", "audit", "audit/proof", "audit/fault"},
+		"jobs/keyring": {"jobs", "audit/fault"},
+		"jobs/ledger":  {"jobs", "jobs/keyring", "store", "audit", "audit/proof", "audit/fault"},
+		"jobs/queue":   {"jobs", "audit/fault"},
 
 		"jobs/queue/queuetest": {},
 
 		"jobs/api":     {"jobs", "store"},
 		"jobs/console": {"jobs", "store"},
 
-		"worker": {"jobs", "store", "audit", "audit/proof"},
+		"worker": {"jobs", "store", "audit", "audit/proof", "audit/fault"},
 
 		"cmd/lethe-verify": {"audit/proof"},
 		"cmd/lethe":        {"worker", "jobs", "jobs/*", "store", "store/*", "audit", "audit/*"},
+		"cmd/torture":      {"worker", "jobs", "jobs/*", "store", "store/*", "audit", "audit/*"},
 	}
 }
 

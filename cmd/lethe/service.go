@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lethe/audit"
+	lab "lethe/audit/fault"
 	"lethe/audit/keyfile"
 	"lethe/jobs"
 	"lethe/jobs/api"
@@ -177,6 +178,7 @@ func (s *service) openBook(ctx context.Context) (err error) {
 	if err := s.openLedger(ctx); err != nil || s.refused() {
 		return err
 	}
+	lab.Point("serve/book-open")
 	if !s.config.alone() { // what still runs may be another's
 		return nil
 	}
@@ -242,6 +244,7 @@ func (s *service) Run(ctx context.Context) error {
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
 		Rest:     s.refused, Now: s.ledger.Now, Logger: s.logger,
 	}
+	lab.Point("serve/ready")
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 )
 
@@ -158,6 +159,7 @@ func (k *Keyring) create(path string) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
+	fault.Point("keyring/written")
 	if err := os.Link(f.Name(), path); err != nil { // unlike rename, fails if path exists
 		return err
 	}
@@ -178,6 +180,7 @@ func shred(path string) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
+	fault.Point("keyring/overwritten")
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/jobs/keyring"
 )
@@ -39,6 +40,7 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 				return err
 			}
 		}
+		fault.Point("ledger/accept-written")
 		return tx.log(ctx, a.Entry)
 	})
 	if err != nil {

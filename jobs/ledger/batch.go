@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/store"
 )
@@ -68,9 +69,13 @@ func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error 
 		if err != nil {
 			return err
 		}
+		if err := keepOutcomes(ctx, tx, t.Batch, r.Places); err != nil {
+			return err
+		}
 		if err := answered(ctx, tx, t.Ring); err != nil {
 			return err
 		}
+		fault.Point("ledger/batch-answered")
 		var left int
 		err = tx.GetContext(ctx, &left, tx.Rebind(`SELECT COUNT(*) FROM batches WHERE job = ? AND done_at IS NULL`), t.Job)
 		if err != nil || left > 0 {

@@ -53,10 +53,13 @@ const (
 )
 
 // onEach runs a test on both databases: what a ledger promises, it promises on
-// both.
+// both. Tests mostly wait for the disk, so they wait together.
 func onEach(t *testing.T, test func(*testing.T, where)) {
 	for _, on := range []where{onSQLite, onPostgres} {
-		t.Run(string(on), func(t *testing.T) { test(t, on) })
+		t.Run(string(on), func(t *testing.T) {
+			t.Parallel()
+			test(t, on)
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/jobs"
 )
@@ -107,6 +108,7 @@ func (l *Ledger) end(ctx context.Context, tx *txn, request string, status jobs.S
 	if err := tx.log(ctx, e); err != nil {
 		return err
 	}
+	fault.Point("ledger/end-logged")
 	return closeRequest(ctx, tx.Tx, request, status, e.ID(), l.now(), keyUntil)
 }
 
@@ -133,6 +135,7 @@ func closeRequest(ctx context.Context, tx *sqlx.Tx, request string, status jobs.
 // destroySeal runs after the commit: before it, the request could still need
 // its key. A crash in between is mended by the reconciler.
 func (l *Ledger) destroySeal(request string) error {
+	fault.Point("ledger/ended")
 	if err := l.keys.DestroySeal(request); err != nil {
 		return fmt.Errorf("wipe request: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/jobs/keyring"
 	"lethe/store"
@@ -140,6 +141,7 @@ func (l *Ledger) beginErasing(ctx context.Context, tx *txn, request string, now 
 	if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ?, plan_hash = ? WHERE id = ?`), jobs.Erasing, jobs.PlanHash(subject, plans), request); err != nil {
 		return err
 	}
+	fault.Point("ledger/plan-hashed")
 	for _, j := range list {
 		if err := begin(ctx, tx, j.ID, now); err != nil {
 			return err

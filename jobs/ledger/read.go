@@ -178,6 +178,9 @@ func record(ctx context.Context, q querier, id string) (jobs.Record, error) {
 		return jobs.Record{}, fmt.Errorf("read request: %w", err)
 	}
 	rec.Jobs = of[id]
+	if rec.Outcomes, err = outcomes(ctx, q, id); err != nil {
+		return jobs.Record{}, fmt.Errorf("read receipts: %w", err)
+	}
 	var roots [][]byte
 	err = sqlx.SelectContext(ctx, q, &roots, q.Rebind(`SELECT b.root FROM batches b JOIN jobs j ON j.id = b.job
 		WHERE j.request = ? AND b.root IS NOT NULL ORDER BY j.seq, b.seq`), id)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 )
 
@@ -42,7 +43,10 @@ func (d *desk) process(ctx context.Context, t *asynq.Task) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.stop, cancel)()
-	return lastly(ctx, d.verdict(ctx, r, d.call(ctx, r)))
+	fault.Point("queue/taken")
+	err = d.call(ctx, r)
+	fault.Point("queue/ack")
+	return lastly(ctx, d.verdict(ctx, r, err))
 }
 
 // call runs the handler and turns a panic into errPanicked. The value of the

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 )
 
@@ -45,6 +46,7 @@ func (q *Queue) Ring(ctx context.Context, r jobs.Ring, low bool) error {
 	}
 	_, err := q.tasks.EnqueueContext(ctx, asynq.NewTask(taskType, []byte(text)),
 		asynq.TaskID(text), asynq.Queue(name), asynq.Timeout(handleLimit), asynq.MaxRetry(maxRetry))
+	fault.Point("queue/rung")
 	if isDuplicate(err) {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"lethe/store"
 )
@@ -34,7 +35,9 @@ type Waiver struct{ Table, Reason string }
 // of one place: an ID of it may be in any of them.
 //
 // A row's key is its ID column as text: an integer in decimal, a uuid in lower
-// case. Of several columns it is a JSON array of such texts, without spaces.
+// case. Of several columns it is a JSON array of such texts, without spaces. A
+// key that is written otherwise is nobody's: Find passes it over and Erase
+// refuses it, alone.
 type Place struct {
 	Name     string
 	File     string   // of Map.Files
@@ -56,12 +59,18 @@ type Place struct {
 	With string
 	By   []string
 
+	// Ties are beside Match, for rows that belong to several people.
+	Ties *Ties
+
 	// Created and Expires are when a row was made and when it ends, for
-	// retention policies. Nil where the table does not say.
+	// retention policies. Nil where the table does not say. Their columns must
+	// exist, and so far nothing else is done with them.
 	Created, Expires *Member
 
 	// Explicit is set where IDs are the memory IDs that askers know.
 	Explicit bool
+
+	rows, tie string // of a place that spread made: the place's name and the tie's column
 }
 
 // A Member is a column, or what a JSON document in a column holds under the
@@ -104,7 +113,16 @@ func (m Map) place(name string) bool {
 
 // stands reports whether the rows of a place stand on their own.
 func (m Map) stands(name string) bool {
-	return slices.Contains(m.Elsewhere, name) || slices.ContainsFunc(m.Places, func(p Place) bool { return p.Name == name && p.With == "" })
+	return slices.Contains(m.Elsewhere, name) || slices.ContainsFunc(m.Places, func(p Place) bool {
+		return p.With == "" && slices.ContainsFunc(p.spread(), func(p Place) bool { return p.Name == name })
+	})
+}
+
+// circular reports whether the rows of a place hang on themselves.
+func (m Map) circular(name string, above ...string) bool {
+	return slices.Contains(above, name) || slices.ContainsFunc(m.Places, func(p Place) bool {
+		return p.Name == name && p.With != "" && m.circular(p.With, append(above, name)...)
+	})
 }
 
 // Validate returns an error wrapping store.ErrRefused for a Map that
@@ -128,7 +146,7 @@ func (m Map) Validate() error {
 
 func (m Map) check(p Place) error {
 	ways := 0
-	for _, way := range []bool{len(p.Match) > 0 || p.Metadata != nil, p.Document != nil, p.Scope != "", p.With != ""} {
+	for _, way := range []bool{len(p.Match) > 0 || p.Metadata != nil || p.Ties != nil, p.Document != nil, p.Scope != "", p.With != ""} {
 		if way {
 			ways++
 		}
@@ -136,8 +154,8 @@ func (m Map) check(p Place) error {
 	switch {
 	case len(p.ID) == 0:
 		return fmt.Errorf("needs a column that identifies a row")
-	case p.Name == "" || strings.ContainsAny(p.Name, "/ "):
-		return fmt.Errorf("needs a name without slash or space")
+	case !placeName.MatchString(p.Name):
+		return fmt.Errorf("needs a name of at most 63 lower-case letters, digits, dots, dashes and underscores")
 	case !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == p.File }):
 		return fmt.Errorf("names no file of the map")
 	case ways != 1:
@@ -146,8 +164,16 @@ func (m Map) check(p Place) error {
 		return fmt.Errorf("needs both with and by")
 	case p.With != "" && (p.With == p.Name || !m.place(p.With)):
 		return fmt.Errorf("hangs on no place of the map")
+	case m.circular(p.Name):
+		return fmt.Errorf("hangs on itself")
 	case p.Document != nil && p.Document.LinksTo != "" && !m.place(p.Document.LinksTo):
 		return fmt.Errorf("links to no place of the map")
+	}
+	if err := p.matches(); err != nil {
+		return err
+	}
+	if err := p.ties(); err != nil {
+		return err
 	}
 	for _, name := range p.names() {
 		if name == "" || strings.IndexFunc(name, unicode.IsControl) >= 0 {
@@ -162,6 +188,34 @@ func (m Map) check(p Place) error {
 	return nil
 }
 
+// identifies reports whether a selector has a key of this name.
+func identifies(key string) bool {
+	return slices.Contains([]string{"agent_id", "app_id", "run_id", "user_id"}, key)
+}
+
+// matches checks how the keys of a selector are found.
+func (p Place) matches() error {
+	members := slices.Collect(maps.Values(p.Match))
+	for key := range p.Match {
+		if !identifies(key) {
+			return fmt.Errorf("matches %q, which is none of user_id, agent_id, app_id, run_id", key)
+		}
+	}
+	for _, m := range []*Member{p.Metadata, p.Created, p.Expires} {
+		if m != nil {
+			members = append(members, *m)
+		}
+	}
+	for _, m := range members {
+		for _, name := range m.Path {
+			if name == "" || !utf8.ValidString(name) || strings.IndexFunc(name, unicode.IsControl) >= 0 {
+				return fmt.Errorf("has a member without a proper name in column %q", m.Column)
+			}
+		}
+	}
+	return nil
+}
+
 // names are the table and the columns that statements will mention.
 func (p Place) names() []string {
 	names := slices.Concat([]string{p.Table}, p.ID, p.By)
@@ -171,6 +225,12 @@ func (p Place) names() []string {
 	for _, m := range []*Member{p.Metadata, p.Created, p.Expires} {
 		if m != nil {
 			names = append(names, m.Column)
+		}
+	}
+	if p.Ties != nil {
+		names = append(names, p.Ties.Columns...)
+		for _, r := range p.Ties.Redact {
+			names = append(names, r.Column)
 		}
 	}
 	if p.Document != nil {
@@ -200,11 +260,14 @@ func (p Place) members() []string {
 // simple returns an error for what no engine does yet.
 func (p Place) simple() error {
 	nested := slices.ContainsFunc(slices.Collect(maps.Values(p.Match)), func(m Member) bool { return len(m.Path) > 0 })
-	if len(p.ID) > 1 || nested || p.Metadata != nil || p.Created != nil || p.Expires != nil {
+	if len(p.ID) > 1 || nested || p.Metadata != nil || p.Created != nil || p.Expires != nil || p.Ties != nil {
 		return fmt.Errorf("%w: place %q: has more than one ID column, or members inside documents", store.ErrRefused, p.Name)
 	}
 	return nil
 }
+
+// placeName is what certificates can say.
+var placeName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
 func plain(name string) bool {
 	return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name)

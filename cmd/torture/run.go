@@ -1,0 +1,228 @@
+//go:build torture
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A lab is one run of the command.
+type lab struct {
+	options
+	dir    string // of all cases, on memory where there is some
+	binary string // the service, built with the tag
+	stderr io.Writer
+}
+
+func newLab(ctx context.Context, o options, stderr io.Writer) (*lab, error) {
+	root := os.TempDir()
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		root = "/dev/shm" // fsync costs nothing there; what it is for, lane power looks after
+	}
+	dir, err := os.MkdirTemp(root, "lethe-torture-*")
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{options: o, dir: dir, binary: filepath.Join(dir, "lethe"), stderr: stderr}
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "torture", "-o", l.binary, "lethe/cmd/lethe")
+	if text, err := build.CombinedOutput(); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, fmt.Errorf("build the service: %w\n%s", err, text)
+	}
+	return l, nil
+}
+
+func (l *lab) close() {
+	if !l.keep {
+		_ = os.RemoveAll(l.dir)
+		return
+	}
+	_ = os.Remove(l.dir) // if it is empty
+}
+
+// run runs the lanes that were asked for, one after the other.
+func (l *lab) run(ctx context.Context) report {
+	began := time.Now()
+	rep := newReport(l.options)
+	chosen := lanes()
+	if len(l.lanes) > 0 {
+		chosen = nil
+		for _, name := range l.lanes {
+			one, _ := laneByName(name)
+			chosen = append(chosen, one)
+		}
+	}
+	for i, one := range chosen {
+		r := &run{lab: l, lane: one, n: one.n[l.size], result: &laneReport{Lane: one.name, What: one.what, Held: true}}
+		if l.options.n > 0 {
+			r.n = l.options.n
+		}
+		if l.limit > 0 { // what lanes before have left over is shared by the rest
+			left := l.limit - time.Since(began)
+			r.until = time.Now().Add(left / time.Duration(len(chosen)-i))
+		}
+		r.live(ctx)
+		rep.add(r.result)
+	}
+	rep.Seconds = time.Since(began).Seconds()
+	return rep
+}
+
+// A run is one lane at work. Its methods may be called concurrently.
+type run struct {
+	*lab
+	lane   lane
+	n      int       // cases
+	until  time.Time // no case begins later; zero for never
+	mu     sync.Mutex
+	result *laneReport
+}
+
+func (r *run) live(ctx context.Context) {
+	began := time.Now()
+	r.say("lane %s: %s", r.lane.name, r.lane.what)
+	if err := r.lane.run(ctx, r); err != nil {
+		r.fail(-1, err)
+	}
+	r.result.Seconds = time.Since(began).Seconds()
+}
+
+func (r *run) say(format string, args ...any) {
+	if !r.quiet {
+		fmt.Fprintf(r.stderr, format+"\n", args...)
+	}
+}
+
+// A kase is one numbered try. All that happens in it comes from rng.
+type kase struct {
+	*run
+	number int
+	rng    *rand.Rand
+	dir    string   // of its own, empty
+	notes  []string // what was done, for a failure
+}
+
+// cases runs f for each case, several at once. A case that f returns an error
+// for has failed: its replay is printed. Of a panic likewise.
+func (r *run) cases(ctx context.Context, atOnce int, f func(context.Context, *kase) error) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range atOnce {
+		all.Go(func() {
+			for {
+				number := int(next.Add(1)) - 1
+				if r.only >= 0 {
+					if number > 0 {
+						return
+					}
+					number = r.only
+				}
+				if r.only < 0 && (number >= r.n || !r.until.IsZero() && time.Now().After(r.until)) || ctx.Err() != nil {
+					return
+				}
+				r.try(ctx, number, f)
+			}
+		})
+	}
+	all.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.only < 0 && r.result.Cases < r.n {
+		r.result.Notes = append(r.result.Notes, fmt.Sprintf("time was up after %d of %d cases", r.result.Cases, r.n))
+	}
+}
+
+func (r *run) try(ctx context.Context, number int, f func(context.Context, *kase) error) {
+	c := &kase{run: r, number: number, rng: r.rand(number), dir: filepath.Join(r.lab.dir, fmt.Sprintf("%s-%d", r.lane.name, number))}
+	err := os.MkdirAll(c.dir, 0o700)
+	if err == nil {
+		err = guarded(func() error { return f(ctx, c) })
+	}
+	if ctx.Err() != nil {
+		return // it was interrupted, and says nothing
+	}
+	r.mu.Lock()
+	r.result.Cases++
+	done := r.result.Cases
+	r.mu.Unlock()
+	if err != nil {
+		for _, n := range c.notes {
+			err = fmt.Errorf("%w\n  %s", err, n)
+		}
+		r.fail(number, err)
+	}
+	if err == nil || !r.keep {
+		_ = os.RemoveAll(c.dir)
+	} else {
+		r.say("kept %s", c.dir)
+	}
+	if done%100 == 0 {
+		r.say("  %d of %d", done, r.n)
+	}
+}
+
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f()
+}
+
+// rand makes the randomness of one case: of the seed, the lane and the number.
+func (r *run) rand(number int) *rand.Rand {
+	h := uint64(14695981039346656037)
+	for _, b := range []byte(r.lane.name) {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(r.seed, h+uint64(number))) //nolint:gosec // it is to be repeatable
+}
+
+// note remembers what a case does, to be printed if it fails.
+func (c *kase) note(format string, args ...any) {
+	c.notes = append(c.notes, fmt.Sprintf(format, args...))
+}
+
+// fail writes a failure down. A number below 0 is of the lane as a whole.
+func (r *run) fail(number int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := failure{Case: number, Error: err.Error()}
+	if number >= 0 {
+		f.Replay = fmt.Sprintf("make torture-replay SEED=%d PLAN=%s/%d", r.seed, r.lane.name, number)
+	}
+	r.result.Held = false
+	r.result.Failures = append(r.result.Failures, f)
+	fmt.Fprintf(r.stderr, "FAILED %s\n  %s\n", f.Replay, f.Error)
+}
+
+// tally adds to one of the lane's figures.
+func (r *run) tally(name string, by int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.result.Counts == nil {
+		r.result.Counts = map[string]int{}
+	}
+	r.result.Counts[name] += by
+}
+
+// skip says that a lane did not do what it is for.
+func (r *run) skip(why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Notes = append(r.result.Notes, "skipped: "+why)
+}
+
+// errFound is what a lane returns for what is wrong with all of it.
+var errFound = errors.New("the lane has not done what it is for")
