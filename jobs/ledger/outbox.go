@@ -1,11 +1,15 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/jmoiron/sqlx"
 
 	"lethe/jobs"
 )
@@ -51,16 +55,33 @@ func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int6
 		if err := tx.GetContext(ctx, &pending, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE store = ? AND state <> 'ready'`), store); err != nil {
 			return err
 		}
-		rings = nil // of a try that was undone
-		return tx.SelectContext(ctx, &rings, tx.Rebind(`
-			WITH picked AS MATERIALIZED (
-				SELECT o.id FROM (SELECT id, next_at, ROW_NUMBER() OVER (PARTITION BY job ORDER BY next_at, id) AS turn
-					FROM outbox WHERE state = 'ready' AND next_at <= ? AND store = ?) AS ready JOIN outbox o ON o.id = ready.id
-				WHERE o.state = 'ready' ORDER BY ready.turn, ready.next_at LIMIT ?`+tx.sql.takeOf("o")+`)
-			UPDATE outbox SET state = 'queued', queued_at = ? WHERE id IN (SELECT id FROM picked)
-			RETURNING id, epoch`), now, store, max(0, window-pending), now)
+		var picked []string // in the order in which they are to be rung
+		err := tx.SelectContext(ctx, &picked, tx.Rebind(`
+			SELECT o.id FROM (SELECT id, next_at, ROW_NUMBER() OVER (PARTITION BY job ORDER BY next_at, id) AS turn
+				FROM outbox WHERE state = 'ready' AND next_at <= ? AND store = ?) AS ready JOIN outbox o ON o.id = ready.id
+			WHERE o.state = 'ready' ORDER BY ready.turn, ready.next_at LIMIT ?`+tx.sql.takeOf("o")), now, store, max(0, window-pending))
+		if err != nil || len(picked) == 0 {
+			return err
+		}
+		rings, err = queued(ctx, tx, picked, now)
+		return err
 	})
 	return rings, err
+}
+
+// queued marks rows that the transaction has taken, and returns their rings in
+// the same order, which RETURNING does not keep.
+func queued(ctx context.Context, tx *txn, ids []string, now int64) ([]jobs.Ring, error) {
+	query, args, err := sqlx.In(`UPDATE outbox SET state = 'queued', queued_at = ? WHERE id IN (?) RETURNING id, epoch`, now, ids)
+	if err != nil {
+		return nil, err
+	}
+	var rings []jobs.Ring
+	if err := tx.SelectContext(ctx, &rings, tx.Rebind(query), args...); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(rings, func(a, b jobs.Ring) int { return cmp.Compare(slices.Index(ids, a.ID), slices.Index(ids, b.ID)) })
+	return rings, nil
 }
 
 // Unqueue makes a queued row ready again, because the queue did not take it.
