@@ -61,7 +61,7 @@ func (s *service) openLedger(ctx context.Context) (err error) {
 		s.logger.WarnContext(ctx, "guarding the log", slog.String("warning", w))
 	}
 	_ = s.tell(ctx, nil) // from here on Run tells what changes
-	s.rotator = &rotator{file: s.config.keyFile(), log: s.ledger.Log(), write: s.ledger.Write, now: s.ledger.Now, logger: s.logger}
+	s.rotator = &rotator{file: s.config.keyFile(), log: s.ledger.Log(), write: s.ledger.Write, turn: s.ledger.Turn, now: s.ledger.Now, logger: s.logger}
 	return s.openPublisher()
 }
 

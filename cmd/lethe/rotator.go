@@ -36,8 +36,9 @@ type rotator struct {
 	now    func() time.Time
 	logger *slog.Logger
 
-	known string // keys that the log was given last
-	idle  bool   // there was nothing to do, and only a next key will change that
+	known string                                        // keys that the log was given last
+	turn  func(context.Context) (end func(), err error) // of several processes, one acts; nil for a process that is alone
+	idle  bool                                          // there was nothing to do, and only a next key will change that
 }
 
 // Run takes steps until ctx is done. Whatever fails is tried again.
@@ -85,6 +86,16 @@ func (r *rotator) step(ctx context.Context) error {
 			return nil
 		}
 		return r.log.Guard(ctx) // with a key that another process has brought
+	}
+	if r.turn != nil {
+		end, err := r.turn(ctx)
+		if err != nil || end == nil {
+			return err
+		}
+		defer end()
+		if key, next, err = r.keys(); err != nil { // as the one before left them
+			return err
+		}
 	}
 	under, err := r.log.Rotation(ctx)
 	if err != nil {

@@ -89,4 +89,17 @@
 // committed must be answered, and the outbox cannot lose the entry. So a log that
 // is not appended to makes the answer late and takes the receipt off it; only
 // a log that is known to be false makes it an error, before anything is written.
+//
+// 2026-11-29. If entries have waited for the log for a minute, nothing is taken in
+// or destroyed: what SQLite's writer refuses at once, processes that do not keep
+// the log themselves cannot know sooner.
+//
+// 2026-11-29. Processes go by one clock, the database's, once their own is a quarter
+// of a second off it. Epochs keep the book right whatever the clocks say; but a
+// lease that ends early has a batch done twice, and "purged" is said of what was
+// verified before a purge began, on another machine.
+//
+// 2026-11-29. The lock of those who serve keeps an embedded queue, and commands
+// that repair, from running beside others. It is a session's, so that it goes with
+// the process, and so the address must be the server's own.
 package ledger

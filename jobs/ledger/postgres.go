@@ -45,7 +45,10 @@ func (l *Ledger) openPostgres(ctx context.Context, address string, alone bool) (
 
 // serving is the first half of the advisory lock of processes that have the
 // ledger open; the second is the schema's.
-const serving = 0x6c657473 // "lets"
+const (
+	serving = 0x6c657473 // "lets"
+	turning = 0x6c657474 // "lett"; of Turn
+)
 
 // attend takes the lock on a connection of its own, with which it goes. It keeps
 // people from a mistake, and nothing rests on it.
@@ -77,6 +80,31 @@ func (l *Ledger) stay(ctx context.Context) {
 	}
 	_ = l.presence.Close() // it is broken
 	_ = l.attend(ctx, l.alone)
+}
+
+// Turn lets one process at a time do what is not a transaction: it returns how to
+// end the turn, or nil if it is another's. On SQLite it is always this one's.
+func (l *Ledger) Turn(ctx context.Context) (end func(), err error) {
+	if l.sequencer == nil {
+		return func() {}, nil
+	}
+	conn, err := l.db.Connx(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("take turn: %w", err)
+	}
+	var ok bool
+	err = conn.GetContext(ctx, &ok, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, turning)
+	if err != nil || !ok {
+		return nil, errors.Join(plain(err), conn.Close())
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pgConnect)
+		defer cancel()
+		if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1, hashtext(current_schema()))`, turning); err != nil {
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the lock goes with its connection
+		}
+		_ = conn.Close() // given back, or gone
+	}, nil
 }
 
 // Reader returns a pool that can only read the ledger at a PostgreSQL address,

@@ -342,3 +342,25 @@ func TestAProcessThatMustBeAloneIs(t *testing.T) {
 	}
 	first.open(t)
 }
+
+func TestTurnsAreTakenOneAtATime(t *testing.T) {
+	first := newBook(t, onPostgres)
+	second := first.beside(t)
+	take := func(b *book) (end func()) {
+		t.Helper()
+		end, err := b.Turn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return end
+	}
+	end := take(first)
+	if end == nil || take(second) != nil {
+		t.Fatal("it is nobody's turn, or that of two")
+	}
+	end()
+	if end = take(second); end == nil {
+		t.Fatal("a turn does not end")
+	}
+	end()
+}
