@@ -17,7 +17,7 @@ import (
 // Enqueue takes ready rows whose time has come, for each store at most as many
 // as fill its window, marks them queued and returns their rings. Rows of
 // different jobs take turns, so that a large request does not starve a small
-// one.
+// one; batches of a job are rung in the order of its plan.
 func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ring, error) {
 	now := millis(l.now())
 	var waiting []struct {
@@ -57,9 +57,10 @@ func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int6
 		}
 		var picked []string // in the order in which they are to be rung
 		err := tx.SelectContext(ctx, &picked, tx.Rebind(`
-			SELECT o.id FROM (SELECT id, next_at, ROW_NUMBER() OVER (PARTITION BY job ORDER BY next_at, id) AS turn
-				FROM outbox WHERE state = 'ready' AND next_at <= ? AND store = ?) AS ready JOIN outbox o ON o.id = ready.id
-			WHERE o.state = 'ready' ORDER BY ready.turn, ready.next_at LIMIT ?`+tx.sql.takeOf("o")), now, store, max(0, window-pending))
+			SELECT o.id FROM (SELECT w.id, w.next_at, ROW_NUMBER() OVER (PARTITION BY w.job ORDER BY w.next_at, b.seq, w.id) AS turn
+				FROM outbox w LEFT JOIN batches b ON b.id = w.batch WHERE w.state = 'ready' AND w.next_at <= ? AND w.store = ?) AS ready
+			JOIN outbox o ON o.id = ready.id
+			WHERE o.state = 'ready' ORDER BY ready.turn, ready.next_at, o.id LIMIT ?`+tx.sql.takeOf("o")), now, store, max(0, window-pending))
 		if err != nil || len(picked) == 0 {
 			return err
 		}
