@@ -85,7 +85,11 @@ func (r *rotator) step(ctx context.Context) error {
 		if !news {
 			return nil
 		}
-		return r.log.Guard(ctx) // with a key that another process has brought
+		// Maybe another process has brought it. If not, the refusal says so.
+		if err := r.log.Guard(ctx); !errors.Is(err, audit.ErrNoKey) {
+			return err
+		}
+		return nil
 	}
 	if r.turn != nil {
 		end, err := r.turn(ctx)
