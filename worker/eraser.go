@@ -48,6 +48,7 @@ type Ends interface {
 	Residue(ctx context.Context, t jobs.Task, remaining int) error
 	Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error
 	Purged(ctx context.Context, storeName string, since time.Time) (int, error)
+	Rewritten(ctx context.Context, storeName string, since time.Time, how jobs.Rewrite) (int, error)
 	Record(ctx context.Context, id string) (jobs.Record, error)
 	Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error
 }
@@ -69,6 +70,7 @@ type Eraser struct {
 	Subject func(request string) ([]byte, error)
 	Owner   string        // names this process in leases
 	KeepKey time.Duration // how long a subject key is kept after the end
+	Skew    time.Duration // by how much the clocks of processes that share the ledger may differ
 	Now     func() time.Time
 	Metrics *Metrics
 	Logger  *slog.Logger

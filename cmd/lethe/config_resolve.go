@@ -66,6 +66,7 @@ func (c *Config) resolve(dir string) {
 		}
 		from(&s.History)
 		from(&s.DSNFile)
+		from(&s.AppDSNFile)
 	}
 }
 

@@ -97,7 +97,8 @@
 // 2026-11-29. Processes go by one clock, the database's, once their own is a quarter
 // of a second off it. Epochs keep the book right whatever the clocks say; but a
 // lease that ends early has a batch done twice, and "purged" is said of what was
-// verified before a purge began, on another machine.
+// verified before a purge began, on another machine: so a purge waits for as long
+// as the clocks may differ (Skew) after the time that it names as its beginning.
 //
 // 2026-11-29. The lock of those who serve keeps an embedded queue, and commands
 // that repair, from running beside others. It is a session's, so that it goes with

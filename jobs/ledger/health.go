@@ -79,6 +79,15 @@ func (l *Ledger) look(ctx context.Context) {
 	l.health.stalled.Store(&err)
 }
 
+// Skew is by how much the times of two processes of one ledger may differ: none
+// on SQLite, which has one.
+func (l *Ledger) Skew() time.Duration {
+	if l.sequencer == nil {
+		return 0
+	}
+	return 2*skewLimit + skewLimit/2 // each to its side, and half of how long a question takes
+}
+
 // Now is the time by which the ledger goes: this process's, or the database's if
 // the two are more than a quarter of a second apart. So processes agree on when
 // a lease ends, and on what was verified before a purge began.
