@@ -259,15 +259,6 @@ func (p Place) members() []string {
 	return names
 }
 
-// simple returns an error for what no engine does yet.
-func (p Place) simple() error {
-	nested := slices.ContainsFunc(slices.Collect(maps.Values(p.Match)), func(m Member) bool { return len(m.Path) > 0 })
-	if len(p.ID) > 1 || nested || p.Metadata != nil || p.Created != nil || p.Expires != nil || p.Ties != nil {
-		return fmt.Errorf("%w: place %q: has more than one ID column, or members inside documents", store.ErrRefused, p.Name)
-	}
-	return nil
-}
-
 func plain(name string) bool {
 	return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name)
 }
