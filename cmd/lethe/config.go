@@ -22,12 +22,21 @@ type Config struct {
 
 	// data: the folder for all that lethe keeps: the ledger with the log, the
 	// log's key, the keys of requests. Default lethe-data in the working
-	// directory.
+	// directory. With a PostgreSQL ledger it holds the keys alone, and all
+	// processes of that ledger must have the same one: on several machines, a
+	// folder of a file server that they share (NFS version 4, mounted "hard").
 	Data string `yaml:"data"`
 
-	// ledger: where the book of requests is kept. "sqlite" keeps it in the data
-	// folder and is all there is so far. Default sqlite.
-	Ledger string `yaml:"ledger"`
+	// ledger: where the book of requests and the log are kept. "sqlite" keeps
+	// them in the data folder, for one process. postgres://user@host/database
+	// names a database of PostgreSQL 13 or newer, for any number: its primary,
+	// reached directly and not through a pooler, and a user who may make tables
+	// in its schema. Default sqlite.
+	Ledger Secret `yaml:"ledger"`
+
+	// ledger_file: the path of a file that holds the URL, instead of ledger, so
+	// that its password stands neither here nor in a process list.
+	LedgerFile string `yaml:"ledger_file"`
 
 	// queue: what wakes the workers. "embedded" needs no other software;
 	// redis://… and rediss://… name a Redis server. Nothing personal is ever
@@ -78,6 +87,10 @@ type Config struct {
 	// start; and a job of that store waits, with the note "schema", until the
 	// map is right. Default false. serve --strict is the same.
 	Strict bool `yaml:"strict"`
+
+	// Roles are what this process does, by its flag alone, for the file is the
+	// same for all. None given means all of them.
+	Roles Roles `yaml:"-"`
 }
 
 // A StoreConfig says how to reach one Store.
@@ -212,7 +225,7 @@ func Load(path string, flags Overrides) (Config, error) {
 	c.override(flags)
 	c.fillIn()
 	c.resolve(here) // all are absolute now
-	if err := c.readQueueFile(); err != nil {
+	if err := c.readURLs(); err != nil {
 		return Config{}, err
 	}
 	if err := c.check(doc, flags); err != nil {

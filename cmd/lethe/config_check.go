@@ -25,16 +25,17 @@ func (c *Config) check(doc document, flags Overrides) error {
 		}
 	}
 	add("listen", listenProblem(c.Listen))
-	add("ledger", ledgerProblem(c.Ledger))
-	if c.QueueFile != "" && doc.has("queue") {
-		add("queue_file", "give either queue or queue_file, not both")
-	} else {
-		field := "queue"
-		if c.QueueFile != "" {
-			field = "queue_file"
+	for _, u := range c.urls() {
+		switch {
+		case *u.file == "":
+			add(u.name, u.problem(u.url.Reveal()))
+		case doc.has(u.name):
+			add(u.name+"_file", "give either "+u.name+" or "+u.name+"_file, not both")
+		default:
+			add(u.name+"_file", u.problem(u.url.Reveal()))
 		}
-		add(field, queueProblem(c.Queue.Reveal()))
 	}
+	add("roles", c.rolesProblem())
 	add("log_origin", originProblem(c.LogOrigin))
 	c.checkOutside(add)
 	names := make(map[string]bool)
@@ -137,10 +138,16 @@ func ledgerProblem(s string) string {
 	switch {
 	case s == ledgerSQLite:
 		return ""
-	case strings.HasPrefix(s, "postgres://"), strings.HasPrefix(s, "postgresql://"):
-		return "postgres is not supported yet by this version; use sqlite"
+	case isPostgres(s):
+		if _, err := url.Parse(s); err == nil {
+			return ""
+		}
 	}
-	return "must be sqlite"
+	return "must be sqlite, or the URL of a PostgreSQL database such as postgres://user@host/database; special characters of a password are written as %XX"
+}
+
+func isPostgres(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
 }
 
 func queueProblem(s string) string {

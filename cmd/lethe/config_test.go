@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func writeConfig(t *testing.T, text string) string {
+func writeConfig(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "lethe.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -91,7 +91,8 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"public", "listen: 0.0.0.0:80\n", "lethe.yaml:1:9: listen: must be a loopback address"},
 		{"every address", "listen: :80\n", "listen: must be a loopback address"},
 		{"no port", "listen: 127.0.0.1\n", "listen: must be an address with a port"},
-		{"postgres", "ledger: postgres://u:hunter2@h/db\n", "ledger: postgres is not supported yet"},
+		{"postgres", "ledger: postgres://u:hunter2%@h/db\n", "ledger: must be sqlite, or the URL of a PostgreSQL database"},
+		{"both ledgers", "ledger: sqlite\nledger_file: l\n", "ledger_file: give either ledger or ledger_file"},
 		{"queue", "queue: hunter2\n", "lethe.yaml:1:8: queue: must be embedded, or the URL"},
 		{"both queues", "queue: embedded\nqueue_file: q\n", "queue_file: give either queue or queue_file"},
 		{"origin", "log_origin: https://x.example\n", "log_origin: must be a URL without its scheme"},
