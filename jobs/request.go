@@ -116,7 +116,7 @@ type Job struct {
 	Round          int          // 1 for the plan, more when new matches were found later
 	Places         []PlaceCount // what planning found, per place
 	Rewrite        Rewrite      // how its tables were purged, if a server keeps them
-	Note           string       // why it waits, as a code: "purge-window", "store-busy", "store-error", …
+	Note           string       // why it waits, as a code: "purge-window", "store-busy", "schema", "store-error", …
 
 	PlannedAt, FirstErasedAt, ErasedAt, VerifiedAt, PurgedAt *time.Time
 }

@@ -27,4 +27,10 @@
 // 2026-11-22. A purge may take a tenth of the time: after one that took d, the
 // next waits 9d. Rewriting a large file for each single erasure would
 // otherwise keep the application that owns it from working.
+//
+// 2026-11-29. The schema is compared with the data map before each plan, and
+// not on a timer: what matters is that no erasure is planned by an old map. It
+// costs a few statements on the catalog (measured: see README). By default what
+// is found is told and the erasure goes on, since a deadline missed for a new
+// table harms the person too; Strict is for those who see it the other way.
 package worker

@@ -70,6 +70,7 @@ type Eraser struct {
 	Subject func(request string) ([]byte, error)
 	Owner   string        // names this process in leases
 	KeepKey time.Duration // how long a subject key is kept after the end
+	Strict  bool          // no plan is made by a data map that does not cover its store's schema
 	Now     func() time.Time
 	Metrics *Metrics
 	Logger  *slog.Logger

@@ -13,6 +13,9 @@ import (
 // plan lists what the request selects in one store, freezes it and leaves the
 // rest to the ledger.
 func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
+	if err := e.covered(ctx, t, s); err != nil {
+		return err
+	}
 	key, err := e.Subject(t.Request)
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)

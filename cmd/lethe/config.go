@@ -71,6 +71,13 @@ type Config struct {
 	// kept. The key opens the subject commitment in the log, and is destroyed
 	// then. Default 720h.
 	SubjectKeyRetention Duration `yaml:"subject_key_retention"`
+
+	// strict: what to do when a store has a table or column that looks personal
+	// and is neither mapped nor waived, at the start or later. false: say so in
+	// the logs and in the metric lethe_store_unmapped, and go on. true: do not
+	// start; and a job of that store waits, with the note "schema", until the
+	// map is right. Default false. serve --strict is the same.
+	Strict bool `yaml:"strict"`
 }
 
 // A StoreConfig says how to reach one Store.
@@ -81,16 +88,35 @@ type StoreConfig struct {
 
 	// kind: what the store is. "mem0-sqlite" is Mem0 on SQLite files,
 	// "mem0-postgres" is Mem0's self-hosted server on PostgreSQL (pgvector) with
-	// its SQLite history file.
+	// its SQLite history file, "tables" is any tables of one SQLite file or one
+	// PostgreSQL database, as driver, places and waived say.
 	Kind string `yaml:"kind"`
+
+	// driver: for tables, "sqlite3" or "postgres".
+	Driver string `yaml:"driver"`
+
+	// file: for tables with driver sqlite3, the database file.
+	File string `yaml:"file"`
+
+	// places: for tables, where personal data is. See PlaceConfig.
+	Places []PlaceConfig `yaml:"places"`
+
+	// waived: for tables, what need not be erased, each with the reason:
+	// {audit_trail: "legal obligation", "orders.copy_trigger": "counts only"}.
+	// A key is a table (or view), a column as TABLE.COLUMN, a trigger as
+	// TABLE.TRIGGER, or on PostgreSQL another schema as SCHEMA.*.
+	Waived Waivers `yaml:"waived"`
 
 	// vectors: for mem0-sqlite, the SQLite file of the memories (Mem0's
 	// vector_store.db).
 	Vectors string `yaml:"vectors"`
 
-	// dsn_file: for mem0-postgres, the path of a file that holds the address of
-	// the database, such as postgres://user:password@host/postgres. It must be
-	// the primary. The user needs SELECT, DELETE and UPDATE on both tables.
+	// dsn_file: for mem0-postgres, and for tables with driver postgres, the path
+	// of a file that holds the address of the database, such as
+	// postgres://user:password@host/postgres. It must be the primary. The user
+	// needs SELECT, DELETE and UPDATE on Mem0's two tables, SELECT and DELETE on
+	// the tables of places. With driver sqlite3, instead of file: a file that
+	// holds the path of the database file, meant from its own folder.
 	DSNFile string `yaml:"dsn_file"`
 
 	// app_dsn_file: for mem0-postgres, the path of a file that holds the address
@@ -153,6 +179,9 @@ const KindMem0SQLite = "mem0-sqlite"
 
 // KindMem0Postgres is the kind of a store that is Mem0 on PostgreSQL.
 const KindMem0Postgres = "mem0-postgres"
+
+// KindTables is the kind of a store that is any SQL tables.
+const KindTables = "tables"
 
 // Load reads the file at path, or no file if path is empty, puts the flags on
 // top and fills in the defaults. The Config returned has been checked and its

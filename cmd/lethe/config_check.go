@@ -55,18 +55,23 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 	if !name.MatchString(s.Name) {
 		add("name", "must be 1 to 63 of a-z, 0-9, dot, dash and underscore, and start with a letter or digit")
 	}
+	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + " or " + KindTables
 	switch {
+	case s.Kind == KindTables:
+		s.checkTables(add)
+		return
 	case s.Kind == KindMem0SQLite:
 	case s.Kind == KindMem0Postgres:
 		s.checkPostgres(add)
 		return
-	case slices.Contains([]string{"mem0-platform", "mem0-server", "tables"}, s.Kind):
-		add("kind", s.Kind+" is not supported yet by this version; "+KindMem0SQLite+" and "+KindMem0Postgres+" are")
+	case slices.Contains([]string{"mem0-platform", "mem0-server"}, s.Kind):
+		add("kind", s.Kind+" is not supported yet by this version; "+kinds+" is")
 		return
 	default:
-		add("kind", "must be "+KindMem0SQLite+" or "+KindMem0Postgres)
+		add("kind", "must be "+kinds)
 		return
 	}
+	s.forTablesAlone(add)
 	if s.Purge.Rewrite() {
 		add("purge", "rewrite is for PostgreSQL; here the files are always rewritten: say always, off, or a window such as 02:00-05:00")
 	}
@@ -90,6 +95,7 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 }
 
 func (s *StoreConfig) checkPostgres(add func(field, problem string)) {
+	s.forTablesAlone(add)
 	if s.DSNFile == "" || s.DSNFile == fileNone {
 		add("dsn_file", "must be the path of a file that holds the address of the database")
 	}

@@ -16,6 +16,8 @@ const (
 // Overrides are the flags that win over the file. Empty means not given.
 type Overrides struct {
 	Listen, Data, Ledger, Queue string
+
+	Strict bool
 }
 
 // given reports whether the flag of that name was given.
@@ -63,6 +65,7 @@ func (c *Config) resolve(dir string) {
 		from(&s.History)
 		from(&s.DSNFile)
 		from(&s.AppDSNFile)
+		from(&s.File)
 	}
 }
 
@@ -75,6 +78,7 @@ func (c *Config) override(flags Overrides) {
 	set(&c.Listen, flags.Listen)
 	set(&c.Data, flags.Data)
 	set(&c.Ledger, flags.Ledger)
+	c.Strict = c.Strict || flags.Strict
 	if flags.Queue != "" {
 		c.Queue, c.QueueFile = Secret(flags.Queue), ""
 	}

@@ -28,6 +28,13 @@ Without --config it keeps a memory store of its own in the data folder, in the
 layout of Mem0's TypeScript SDK, so that a newcomer sees it work. Without
 --queue the queue is embedded, and no other software is needed.
 
+At the start, and again before each plan, the data map of every store is
+compared with its schema, as lethe stores check does. A table that looks
+personal and is neither mapped nor waived is told in the logs, by name, and
+counted in the metric lethe_store_unmapped. With --strict, or strict: true in
+the configuration, it stops the start with status 1, and jobs of its store wait
+with the note "schema" until the map is right.
+
 If the log was put back to an older state, or does not agree with a head that is
 kept at an anchor, the service only serves what can be read, says why on /readyz
 and in its logs, and ends with status 5 or 30.
@@ -46,6 +53,7 @@ Logs go to standard error as JSON and name nobody.`,
 	f.StringVar(&over.Queue, "queue", "", "embedded, or the `URL` of a Redis server (redis://…, rediss://…)")
 	f.StringVar(&over.Ledger, "ledger", "", "`KIND` of ledger: sqlite")
 	f.StringVar(&roles, "roles", allRoles, "`ROLES` of this process; with a SQLite ledger one process has all of them")
+	f.BoolVar(&over.Strict, "strict", false, "do not start, and let jobs wait, if a table that looks personal is neither mapped nor waived")
 	f.BoolVar(&check, "check", false, "only check the configuration, and exit")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkRoles(roles); err != nil {

@@ -101,8 +101,11 @@ func openStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
 			return nil, err
 		}
 	}
-	if c.Kind == KindMem0Postgres {
+	switch c.Kind {
+	case KindMem0Postgres:
 		return openPostgresStore(ctx, c)
+	case KindTables:
+		return openTablesStore(ctx, c)
 	}
 	st, err := mem0.OpenSQLite(ctx, mem0.SQLiteConfig{Vectors: c.Vectors, Entities: c.Entities, History: c.History})
 	if err != nil {
@@ -222,7 +225,10 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: time.Now}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
-		Now: time.Now, Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
+		Strict: s.config.Strict, Now: time.Now, Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
+	}
+	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
+		return err
 	}
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {

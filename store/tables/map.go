@@ -28,8 +28,13 @@ type Map struct {
 // A File is a SQLite database file under the name by which places refer to it.
 type File struct{ Name, Path string }
 
-// A Waiver says why a table holds nothing to erase.
-type Waiver struct{ Table, Reason string }
+// A Waiver says why a table holds nothing to erase; or, as TABLE.COLUMN or
+// TABLE.TRIGGER, a column or trigger of it; or, as SCHEMA.*, another schema of
+// a PostgreSQL database.
+type Waiver struct {
+	Table, Reason string
+	Optional      bool // there may be no such table
+}
 
 // A Place is one kind of row in one table. Places of the same Name are parts
 // of one place: an ID of it may be in any of them.
@@ -154,8 +159,8 @@ func (m Map) check(p Place) error {
 	switch {
 	case len(p.ID) == 0:
 		return fmt.Errorf("needs a column that identifies a row")
-	case !placeName.MatchString(p.Name):
-		return fmt.Errorf("needs a name of at most 63 lower-case letters, digits, dots, dashes and underscores")
+	case !m.nameable(p):
+		return fmt.Errorf("needs a name of at most 54 lower-case letters, digits, dots, dashes and underscores, with what is added to it, that no other kind of row has")
 	case !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == p.File }):
 		return fmt.Errorf("names no file of the map")
 	case ways != 1:
@@ -166,6 +171,8 @@ func (m Map) check(p Place) error {
 		return fmt.Errorf("hangs on no place of the map")
 	case m.circular(p.Name):
 		return fmt.Errorf("hangs on itself")
+	case slices.ContainsFunc(m.Places, func(parent Place) bool { return parent.Name == p.With && len(parent.ID) != len(p.By) }):
+		return fmt.Errorf("needs as many columns in by as the place it hangs on has in its ID")
 	case p.Document != nil && p.Document.LinksTo != "" && !m.place(p.Document.LinksTo):
 		return fmt.Errorf("links to no place of the map")
 	}
@@ -257,17 +264,6 @@ func (p Place) members() []string {
 	return names
 }
 
-// simple returns an error for what no engine does yet.
-func (p Place) simple() error {
-	nested := slices.ContainsFunc(slices.Collect(maps.Values(p.Match)), func(m Member) bool { return len(m.Path) > 0 })
-	if len(p.ID) > 1 || nested || p.Metadata != nil || p.Created != nil || p.Expires != nil || p.Ties != nil {
-		return fmt.Errorf("%w: place %q: has more than one ID column, or members inside documents", store.ErrRefused, p.Name)
-	}
-	return nil
-}
-
-// placeName is what certificates can say.
-var placeName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
 func plain(name string) bool {
 	return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name)

@@ -2,6 +2,7 @@ package tables
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"iter"
 	"slices"
@@ -9,12 +10,16 @@ import (
 	"lethe/store"
 )
 
+// countBatch is how many keys one statement of Count asks for: it may have to
+// go through a table of what hangs on them, for want of an index.
+const countBatch = 20_000
+
 // Count implements store.Store. It keeps the keys that it has found in memory,
 // about 100 bytes each.
 func (s *Postgres) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
 	census, err := s.count(ctx, sels)
 	if err != nil {
-		return store.Census{}, fmt.Errorf("count: %w", err)
+		return store.Census{}, fmt.Errorf("count: %w", s.lacking(ctx, err))
 	}
 	return census, nil
 }
@@ -35,19 +40,75 @@ func (s *Postgres) count(ctx context.Context, sels iter.Seq2[store.Selector, err
 			picked[id] = true
 		}
 	}
+	for _, name := range s.places() {
+		census.Places = append(census.Places, store.PlaceCount{Place: name, Found: found[name]})
+	}
 	var err error
 	if census.Unattributable, err = s.malformed(ctx); err != nil {
 		return census, err
 	}
-	for _, name := range s.places() {
-		census.Places = append(census.Places, store.PlaceCount{Place: name, Found: found[name]})
+	if err := s.countBelow(ctx, &census, picked); err != nil || s.beside == nil {
+		return census, err
 	}
-	if s.beside == nil {
-		return census, nil
+	return census, s.countBeside(ctx, &census, picked)
+}
+
+// countBelow counts the rows that hang on picked ones, and those that hang on
+// nothing that is there and was not picked.
+func (s *Postgres) countBelow(ctx context.Context, census *store.Census, picked map[store.ID]bool) error {
+	keys := make(map[string][]string)
+	for id := range picked {
+		keys[id.Place] = append(keys[id.Place], id.Key)
 	}
+	counted := make(map[string]int) // index in census.Places
+	for _, p := range s.parts {
+		if p.With == "" {
+			continue
+		}
+		at, ok := counted[p.Name]
+		if !ok {
+			at = len(census.Places)
+			counted[p.Name] = at
+			census.Places = append(census.Places, store.PlaceCount{Place: p.Name, With: p.With})
+		}
+		lost := "NOT coalesce(" + s.attached(p) + ", false)"
+		orphans, err := s.number(ctx, "SELECT count(*) FROM "+p.table+" t WHERE "+lost)
+		if err != nil {
+			return err
+		}
+		root := s.root(p)
+		for batch := range slices.Chunk(keys[root], countBatch) {
+			statement, args := "SELECT count(*) FROM "+p.table+" t WHERE "+s.hangs(p, root), s.bind(root, batch)
+			n, err := s.number(ctx, statement, args...)
+			if err != nil {
+				return err
+			}
+			census.Places[at].Found += n
+			if orphans == 0 {
+				continue
+			}
+			n, err = s.number(ctx, statement+" AND "+lost, args...)
+			if err != nil {
+				return err
+			}
+			orphans -= n // they are tied to whom the asker named
+		}
+		census.Unattributable += orphans
+	}
+	return nil
+}
+
+func (s *Postgres) number(ctx context.Context, statement string, args ...any) (n int, err error) {
+	err = s.db.GetContext(ctx, &n, statement, args...)
+	return n, pgCoded(ctx, err)
+}
+
+// countBeside counts what hangs on picked rows in the files beside the
+// database.
+func (s *Postgres) countBeside(ctx context.Context, census *store.Census, picked map[store.ID]bool) error {
 	own, err := s.beside.Count(ctx, func(func(store.Selector, error) bool) {})
 	if err != nil {
-		return census, err
+		return err
 	}
 	census.Unattributable += own.Unattributable
 	for _, p := range s.beside.parts {
@@ -56,12 +117,12 @@ func (s *Postgres) count(ctx context.Context, sels iter.Seq2[store.Selector, err
 		}
 		n, orphans, err := s.countHanging(ctx, p, picked)
 		if err != nil {
-			return census, err
+			return err
 		}
 		census.Places = append(census.Places, store.PlaceCount{Place: p.Name, Found: n, With: p.With})
 		census.Unattributable += orphans
 	}
-	return census, nil
+	return nil
 }
 
 // countHanging counts the rows of a part beside the database that hang on
@@ -102,22 +163,39 @@ func (s *Postgres) countHanging(ctx context.Context, p *part, picked map[store.I
 	return found, orphans, flush()
 }
 
-// malformed counts the documents that are not objects.
+// malformed counts the documents that are not objects, and the sessions that do
+// not parse.
 func (s *Postgres) malformed(ctx context.Context) (int, error) {
 	total := 0
 	var seen []string
 	for _, p := range s.parts {
-		if p.Document == nil || slices.Contains(seen, p.table) {
-			continue
+		switch {
+		case p.Scope != "":
+			n, err := s.unparsed(ctx, p)
+			if err != nil {
+				return 0, err
+			}
+			total += n
+		case p.Document != nil && !slices.Contains(seen, p.table):
+			seen = append(seen, p.table)
+			n, err := s.number(ctx, "SELECT count(*) FROM "+p.table+" t WHERE NOT "+p.wellFormed())
+			if err != nil {
+				return 0, err
+			}
+			total += n
 		}
-		seen = append(seen, p.table)
-		var n int
-		if err := s.db.GetContext(ctx, &n, "SELECT count(*) FROM "+p.table+" t WHERE NOT "+p.wellFormed()); err != nil {
-			return 0, pgCoded(ctx, err)
-		}
-		total += n
 	}
 	return total, nil
+}
+
+func (s *Postgres) unparsed(ctx context.Context, p *pgPart) (int, error) {
+	n := 0
+	err := pgKey{}.read(ctx, s.db, "SELECT t."+quote(p.Scope)+" FROM "+p.table+" t", nil, 1, func(_ string, rest []sql.NullString) {
+		if _, err := ParseScope(rest[0].String); err != nil {
+			n++
+		}
+	})
+	return n, err
 }
 
 // places returns the names of all places whose rows stand on their own.
@@ -126,9 +204,9 @@ func (s *Postgres) places() []string {
 	if s.beside != nil {
 		names = slices.DeleteFunc(s.beside.places(), func(n string) bool { return slices.Contains(s.beside.m.Elsewhere, n) })
 	}
-	for _, p := range s.parts {
-		if !slices.Contains(names, p.Name) {
-			names = append(names, p.Name)
+	for _, name := range s.roots() {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names
@@ -136,8 +214,18 @@ func (s *Postgres) places() []string {
 
 // Unreached implements store.Limiter.
 func (s *Postgres) Unreached(sel store.Selector) []string {
-	if s.beside == nil {
-		return nil
+	var names []string
+	if s.beside != nil {
+		names = s.beside.Unreached(sel)
 	}
-	return s.beside.Unreached(sel)
+	for _, p := range s.parts {
+		_, reached := p.match(sel, 0)
+		if sel.ByID() {
+			reached = p.Explicit
+		}
+		if !reached && p.With == "" && !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
