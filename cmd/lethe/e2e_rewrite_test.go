@@ -74,7 +74,7 @@ func TestAliceIsPurgedFromPostgres(t *testing.T) {
 	}
 	c.Purge, c.WALUntil = rule, Duration(7*24*time.Hour)
 	db.MustExec(`CHECKPOINT`)
-	if n := named(t, "alice", files); n == 0 {
+	if n := mentions(t, "alice", files); n == 0 {
 		t.Fatal("alice is in no file: this test shows nothing")
 	}
 	r := start(t, configFor(filepath.Join(dir, "data"), queueEmbedded, c), nil)
@@ -93,16 +93,16 @@ func TestAliceIsPurgedFromPostgres(t *testing.T) {
 	}
 	r.stop()
 	db.MustExec(`CHECKPOINT`)
-	if n := named(t, "alice", files) + named(t, "alice", filepath.Dir(c.History)); n > 0 {
+	if n := mentions(t, "alice", files) + mentions(t, "alice", filepath.Dir(c.History)); n > 0 {
 		t.Errorf("alice is named %d times in the files", n)
 	}
-	if named(t, "bob", files) == 0 || named(t, "bob", c.History) == 0 {
+	if mentions(t, "bob", files) == 0 || mentions(t, "bob", c.History) == 0 {
 		t.Error("bob is gone too, or the test looks at the wrong files")
 	}
 }
 
-// named counts a name in a file, or in all below a folder.
-func named(t *testing.T, name, path string) (n int) {
+// mentions counts a name in a file, or in all below a folder.
+func mentions(t *testing.T, name, path string) (n int) {
 	t.Helper()
 	for _, b := range bytesUnder(t, path) {
 		n += bytes.Count(b, []byte(name))

@@ -99,7 +99,8 @@ func BenchmarkPostgresPurge(b *testing.B) {
 			for range b.N {
 				b.StopTimer()
 				f := newPGAt(b, audittest.Postgres(b), true, false).open()
-				f.fill(10 * benchPG)
+				f.db.MustExec(`INSERT INTO memories SELECT gen_random_uuid(), '{1,2,3}', jsonb_build_object('user_id',
+					CASE i % 2 WHEN 0 THEN 'alice' ELSE 'bob' END, 'data', repeat('x', 200)) FROM generate_series(1, $1) i`, 20*benchPG)
 				f.db.MustExec(`DELETE FROM memories WHERE payload->>'user_id' = 'alice'`)
 				r, err := tables.NewRewriter(b.Context(), f.s)
 				if err != nil {
