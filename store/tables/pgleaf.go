@@ -10,11 +10,15 @@ import (
 
 // A pgLeaf is a mapped table or a part of it.
 type pgLeaf struct {
-	OID  uint32 `db:"oid"`
-	Name string `db:"name"` // with its schema, quoted by the server
-	Kind string `db:"kind"` // p if it has no files of its own
-	May  bool   `db:"may"`  // the user may rewrite it
+	OID    uint32 `db:"oid"`
+	Schema string `db:"schema"`
+	Table  string `db:"name"`
+	Kind   string `db:"kind"` // p if it has no files of its own
+	May    bool   `db:"may"`  // the user may rewrite it
 }
+
+// quoted is the table as a statement names it.
+func (l pgLeaf) quoted() string { return quote(l.Schema) + "." + quote(l.Table) }
 
 // pgLeaves are tables with all that inherits from them. A rewrite is the right
 // of the owner of the table or of the database, and, from PostgreSQL 17, of
@@ -22,7 +26,7 @@ type pgLeaf struct {
 const pgLeaves = `WITH RECURSIVE tree AS (
 		SELECT unnest($1::bigint[]::oid[]) AS oid
 		UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
-	SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, c.relkind::text AS kind,
+	SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
 		pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE')
 			OR CASE WHEN current_setting('server_version_num')::int >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END AS may
 	FROM pg_class c JOIN tree ON tree.oid = c.oid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -41,10 +45,10 @@ func (r *Rewriter) permitted(_ context.Context, leaves []pgLeaf) error {
 	var missing []string
 	for _, l := range leaves {
 		if l.Kind == "f" {
-			return fmt.Errorf("%w: table %s is on another server, whose files nobody here can rewrite", store.ErrSchema, l.Name)
+			return fmt.Errorf("%w: table %s is on another server, whose files nobody here can rewrite", store.ErrSchema, l.quoted())
 		}
 		if !l.May {
-			missing = append(missing, ownership(l.Name))
+			missing = append(missing, ownership(l.quoted()))
 		}
 	}
 	if len(missing) > 0 {

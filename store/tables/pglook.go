@@ -91,9 +91,9 @@ func (w *pgSession) look(ctx context.Context, done []pgRewritten) error {
 // residue says of which table err is, and what may be in the way.
 func (r *pgRewritten) residue(err error) error {
 	if errors.Is(err, errResidue) {
-		return fmt.Errorf("%w: table %s after its rewrite: %w; somebody writes, or an older transaction, a prepared one or a replication slot still sees them", store.ErrBusy, r.Name, err)
+		return fmt.Errorf("%w: table %s after its rewrite: %w; somebody writes, or an older transaction, a prepared one or a replication slot still sees them", store.ErrBusy, r.quoted(), err)
 	}
-	return fmt.Errorf("table %s after its rewrite: %w", r.Name, err)
+	return fmt.Errorf("table %s after its rewrite: %w", r.quoted(), err)
 }
 
 // lookFor returns an error if any segment of the files is there and not empty.

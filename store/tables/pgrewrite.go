@@ -189,8 +189,8 @@ func (w *pgSession) rewrite(ctx context.Context, leaf pgLeaf) (r pgRewritten, er
 		return r, err
 	}
 	w.kept = -1
-	if _, err := w.db.ExecContext(ctx, "VACUUM (FULL, VERBOSE) "+leaf.Name); err != nil {
-		return r, fmt.Errorf("rewrite table %s: %w", leaf.Name, pgCoded(ctx, err))
+	if _, err := w.db.ExecContext(ctx, "VACUUM (FULL, VERBOSE) "+leaf.quoted()); err != nil {
+		return r, fmt.Errorf("rewrite table %s: %w", leaf.quoted(), pgCoded(ctx, err))
 	}
 	r.kept = w.kept
 	if err := w.db.GetContext(ctx, &r.end, `SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint`); err != nil {
@@ -217,11 +217,11 @@ func (r *pgRewritten) renewed() error {
 		before[f.Path] = true
 	}
 	if len(r.files) == 0 {
-		return fmt.Errorf("%w: table %s is gone", store.ErrSchema, r.Name)
+		return fmt.Errorf("%w: table %s is gone", store.ErrSchema, r.quoted())
 	}
 	for _, f := range r.files {
 		if before[f.Path] {
-			return fmt.Errorf("%w: table %s was not rewritten: %s", store.ErrSchema, r.Name, ownership(r.Name))
+			return fmt.Errorf("%w: table %s was not rewritten: %s", store.ErrSchema, r.quoted(), ownership(r.quoted()))
 		}
 	}
 	return nil

@@ -311,7 +311,7 @@ func TestWhoMayPurge(t *testing.T) {
 	l.db.MustExec(`CREATE ROLE ` + role + ` LOGIN; GRANT SELECT, DELETE, INSERT ON notes, diary TO ` + role)
 	dsn := strings.Replace(l.dsn, "lethe@", role+"@", 1)
 	_, err := tables.NewRewriter(t.Context(), l.open(dsn))
-	if !errors.Is(err, store.ErrSchema) || !strings.Contains(err.Error(), "ALTER TABLE public.notes_1 OWNER TO") || !strings.Contains(err.Error(), "public.diary") {
+	if !errors.Is(err, store.ErrSchema) || !strings.Contains(err.Error(), `ALTER TABLE "public"."notes_1" OWNER TO`) || !strings.Contains(err.Error(), `"public"."diary"`) {
 		t.Errorf("error %v, want what to grant", err)
 	}
 	l.db.MustExec(`ALTER TABLE notes OWNER TO ` + role + `; ALTER TABLE notes_0 OWNER TO ` + role + `; ALTER TABLE notes_1 OWNER TO ` + role + `; ALTER TABLE diary OWNER TO ` + role)

@@ -10,7 +10,7 @@ import (
 )
 
 // pgStatistics are the catalogs in which the planner keeps values from rows.
-const pgStatistics = `SELECT c.oid, format('pg_catalog.%I', c.relname) AS name, c.relkind::text AS kind,
+const pgStatistics = `SELECT c.oid, 'pg_catalog' AS schema, c.relname AS name, c.relkind::text AS kind,
 		(pg_has_role(d.datdba, 'USAGE') OR pg_has_role(c.relowner, 'USAGE')) AND has_table_privilege(c.oid, 'SELECT') AS may
 	FROM pg_class c JOIN pg_database d ON d.datname = current_database()
 	WHERE c.oid IN ('pg_catalog.pg_statistic'::regclass, 'pg_catalog.pg_statistic_ext_data'::regclass) ORDER BY c.oid`
@@ -85,14 +85,14 @@ func (w *pgSession) outlive(ctx context.Context, catalog pgLeaf) (pgRewritten, e
 }
 
 func (w *pgSession) analyze(ctx context.Context, roots []int64) error {
-	var tables []string
-	err := w.db.SelectContext(ctx, &tables, `SELECT format('%I.%I', n.nspname, c.relname)
+	var tables []pgLeaf
+	err := w.db.SelectContext(ctx, &tables, `SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY($1::bigint[]::oid[])`, roots)
 	if err != nil {
 		return pgCoded(ctx, err)
 	}
 	for _, t := range tables {
-		if _, err := w.db.ExecContext(ctx, "ANALYZE "+t); err != nil {
+		if _, err := w.db.ExecContext(ctx, "ANALYZE "+t.quoted()); err != nil {
 			return pgCoded(ctx, err)
 		}
 	}

@@ -34,8 +34,8 @@ func (s *Postgres) Texts(ctx context.Context, place, column string, again bool) 
 			fail(err)
 			return
 		}
-		for page, after := s.texts(db, s.parts[i], column), ""; ; {
-			found, err := page(ctx, after)
+		for after := ""; ; {
+			found, err := s.texts(ctx, db, s.parts[i], column, after)
 			if err != nil {
 				fail(err)
 				return
@@ -55,18 +55,22 @@ func (s *Postgres) Texts(ctx context.Context, place, column string, again bool) 
 
 const pgTextRows = 5000 // a page
 
-// texts returns what reads the page after a key, or the first.
-func (s *Postgres) texts(db *sqlx.DB, p *pgPart, column string) func(ctx context.Context, after string) ([]Text, error) {
-	id := quote(p.ID[0])
-	from := "SELECT " + id + "::text AS key, coalesce(" + quote(column) + "::text, '') AS text FROM " + p.table
-	return func(ctx context.Context, after string) (found []Text, err error) {
-		if after == "" {
-			err = db.SelectContext(ctx, &found, from+" ORDER BY "+id+" LIMIT $1", pgTextRows)
-		} else {
-			err = db.SelectContext(ctx, &found, from+" WHERE "+id+" > $2 ORDER BY "+id+" LIMIT $1", pgTextRows, after)
-		}
-		return found, pgCoded(ctx, err)
+// texts reads the page after a key, or the first. The column is one of the
+// layout that the map asks for.
+func (s *Postgres) texts(ctx context.Context, db *sqlx.DB, p *pgPart, column string, after string) (found []Text, err error) {
+	i := slices.IndexFunc(p.Layout, func(c Column) bool { return c.Name == column })
+	if i < 0 {
+		return nil, store.ErrRefused
 	}
+	text, id := quote(p.Layout[i].Name), quote(p.ID[0])
+	if after == "" {
+		err = db.SelectContext(ctx, &found, "SELECT "+id+"::text AS key, coalesce("+text+"::text, '') AS text FROM "+p.table+
+			" ORDER BY "+id+" LIMIT $1", pgTextRows)
+	} else {
+		err = db.SelectContext(ctx, &found, "SELECT "+id+"::text AS key, coalesce("+text+"::text, '') AS text FROM "+p.table+
+			" WHERE "+id+" > $2 ORDER BY "+id+" LIMIT $1", pgTextRows, after)
+	}
+	return found, pgCoded(ctx, err)
 }
 
 // Alone runs f while no other Alone runs with this store's tables, in whatever
