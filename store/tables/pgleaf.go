@@ -35,7 +35,7 @@ const pgLeaves = `WITH RECURSIVE tree AS (
 
 func (r *Rewriter) leaves(ctx context.Context) ([]pgLeaf, error) {
 	var leaves []pgLeaf
-	err := r.db.SelectContext(ctx, &leaves, pgLeaves, r.roots())
+	err := r.db.SelectContext(ctx, &leaves, pgLeaves, roots(r.parts))
 	return leaves, pgCoded(ctx, err)
 }
 

@@ -85,7 +85,7 @@ func (r *Rewriter) purge(ctx context.Context) (err error) {
 	if err := w.shown(ctx, done, len(blind) > 0); err != nil {
 		return err
 	}
-	statistics, err := w.forgetStatistics(ctx, r.roots())
+	statistics, err := w.forgetStatistics(ctx, r.parts)
 	if errors.Is(err, errStatistics) {
 		blind, err = append(blind, err.Error()), nil
 	}
@@ -119,9 +119,9 @@ func (r *Rewriter) Check(ctx context.Context) ([]store.Finding, error) {
 }
 
 // roots are the mapped tables, each once.
-func (r *Rewriter) roots() (oids []int64) {
+func roots(parts []*pgPart) (oids []int64) {
 	seen := make(map[uint32]bool)
-	for _, p := range r.parts {
+	for _, p := range parts {
 		if !seen[p.oid] {
 			seen[p.oid] = true
 			oids = append(oids, int64(p.oid))
@@ -189,6 +189,8 @@ func (w *pgSession) rewrite(ctx context.Context, leaf pgLeaf) (r pgRewritten, er
 		return r, err
 	}
 	w.kept = -1
+	// VACUUM binds no parameters, and a partition's name is in no map: the
+	// server's own name of it is quoted.
 	if _, err := w.db.ExecContext(ctx, "VACUUM (FULL, VERBOSE) "+leaf.quoted()); err != nil {
 		return r, fmt.Errorf("rewrite table %s: %w", leaf.quoted(), pgCoded(ctx, err))
 	}

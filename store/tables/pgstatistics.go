@@ -33,12 +33,12 @@ const (
 // forgetStatistics makes the planner's statistics of the tables anew, from the
 // rows that there are, and rewrites the catalogs that keep them, if the user
 // may. What nobody but a superuser may is errStatistics.
-func (w *pgSession) forgetStatistics(ctx context.Context, roots []int64) (done []pgRewritten, err error) {
+func (w *pgSession) forgetStatistics(ctx context.Context, parts []*pgPart) (done []pgRewritten, err error) {
 	since, err := w.horizon(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.analyze(ctx, roots); err != nil {
+	if err := w.analyze(ctx, parts); err != nil {
 		return nil, err
 	}
 	var catalogs []pgLeaf
@@ -50,7 +50,7 @@ func (w *pgSession) forgetStatistics(ctx context.Context, roots []int64) (done [
 			return nil, nil // which blind has said
 		}
 	}
-	clean, err := w.dropStale(ctx, roots, since)
+	clean, err := w.dropStale(ctx, roots(parts), since)
 	if err != nil {
 		return nil, err
 	}
@@ -84,15 +84,16 @@ func (w *pgSession) outlive(ctx context.Context, catalog pgLeaf) (pgRewritten, e
 	}
 }
 
-func (w *pgSession) analyze(ctx context.Context, roots []int64) error {
-	var tables []pgLeaf
-	err := w.db.SelectContext(ctx, &tables, `SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY($1::bigint[]::oid[])`, roots)
-	if err != nil {
-		return pgCoded(ctx, err)
-	}
-	for _, t := range tables {
-		if _, err := w.db.ExecContext(ctx, "ANALYZE "+t.quoted()); err != nil {
+// analyze takes the names from the map, which finds the tables as every other
+// statement does.
+func (w *pgSession) analyze(ctx context.Context, parts []*pgPart) error {
+	seen := make(map[uint32]bool)
+	for _, p := range parts {
+		if seen[p.oid] {
+			continue
+		}
+		seen[p.oid] = true
+		if _, err := w.db.ExecContext(ctx, "ANALYZE "+p.table); err != nil {
 			return pgCoded(ctx, err)
 		}
 	}
