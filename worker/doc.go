@@ -30,7 +30,7 @@
 //
 // 2026-11-29. The schema is compared with the data map before each plan, and
 // not on a timer: what matters is that no erasure is planned by an old map. It
-// costs a few statements on the catalog (measured: see README). By default what
+// costs 0.1 s in a schema of 300 tables (BenchmarkCheckOf300Tables). By default what
 // is found is told and the erasure goes on, since a deadline missed for a new
 // table harms the person too; Strict is for those who see it the other way.
 package worker

@@ -93,11 +93,12 @@ func sightsOf(ctx context.Context, q sqlx.QueryerContext, l liveFile, schema str
 		return nil, coded(err)
 	}
 	var sights []sight
+	reads := newDDL()
 	for _, t := range l.tables {
 		if t.Type == "trigger" {
 			continue
 		}
-		seen := sight{name: t.Name, columns: columnsOf(t), triggers: seconds(triggers, t.Name), finds: t.finds}
+		seen := sight{name: t.Name, columns: reads.columns(t), triggers: seconds(triggers, t.Name), finds: t.finds}
 		for _, r := range refers {
 			if r.Table == t.Name {
 				seen.refers = append(seen.refers, r)
@@ -154,38 +155,47 @@ func (t *sight) specially(kind []string, kinds []pair) {
 	}
 }
 
-// columnsOf are a table's columns. Their collations stand only in the text of
-// the table.
-func columnsOf(t liveTable) []sightColumn {
-	definitions := definitions(t.SQL)
+// A ddl reads what stands only in the text of a table.
+type ddl struct {
+	collation *regexp.Regexp // of a definition
+	name      *regexp.Regexp // that a definition begins with, in one of five ways to quote it
+
+	// harmless matches the declared types of columns that are meant for numbers
+	// and times. All others may hold texts, documents or vectors.
+	harmless *regexp.Regexp
+}
+
+func newDDL() ddl {
+	return ddl{
+		collation: regexp.MustCompile("(?i)\\bCOLLATE\\s+[\"'`\\[]?(\\w+)"),
+		name:      regexp.MustCompile("(?s)^(?:\\s|--[^\n]*\n|/\\*.*?\\*/)*(?:\"((?:[^\"]|\"\")*)\"|`([^`]*)`|\\[([^\\]]*)\\]|'([^']*)'|([^\\s(]+))"),
+		harmless: regexp.MustCompile(`(?i)^(unsigned +)?(big +|tiny|small|medium|big)?` +
+			`(int|integer|int2|int4|int8|serial|bigserial|real|double|double precision|float|numeric|decimal|number|money|bool|boolean|bit|` +
+			`date|datetime|time|timestamp|timestamptz|year)( *\([0-9, ]*\))?( +unsigned)?( +with(out)? time zone)?$`),
+	}
+}
+
+// columns are a table's columns, with what their definitions say.
+func (d ddl) columns(t liveTable) []sightColumn {
+	definitions := d.definitions(t.SQL)
 	columns := make([]sightColumn, len(t.columns))
 	for i, c := range t.columns {
-		collation := collation().FindStringSubmatch(definitions[strings.ToLower(c.Name)])
+		collation := d.collation.FindStringSubmatch(definitions[strings.ToLower(c.Name)])
 		columns[i] = sightColumn{
-			name: c.Name, text: !harmless().MatchString(strings.TrimSpace(c.Type)),
+			name: c.Name, text: !d.harmless.MatchString(strings.TrimSpace(c.Type)),
 			folds: collation != nil && !strings.EqualFold(collation[1], "BINARY"),
 		}
 	}
 	return columns
 }
 
-func collation() *regexp.Regexp {
-	return regexp.MustCompile("(?i)\\bCOLLATE\\s+[\"'`\\[]?(\\w+)")
-}
-
-// harmless matches the declared types of columns that are meant for numbers and
-// times. All others may hold texts, documents or vectors.
-func harmless() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)^(unsigned +)?(big +|tiny|small|medium|big)?(int|integer|int2|int4|int8|serial|bigserial|real|double|double precision|float|numeric|decimal|number|money|bool|boolean|bit|date|datetime|time|timestamp|timestamptz|year)( *\([0-9, ]*\))?( +unsigned)?( +with(out)? time zone)?$`)
-}
-
 // definitions are the texts of a CREATE TABLE between its commas, by the name
 // that each begins with, in lower case.
-func definitions(sql string) map[string]string {
+func (d ddl) definitions(sql string) map[string]string {
 	found := map[string]string{}
 	depth, from, quoted := 0, 0, byte(0)
 	add := func(text string) {
-		name := regexp.MustCompile("(?s)^(?:\\s|--[^\n]*\n|/\\*.*?\\*/)*(?:\"((?:[^\"]|\"\")*)\"|`([^`]*)`|\\[([^\\]]*)\\]|'([^']*)'|([^\\s(]+))").FindStringSubmatch(text)
+		name := d.name.FindStringSubmatch(text)
 		if name != nil {
 			found[strings.ToLower(strings.ReplaceAll(strings.Join(name[1:], ""), `""`, `"`))] = text
 		}

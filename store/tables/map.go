@@ -264,7 +264,6 @@ func (p Place) members() []string {
 	return names
 }
 
-
 func plain(name string) bool {
 	return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name)
 }
