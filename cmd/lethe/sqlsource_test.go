@@ -39,8 +39,9 @@ func sqlArgument(name, pkg string) int {
 // reason why it may be so.
 func exceptions() map[string]string {
 	return map[string]string{
-		"audit/grant.go Grant": "GRANT binds no parameters: the role is an identifier that was checked and quoted, the schema is quoted by the server",
-		"audit/tx.go add":      "no SQL: the argument of a prepared statement",
+		"audit/grant.go Grant":              "GRANT binds no parameters: the role is an identifier that was checked and quoted, the schema is quoted by the server",
+		"store/tables/pgrewrite.go rewrite": "VACUUM binds no parameters: the name, quoted, is that of a mapped table's part, from the server's catalog",
+		"audit/tx.go add":                   "no SQL: the argument of a prepared statement",
 	}
 }
 
@@ -183,7 +184,12 @@ func TestNoTextOfARequestCanBePlantedInSQL(t *testing.T) {
 		db.Exec("INSERT INTO t VALUES (?"+strings.Repeat(", ?", len(ids))+")", ids)
 		db.Exec(fmt.Sprintf("SELECT %d", len(ids)))
 	}`
-	if breaches, _, err := sqlBreaches(planted(t, "store/tables/good.go", good)); err != nil || len(breaches) > 0 {
+	breaches, _, err := sqlBreaches(planted(t, "store/tables/good.go", good))
+	breaches = slices.DeleteFunc(breaches, func(b string) bool {
+		in, _, _ := strings.Cut(b, ": ")
+		return exceptions()[in] != ""
+	})
+	if err != nil || len(breaches) > 0 {
 		t.Errorf("sound SQL: %v, error %v", breaches, err)
 	}
 }

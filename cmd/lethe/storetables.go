@@ -29,7 +29,15 @@ func openTablesStore(ctx context.Context, c StoreConfig) (*worker.Store, error) 
 		if err != nil {
 			return nil, err
 		}
-		ws.Store, ws.Concurrency = st, postgresWriters
+		ws.Store, ws.Concurrency, ws.Rewrites = st, postgresWriters, c.Purge.Rewrite()
+		ws.Purge.Off = !ws.Rewrites
+		if ws.Rewrites {
+			r, err := tables.NewRewriter(ctx, st)
+			if err != nil {
+				return nil, errors.Join(err, st.Close())
+			}
+			ws.Store = r
+		}
 		return ws, nil
 	}
 	path, err := c.databasePath()
