@@ -157,7 +157,7 @@ type StoreConfig struct {
 	// never "purged"), or a daily window in local time such as "02:00-05:00".
 	// Default always.
 	//
-	// For mem0-postgres it is "off", "rewrite", or "rewrite 02:00-05:00" for a
+	// On PostgreSQL it is "off", "rewrite", or "rewrite 02:00-05:00" for a
 	// daily window. DELETE leaves bytes in PostgreSQL's files, and so does its
 	// plain VACUUM. With rewrite, lethe runs VACUUM (FULL) on the mapped tables,
 	// which locks each for as long as it takes (with an HNSW index minutes, for
@@ -176,7 +176,7 @@ type StoreConfig struct {
 	// exclusion, beside that of the backups. Default none.
 	ReplicasUntil Duration `yaml:"replicas_until"`
 
-	// wal_until: for mem0-postgres, how long the server's write-ahead log and
+	// wal_until: on PostgreSQL, how long the server's write-ahead log and
 	// its archive may still hold what was erased, such as 7d. It stands in every
 	// certificate as an exclusion. Default none: the certificate then names the
 	// log without an end.

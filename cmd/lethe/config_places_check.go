@@ -22,7 +22,7 @@ func (s *StoreConfig) forTablesAlone(add func(field, problem string)) {
 }
 
 func (s *StoreConfig) checkTables(add func(field, problem string)) {
-	for field, given := range map[string]bool{"vectors": s.Vectors != "", "entities": s.Entities != "", "history": s.History != "", "table": s.Table != "", "app_dsn_file": s.AppDSNFile != "", "wal_until": s.WALUntil > 0} {
+	for field, given := range map[string]bool{"vectors": s.Vectors != "", "entities": s.Entities != "", "history": s.History != "", "table": s.Table != "", "app_dsn_file": s.AppDSNFile != ""} {
 		if given {
 			add(field, "is not for "+KindTables+"; the tables are in places")
 		}
@@ -30,7 +30,10 @@ func (s *StoreConfig) checkTables(add func(field, problem string)) {
 	switch s.Driver {
 	case driverSQLite:
 		if s.Purge.Rewrite() {
-			add("purge", "rewrite is for "+KindMem0Postgres+" alone; here the files are always rewritten: say always, off, or a window such as 02:00-05:00")
+			add("purge", "rewrite is for PostgreSQL; here the file is always rewritten: say always, off, or a window such as 02:00-05:00")
+		}
+		if s.WALUntil > 0 {
+			add("wal_until", "is for PostgreSQL alone")
 		}
 		if (s.File == "") == (s.DSNFile == "") {
 			add("file", "must be the path of the database file (or dsn_file, a file that holds the path; not both)")
@@ -42,8 +45,8 @@ func (s *StoreConfig) checkTables(add func(field, problem string)) {
 		if s.DSNFile == "" || s.DSNFile == fileNone {
 			add("dsn_file", "must be the path of a file that holds the address of the database")
 		}
-		if s.Purge != (PurgeRule{}) && !s.Purge.Off() {
-			add("purge", "is not supported yet for driver "+driverPostgres+": PostgreSQL keeps bytes of deleted rows, and certificates say so")
+		if s.Purge != (PurgeRule{}) && !s.Purge.Off() && !s.Purge.Rewrite() {
+			add("purge", "must be off, rewrite, or rewrite with a window such as rewrite 02:00-05:00: it locks the tables")
 		}
 	default:
 		add("driver", "must be "+driverSQLite+" or "+driverPostgres)

@@ -24,7 +24,15 @@ func openTablesStore(ctx context.Context, c StoreConfig) (store.Store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read dsn_file: %w", err)
 		}
-		return tables.OpenPostgres(ctx, tables.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Map: c.dataMap("")})
+		st, err := tables.OpenPostgres(ctx, tables.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Map: c.dataMap("")})
+		if err != nil || !c.Purge.Rewrite() {
+			return st, err
+		}
+		r, err := tables.NewRewriter(ctx, st)
+		if err != nil {
+			return nil, errors.Join(err, st.Close())
+		}
+		return r, nil
 	}
 	path, err := c.databasePath()
 	if err != nil {
