@@ -18,16 +18,27 @@ import (
 // Written since is what PostgreSQL's snapshots say: a row that was not visible
 // then has a transaction that was not over, so its number (the row's xmin) is
 // not below the oldest one that was running. To find those rows takes a look at
-// the head of each row of the table, but at no document.
+// the head of each row of the table, but at no document. That is true of one
+// server's life, of the tables that belonged together then, and for half of the
+// numbers, which come round; after that everything is read anew. See whereabouts.
 type pgBacklinks struct {
 	turn  chan struct{} // taken for each use of what follows
 	parts []*pgPart
-	rows  []map[string][]string // of each part, by the key they link to
-	at    *pgSnapshot           // as of which rows are complete; nil before the first time
+	rows  []map[string]pgLinkers // of each part, by the key they link to
+	at    *pgSnapshot            // as of which rows are complete; nil before the first time
+	where string                 // the server and the tables that at is of
+	reads int                    // how often tables were read
 
 	// Transactions of this process, which take links away and never add any.
 	// If nobody else has written, there is nothing to look at.
 	ours map[uint64]bool
+}
+
+// PgLinkers are rows that link to one key, and which of the reads saw the last
+// of them.
+type pgLinkers struct {
+	rows []string
+	read int
 }
 
 func newPgBacklinks(parts []*pgPart) *pgBacklinks {
@@ -35,7 +46,7 @@ func newPgBacklinks(parts []*pgPart) *pgBacklinks {
 	for _, p := range parts {
 		if p.changes() && len(p.Document.Links) > 0 {
 			b.parts = append(b.parts, p)
-			b.rows = append(b.rows, make(map[string][]string))
+			b.rows = append(b.rows, make(map[string]pgLinkers))
 		}
 	}
 	return b
@@ -67,21 +78,26 @@ func (b *pgBacklinks) begin(ctx context.Context, s *Postgres) error {
 		if err := s.unchanged(ctx, tx); err != nil {
 			return err
 		}
-		return b.refresh(ctx, tx, false)
+		_, err := b.refresh(ctx, tx, false)
+		return err
 	})
 }
 
 // refresh reads what was written since the last time. A transaction that will
-// write is noted as one of ours.
-func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) error {
+// write is noted as one of ours. It returns how often tables were read by then.
+func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) (read int, err error) {
 	if len(b.parts) == 0 {
-		return nil
+		return 0, nil
 	}
 	release, err := b.take(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer release()
+	where, err := b.whereabouts(ctx, tx) // before what is read: what comes between is read the next time
+	if err != nil {
+		return 0, err
+	}
 	var now string
 	var own uint64
 	if writes {
@@ -91,26 +107,56 @@ func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) err
 		err = tx.QueryRowxContext(ctx, `SELECT pg_current_snapshot()::text`).Scan(&now)
 	}
 	if err != nil {
-		return pgCoded(ctx, err)
+		return 0, pgCoded(ctx, err)
 	}
 	at, err := parsePgSnapshot(now)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if b.at != nil && (where != b.where || at.xmax-b.at.xmin > pgReach) {
+		b.clear(own)
 	}
 	if b.at == nil || !b.at.quiet(at, b.ours) {
+		b.reads++
 		for i := range b.parts {
 			if err := b.read(ctx, tx, i); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
-	b.at = &at
+	b.at, b.where = &at, where
 	for xid := range b.ours {
 		if xid < at.xmin {
 			delete(b.ours, xid)
 		}
 	}
-	return nil
+	return b.reads, nil
+}
+
+// clear forgets everything but the number of a transaction of ours, or 0.
+func (b *pgBacklinks) clear(own uint64) {
+	b.at = nil
+	for i := range b.rows {
+		b.rows[i] = make(map[string]pgLinkers)
+	}
+	clear(b.ours)
+	b.ours[own] = true
+}
+
+// pgReach is over how many transactions the numbers of rows are trusted. They
+// have 32 bits, and compare right over half of that.
+const pgReach = 1 << 30
+
+// whereabouts says of what server and which tables a snapshot is. A server that
+// took over, or one with files of yesterday, gives numbers again that the one
+// before it had given; and rows come without any number of now if a table that
+// had them becomes a part of one that is read.
+func (b *pgBacklinks) whereabouts(ctx context.Context, tx *sqlx.Tx) (where string, err error) {
+	err = tx.GetContext(ctx, &where, `WITH RECURSIVE tree AS (
+			SELECT unnest($1::bigint[]::oid[]) AS oid
+			UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+		SELECT concat(extract(epoch FROM pg_postmaster_start_time()), ' ', string_agg(oid::text, ',' ORDER BY oid)) FROM tree`, roots(b.parts))
+	return where, pgCoded(ctx, err)
 }
 
 func (b *pgBacklinks) read(ctx context.Context, tx *sqlx.Tx, i int) error {
@@ -123,9 +169,11 @@ func (b *pgBacklinks) read(ctx context.Context, tx *sqlx.Tx, i int) error {
 		" WHERE "+since+" AND "+p.doc()+" ?| ARRAY["+literals(p.Document.Links)+"] AND "+p.wellFormed()+" AND "+p.kind()+
 		" AND jsonb_typeof(l.value) = 'string'", args, 1, func(row string, rest []sql.NullString) {
 		key := rest[0].String
-		if !slices.Contains(rows[key], row) {
-			rows[key] = append(rows[key], row)
+		l := rows[key]
+		if l.read = b.reads; !slices.Contains(l.rows, row) {
+			l.rows = append(l.rows, row)
 		}
+		rows[key] = l
 	})
 }
 
@@ -143,7 +191,7 @@ func (b *pgBacklinks) of(ctx context.Context, place string, keys []string) (map[
 		}
 		seen := make(map[string]bool)
 		for _, key := range keys {
-			for _, row := range b.rows[i][key] {
+			for _, row := range b.rows[i][key].rows {
 				if !seen[row] {
 					seen[row] = true
 					found[p] = append(found[p], row)
@@ -154,9 +202,9 @@ func (b *pgBacklinks) of(ctx context.Context, place string, keys []string) (map[
 	return found, nil
 }
 
-// forget drops keys to which nothing links any more. Whoever links to them again
-// is read as new.
-func (b *pgBacklinks) forget(ctx context.Context, keys map[string][]string) {
+// forget drops keys to which no row of a read links any more. Rows that were read
+// after it, for another transaction, stay: they are not read again.
+func (b *pgBacklinks) forget(ctx context.Context, keys map[string][]string, read int) {
 	release, err := b.take(ctx)
 	if err != nil {
 		return // it lists too much, which it may
@@ -164,7 +212,9 @@ func (b *pgBacklinks) forget(ctx context.Context, keys map[string][]string) {
 	defer release()
 	for i, p := range b.parts {
 		for _, key := range keys[p.Document.LinksTo] {
-			delete(b.rows[i], key)
+			if b.rows[i][key].read <= read {
+				delete(b.rows[i], key)
+			}
 		}
 	}
 }

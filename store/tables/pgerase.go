@@ -59,9 +59,10 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 	}
 	gone := make(map[store.ID]bool) // beside, which stays so when the transaction is tried again
 	var here map[store.ID]bool
+	var read int
 	err = s.tx(ctx, s.db, func(tx *sqlx.Tx) error {
 		here = make(map[store.ID]bool)
-		if err := (pgErasure{s, tx, here}).eraseIn(ctx, batch.keys); err != nil {
+		if err := (pgErasure{s, tx, here, &read}).eraseIn(ctx, batch.keys); err != nil {
 			return err
 		}
 		return s.eraseBeside(ctx, batch.beside, gone)
@@ -69,7 +70,7 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 	if err != nil {
 		return nil, s.lacking(ctx, err)
 	}
-	s.backlinks.forget(ctx, batch.keys)
+	s.backlinks.forget(ctx, batch.keys, read)
 	receipt := make(store.Receipt, len(ids))
 	for i, id := range ids {
 		switch {
@@ -144,6 +145,7 @@ type pgErasure struct {
 	s    *Postgres
 	tx   *sqlx.Tx
 	gone map[store.ID]bool
+	read *int // of the links that the transaction knows: see pgBacklinks.refresh
 }
 
 // eraseIn erases a batch, with all that hangs on it.

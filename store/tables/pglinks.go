@@ -53,7 +53,8 @@ type pgLinks struct {
 
 // links finds the rows that may link to a batch.
 func (e pgErasure) links(ctx context.Context, keys map[string][]string) ([]pgLinks, error) {
-	if err := e.s.backlinks.refresh(ctx, e.tx, true); err != nil {
+	var err error
+	if *e.read, err = e.s.backlinks.refresh(ctx, e.tx, true); err != nil {
 		return nil, err
 	}
 	var all []pgLinks

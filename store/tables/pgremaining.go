@@ -71,7 +71,7 @@ func (s *Postgres) presentHere(ctx context.Context, keys map[string][]string) (l
 		if err := s.unchanged(ctx, tx); err != nil {
 			return err
 		}
-		if err := s.seen.refresh(ctx, tx, false); err != nil {
+		if _, err := s.seen.refresh(ctx, tx, false); err != nil {
 			return err
 		}
 		for place, k := range keys {
