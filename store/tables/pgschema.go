@@ -200,18 +200,22 @@ func (s *Postgres) related() error {
 	return nil
 }
 
-// layout describes all tables of the map in one line: their columns, the
+// layout describes all tables of the map in one line: which ones their names
+// mean, since another can take the place of one, or of none, their columns, the
 // triggers and policies on them and on their parts, and the keys that refer to
 // them from elsewhere.
 //
 // It has the numbers of the tables in its text: the server then plans it once.
 func (s *Postgres) layout(ctx context.Context, q sqlx.QueryerContext) (string, error) {
-	oids := make([]string, 0, len(s.parts))
+	oids, names := make([]string, 0, len(s.parts)), make([]string, 0, len(s.m.Places))
 	for _, p := range s.parts {
 		oids = append(oids, strconv.FormatUint(uint64(p.oid), 10))
 	}
+	for _, p := range s.m.Places {
+		names = append(names, quote(p.Table))
+	}
 	var layout string
-	err := sqlx.GetContext(ctx, q, &layout, strings.ReplaceAll(pgLayout, "$1", "'{"+strings.Join(oids, ",")+"}'"))
+	err := sqlx.GetContext(ctx, q, &layout, strings.NewReplacer("$1", "'{"+strings.Join(oids, ",")+"}'", "$2", literals(names)).Replace(pgLayout))
 	return layout, pgCoded(ctx, err)
 }
 
@@ -221,6 +225,7 @@ const pgLayout = `WITH RECURSIVE tree AS (
 	SELECT coalesce(string_agg(x, ' ' ORDER BY x), '') FROM (
 		SELECT concat(a.attrelid, '.', a.attname, ':', a.atttypid, ':', a.attcollation, ':', a.attnotnull) AS x FROM pg_attribute a
 			WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+		UNION SELECT concat(n, '=', to_regclass(n)::oid) FROM unnest(ARRAY[$2]::text[]) n
 		UNION SELECT concat(tree.root, '!', g.tgname) FROM tree JOIN pg_trigger g ON g.tgrelid = tree.rel WHERE NOT g.tgisinternal
 		UNION SELECT concat(c.confrelid, '<', c.conrelid, ':', c.confdeltype) FROM pg_constraint c
 			WHERE c.confrelid = ANY($1::oid[]) AND c.contype = 'f' AND c.conparentid = 0
