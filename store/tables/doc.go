@@ -45,7 +45,9 @@
 //
 // A [Postgres] erases from tables of one PostgreSQL database, and from SQLite
 // files with what hangs on their rows, as one store. ID columns are text, uuid
-// or integers, or domains over them. Find pages by the index of the key, and
+// or integers, or domains over them, and unique by an index as SQLite's are; that
+// a table and one that inherits from it share no ID is up to whoever made them.
+// Find pages by the index of the key, and
 // what hangs on rows is looked for by an index of its columns, if there is one.
 // Links have no index in the customer's tables, so each of Erase and Remaining
 // keeps the rows that link in memory, about 150 bytes a link. It reads all of
@@ -77,6 +79,10 @@
 // mapped is a problem of [Postgres.Check], and no reason not to open: rows that
 // hang on a person's are the person's more often than not. Row security is one,
 // since what it hides would be left, and never missed.
+//
+// 2026-11-29. Whether links were written since is said by the numbers of the
+// rows' transactions, for one life of one server and the same parts of a table:
+// whatever changes these, a restart too, costs reading all links once more.
 //
 // 2026-11-29. The layout is compared inside each transaction that erases, under
 // locks that keep it so. It costs a seventh of a millisecond; the road not

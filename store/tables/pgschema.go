@@ -56,8 +56,32 @@ func (s *Postgres) fit(ctx context.Context) error {
 		if err := p.fits(columns); err != nil {
 			return err
 		}
+		if err := s.identifies(ctx, p); err != nil {
+			return err
+		}
 	}
 	return s.related()
+}
+
+const pgUnique = `SELECT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+	AND i.indexprs IS NULL AND NOT EXISTS (SELECT 1 FROM unnest(i.indkey) WITH ORDINALITY k(n, at) JOIN pg_attribute a
+		ON a.attrelid = i.indrelid AND a.attnum = k.n WHERE k.at <= i.indnkeyatts AND a.attname <> ALL ($2::text[])))`
+
+// identifies makes sure that the ID of a part says which row is meant: with a
+// row of someone, all others of the same ID would go.
+func (s *Postgres) identifies(ctx context.Context, p *pgPart) error {
+	if !s.m.identified(p.Place) {
+		return nil
+	}
+	var unique bool
+	if err := s.db.GetContext(ctx, &unique, pgUnique, p.oid, p.ID); err != nil {
+		return pgCoded(ctx, err)
+	}
+	if !unique {
+		columns := strings.Join(p.ID, ", ")
+		return fmt.Errorf("%w: place %s: want a primary key or a unique index of no more than (%s) on table %s, or else other rows share a row's ID", store.ErrSchema, p.Name, columns, p.Table)
+	}
+	return nil
 }
 
 // locate finds a part's table and reports whether it is there.
@@ -201,8 +225,8 @@ func (s *Postgres) related() error {
 }
 
 // layout describes all tables of the map in one line: which ones their names
-// mean, since another can take the place of one, or of none, their columns, the
-// triggers and policies on them and on their parts, and the keys that refer to
+// mean, since another can take the place of one, or of none, their columns, what
+// is unique in them, the triggers and policies on them and on their parts, and the keys that refer to
 // them from elsewhere.
 //
 // It has the numbers of the tables in its text: the server then plans it once.
@@ -226,6 +250,8 @@ const pgLayout = `WITH RECURSIVE tree AS (
 		SELECT concat(a.attrelid, '.', a.attname, ':', a.atttypid, ':', a.attcollation, ':', a.attnotnull) AS x FROM pg_attribute a
 			WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 		UNION SELECT concat(n, '=', to_regclass(n)::oid) FROM unnest(ARRAY[$2]::text[]) n
+		UNION SELECT concat(i.indrelid, '1', i.indkey) FROM pg_index i
+			WHERE i.indrelid = ANY($1::oid[]) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
 		UNION SELECT concat(tree.root, '!', g.tgname) FROM tree JOIN pg_trigger g ON g.tgrelid = tree.rel WHERE NOT g.tgisinternal
 		UNION SELECT concat(c.confrelid, '<', c.conrelid, ':', c.confdeltype) FROM pg_constraint c
 			WHERE c.confrelid = ANY($1::oid[]) AND c.contype = 'f' AND c.conparentid = 0
