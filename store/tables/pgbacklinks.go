@@ -20,7 +20,8 @@ import (
 // not below the oldest one that was running. To find those rows takes a look at
 // the head of each row of the table, but at no document. That is true of one
 // server's life, of the tables that belonged together then, and for half of the
-// numbers, which come round; after that everything is read anew. See whereabouts.
+// numbers, which come round; after that everything is read anew, and when most of
+// what is kept may be gone. See whereabouts.
 type pgBacklinks struct {
 	turn  chan struct{} // taken for each use of what follows
 	parts []*pgPart
@@ -28,6 +29,8 @@ type pgBacklinks struct {
 	at    *pgSnapshot            // as of which rows are complete; nil before the first time
 	where string                 // the server and the tables that at is of
 	reads int                    // how often tables were read
+	links int                    // in rows
+	whole int                    // of them when all were read; 0 before
 
 	// Transactions of this process, which take links away and never add any.
 	// If nobody else has written, there is nothing to look at.
@@ -113,7 +116,7 @@ func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) (re
 	if err != nil {
 		return 0, err
 	}
-	if b.at != nil && (where != b.where || at.xmax-b.at.xmin > pgReach) {
+	if b.at != nil && (where != b.where || at.xmax-b.at.xmin > pgReach || b.links > 2*b.whole+pgStaleLinks) {
 		b.clear(own)
 	}
 	if b.at == nil || !b.at.quiet(at, b.ours) {
@@ -122,6 +125,9 @@ func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) (re
 			if err := b.read(ctx, tx, i); err != nil {
 				return 0, err
 			}
+		}
+		if b.at == nil {
+			b.whole = b.links
 		}
 	}
 	b.at, b.where = &at, where
@@ -135,13 +141,17 @@ func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) (re
 
 // clear forgets everything but the number of a transaction of ours, or 0.
 func (b *pgBacklinks) clear(own uint64) {
-	b.at = nil
+	b.at, b.links = nil, 0
 	for i := range b.rows {
 		b.rows[i] = make(map[string]pgLinkers)
 	}
 	clear(b.ours)
 	b.ours[own] = true
 }
+
+// pgStaleLinks is how many links may be kept in memory beyond twice those that
+// there were: nothing says which ones somebody else has deleted.
+const pgStaleLinks = 20_000
 
 // pgReach is over how many transactions the numbers of rows are trusted. They
 // have 32 bits, and compare right over half of that.
@@ -172,6 +182,7 @@ func (b *pgBacklinks) read(ctx context.Context, tx *sqlx.Tx, i int) error {
 		l := rows[key]
 		if l.read = b.reads; !slices.Contains(l.rows, row) {
 			l.rows = append(l.rows, row)
+			b.links++
 		}
 		rows[key] = l
 	})
@@ -212,7 +223,8 @@ func (b *pgBacklinks) forget(ctx context.Context, keys map[string][]string, read
 	defer release()
 	for i, p := range b.parts {
 		for _, key := range keys[p.Document.LinksTo] {
-			if b.rows[i][key].read <= read {
+			if l := b.rows[i][key]; l.read <= read {
+				b.links -= len(l.rows)
 				delete(b.rows[i], key)
 			}
 		}
