@@ -74,7 +74,9 @@ func (s *Postgres) finding(r pgRelation) store.Finding {
 	var places []Place
 	for _, p := range s.parts {
 		if p.oid == r.OID {
-			places = append(places, p.Place)
+			place := p.Place
+			place.Name = p.of()
+			places = append(places, place)
 		}
 	}
 	f := store.Finding{Place: names(places), Table: s.m.Files[0].Name + "." + r.Name}

@@ -57,8 +57,8 @@ func (e pgErasure) links(ctx context.Context, keys map[string][]string) ([]pgLin
 		return nil, err
 	}
 	var all []pgLinks
-	for _, place := range e.s.roots() {
-		found, err := e.s.backlinks.of(ctx, place, keys[place])
+	for _, place := range e.s.families() {
+		found, err := e.s.backlinks.of(ctx, place, e.s.ofFamily(place, keys))
 		if err != nil {
 			return nil, err
 		}
@@ -75,15 +75,24 @@ func (e pgErasure) links(ctx context.Context, keys map[string][]string) ([]pgLin
 // tables, in the order of their keys: two erasures that each take one of the
 // last two links must see each other's, and must not wait for each other.
 func (e pgErasure) lock(ctx context.Context, links []pgLinks, keys map[string][]string) error {
-	for _, l := range links {
-		rows := slices.Clone(l.rows)
-		for _, p := range e.s.parts {
-			if p.oid == l.oid && p.With == "" {
-				rows = append(rows, keys[p.Name]...)
+	for _, p := range e.s.parts {
+		var rows []string
+		change := p.frees() && p.tie == p.Ties.Columns[0] && len(e.s.ofFamily(p.of(), keys)) > 0
+		for _, l := range links {
+			if l.pgPart == p {
+				rows, change = slices.Clone(l.rows), true
 			}
 		}
-		_, err := e.tx.ExecContext(ctx, "SELECT FROM "+l.table+" t WHERE "+l.id.among("t.", 1)+
-			" ORDER BY "+l.id.columns("t.")+" FOR UPDATE", l.id.bind(rows)...)
+		if !change {
+			continue
+		}
+		for _, same := range e.s.parts {
+			if same.oid == p.oid && same.With == "" && same.id.same(p.id) {
+				rows = append(rows, keys[same.Name]...)
+			}
+		}
+		_, err := e.tx.ExecContext(ctx, "SELECT FROM "+p.table+" t WHERE "+p.id.among("t.", 1)+
+			" ORDER BY "+p.id.columns("t.")+" FOR UPDATE", p.id.bind(rows)...)
 		if err != nil {
 			return pgCoded(ctx, err)
 		}
@@ -94,7 +103,7 @@ func (e pgErasure) lock(ctx context.Context, links []pgLinks, keys map[string][]
 // unlink removes the links to a batch of a place, and the rows that lose their
 // last one.
 func (e pgErasure) unlink(ctx context.Context, l pgLinks, place string, keys []string) error {
-	if l.Document.LinksTo != place {
+	if l.Document.LinksTo != e.s.family(place) {
 		return nil
 	}
 	found, err := l.links(ctx, e.tx, keys, l.rows)

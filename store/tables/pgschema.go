@@ -41,8 +41,10 @@ func (s *Postgres) fit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if there {
-			s.parts = append(s.parts, part)
+		for _, tie := range p.spread() {
+			if there {
+				s.parts = append(s.parts, &pgPart{Place: tie, table: part.table, oid: part.oid})
+			}
 		}
 	}
 	if err := s.granted(ctx); err != nil {
@@ -54,6 +56,9 @@ func (s *Postgres) fit(ctx context.Context) error {
 			return pgCoded(ctx, err)
 		}
 		if err := p.fits(columns); err != nil {
+			return err
+		}
+		if err := s.settable(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -117,6 +122,9 @@ func (p *pgPart) fits(columns []pgColumn) error {
 	}
 	if c := find(p.Scope); p.Scope != "" && c.Base != "text" && c.Base != "character varying" {
 		return p.wrong(p.Scope, "text", c)
+	}
+	if err := p.tied(find); err != nil {
+		return err
 	}
 	return p.dated(find)
 }
@@ -191,7 +199,7 @@ func (s *Postgres) related() error {
 			if q.Name == p.Name && !q.id.same(p.id) {
 				return fmt.Errorf("%w: place %s: its parts have IDs of different types", store.ErrSchema, p.Name)
 			}
-			if q.Name == p.With && !q.id.same(p.by) {
+			if q.of() == p.With && !q.id.same(p.by) {
 				return fmt.Errorf("%w: place %s: want columns (%s) of table %s to be of the types of (%s) of table %s",
 					store.ErrSchema, p.Name, strings.Join(p.By, ", "), p.Table, strings.Join(q.ID, ", "), q.Table)
 			}
