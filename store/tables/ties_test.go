@@ -203,7 +203,9 @@ func sharedRowsByID(t *testing.T, open engine) {
 	}
 }
 
-func TestTiesThatCannotBecomeNULLAreRefused(t *testing.T) { onBoth(t, tiesThatCannotBecomeNULLAreRefused) }
+func TestTiesThatCannotBecomeNULLAreRefused(t *testing.T) {
+	onBoth(t, tiesThatCannotBecomeNULLAreRefused)
+}
 
 func tiesThatCannotBecomeNULLAreRefused(t *testing.T, open engine) {
 	gone := "x"
