@@ -2,11 +2,14 @@ package tables
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jmoiron/sqlx"
 
 	"lethe/store"
@@ -155,9 +158,6 @@ func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) error 
 	if err != nil {
 		return err
 	}
-	if err := e.steady(ctx); err != nil {
-		return err
-	}
 	if err := e.lock(ctx, links, keys); err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) error 
 }
 
 // place erases rows of one place, after what hangs on them.
-func (e pgErasure) place(ctx context.Context, place string, keys []string, links []pgLinks) error {
+func (e pgErasure) place(ctx context.Context, place string, keys []string, links []*pgLinks) error {
 	whole, err := e.s.whole(ctx, e.tx, place, keys)
 	if err != nil {
 		return err
@@ -186,11 +186,20 @@ func (e pgErasure) place(ctx context.Context, place string, keys []string, links
 	if err := e.kin(ctx, place, whole); err != nil {
 		return err
 	}
-	for _, p := range e.s.named(place) {
+	parts := e.s.named(place)
+	for _, p := range parts {
 		if err := e.share(ctx, p, keys); err != nil {
 			return err
 		}
-		if err := e.rows(ctx, p, whole); err != nil {
+	}
+	if len(whole) == 0 {
+		return nil
+	}
+	if err := e.rows(ctx, parts, whole, links); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if err := e.still(ctx, p, whole); err != nil {
 			return err
 		}
 	}
@@ -212,21 +221,23 @@ func (e pgErasure) begin(ctx context.Context, keys map[string][]string) error {
 		return nil
 	}
 	slices.Sort(names)
-	_, err := e.tx.ExecContext(ctx, "LOCK TABLE "+strings.Join(slices.Compact(names), ", ")+" IN ROW EXCLUSIVE MODE")
+	// All in one message: it is texts of ours, and binds nothing.
+	_, err := e.tx.ExecContext(ctx, "LOCK TABLE "+strings.Join(slices.Compact(names), ", ")+" IN ROW EXCLUSIVE MODE; "+pgSteady, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return pgCoded(ctx, err)
 	}
-	return e.s.unchanged(ctx, e.tx)
+	now, err := e.s.moment(ctx, e.tx, true)
+	if err != nil {
+		return err
+	}
+	return e.s.backlinks.refresh(ctx, e.tx, now)
 }
 
-// steady makes the rest of the transaction go through each table in one order:
+// pgSteady makes the rest of the transaction go through each table in one order:
 // two erasures of overlapping batches must not take the same rows in different
 // orders. Most users may not lock rows in an order of their own, since that
 // needs the privilege to change them.
-func (e pgErasure) steady(ctx context.Context) error {
-	_, err := e.tx.ExecContext(ctx, `SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_hashagg']) AS name`)
-	return pgCoded(ctx, err)
-}
+const pgSteady = `SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashagg = off`
 
 // kin deletes what hangs on a batch of a place. There may be no index for it,
 // and where the only way is one that it may not go, the server plans at random.
@@ -269,18 +280,37 @@ func (e pgErasure) below(ctx context.Context, with, root string, keys []string) 
 	return nil
 }
 
-func (e pgErasure) rows(ctx context.Context, p *pgPart, keys []string) error {
-	gone, err := p.id.list(ctx, e.tx, "DELETE FROM "+p.table+" AS t WHERE "+p.id.among("t.", 1)+" AND "+p.kind()+" AND "+p.whole()+
-		" RETURNING "+p.id.texts("t."), p.id.bind(keys)...)
+// rows deletes the rows of a place that have one of some keys, from all of its
+// tables in one statement.
+func (e pgErasure) rows(ctx context.Context, parts []*pgPart, keys []string, links []*pgLinks) error {
+	deletes, reads := make([]string, len(parts)), make([]string, len(parts))
+	for i, p := range parts {
+		deletes[i] = fmt.Sprintf("p%d AS (DELETE FROM %s AS t WHERE %s AND %s AND %s RETURNING %s)", i, p.table, p.id.among("t.", 1), p.kind(), p.whole(), p.id.columns("t."))
+		reads[i] = fmt.Sprintf("SELECT %s, '%d' FROM p%[2]d", p.id.texts(""), i)
+	}
+	gone := make([][]string, len(parts))
+	id, place := parts[0].id, parts[0].of()
+	err := id.read(ctx, e.tx, "WITH "+strings.Join(deletes, ", ")+" "+strings.Join(reads, " UNION ALL "), e.s.bind(place, keys), 1,
+		func(key string, rest []sql.NullString) {
+			i, _ := strconv.Atoi(rest[0].String)
+			gone[i] = append(gone[i], key)
+		})
 	if err != nil {
 		return err
 	}
-	for _, same := range e.s.parts {
-		if same == p || same.tie != "" && same.of() == p.of() {
-			e.took(same.Name, gone)
+	for i, p := range parts {
+		for _, l := range links {
+			if l.oid == p.oid {
+				l.drop(gone[i])
+			}
+		}
+		for _, same := range e.s.parts {
+			if same == p || same.tie != "" && same.of() == p.of() {
+				e.took(same.Name, gone[i])
+			}
 		}
 	}
-	return e.still(ctx, p, keys)
+	return nil
 }
 
 func (e pgErasure) took(place string, keys []string) {

@@ -68,10 +68,11 @@ func (s *Postgres) present(ctx context.Context, keys map[string][]string) (map[s
 func (s *Postgres) presentHere(ctx context.Context, keys map[string][]string) (left map[store.ID]bool, err error) {
 	err = s.tx(ctx, s.second, func(tx *sqlx.Tx) error {
 		left = make(map[store.ID]bool)
-		if err := s.unchanged(ctx, tx); err != nil {
+		now, err := s.moment(ctx, tx, false)
+		if err != nil {
 			return err
 		}
-		if err := s.seen.refresh(ctx, tx, false); err != nil {
+		if err := s.seen.refresh(ctx, tx, now); err != nil {
 			return err
 		}
 		for place, k := range keys {
