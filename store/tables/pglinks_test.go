@@ -3,6 +3,7 @@ package tables_test
 import (
 	"testing"
 
+	"lethe/store"
 	"lethe/store/tables"
 )
 
@@ -28,5 +29,11 @@ func TestPostgresUnlinksEachRowByItself(t *testing.T) {
 		'{"l":["<&>\u2028", 1e400, 1.10, {"a":"m1"}, null], "k":[], "o":["m1"]}')) FROM e`).Scan(&left, &wrong)
 	if err != nil || left != 5 || wrong > 0 {
 		t.Errorf("%d rows left, %d of them wrong, error %v; want 5 as they were, but for the links", left, wrong, err)
+	}
+
+	// Of a link that goes with its row nothing is left to be taken out.
+	db.MustExec(`INSERT INTO e VALUES ('g', '{"l":["m9"]}')`)
+	if r, err := s.Erase(t.Context(), append(ids("m9"), store.ID{Place: "entities", Key: "g"})); err != nil || string(r) != "ae" {
+		t.Errorf("receipt %s, error %v, want the entity alone erased", r, err)
 	}
 }
