@@ -28,8 +28,13 @@ type Map struct {
 // A File is a SQLite database file under the name by which places refer to it.
 type File struct{ Name, Path string }
 
-// A Waiver says why a table holds nothing to erase.
-type Waiver struct{ Table, Reason string }
+// A Waiver says why a table holds nothing to erase; or, as TABLE.COLUMN or
+// TABLE.TRIGGER, a column or trigger of it; or, as SCHEMA.*, another schema of
+// a PostgreSQL database.
+type Waiver struct {
+	Table, Reason string
+	Optional      bool // there may be no such table
+}
 
 // A Place is one kind of row in one table. Places of the same Name are parts
 // of one place: an ID of it may be in any of them.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 
@@ -221,8 +220,13 @@ func (p *pgPart) malformed() string {
 		return "NOT " + p.wellFormed()
 	}
 	var bad []string
-	for _, m := range slices.Concat(slices.Collect(maps.Values(p.members)), []pgMember{p.metadata}) {
-		test := m.json + "_typeof(t." + quote(m.Column) + ") <> 'object'"
+	members := []pgMember{p.metadata}
+	for _, m := range p.members {
+		members = append(members, m)
+	}
+	for _, m := range members {
+		typeOf := map[string]string{"json": "json_typeof", "jsonb": "jsonb_typeof"}[m.json]
+		test := typeOf + "(t." + quote(m.Column) + ") <> 'object'"
 		if m.json != "" && !slices.Contains(bad, test) {
 			bad = append(bad, test)
 		}
