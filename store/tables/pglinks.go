@@ -242,19 +242,17 @@ func (e pgErasure) edit(ctx context.Context, l *pgLinks, emptied, changed pgEdit
 	doc := quote(l.Document.Column)
 	links := l.id.with(l.Document.Column)
 	these := l.id.tuple("t.") + " = " + l.id.tuple("v.") + " AND v." + doc + "[1] = " + l.members()
-	for _, c := range []struct {
-		statement string
-		rows      pgEdits
-	}{
-		{"DELETE FROM " + l.table + " AS t USING " + links + " AS v WHERE " + these, emptied},
-		{"UPDATE " + l.table + " AS t SET " + doc + " = " + l.doc() + " || v." + doc + "[2]::jsonb FROM " + links + " AS v WHERE " + these, changed},
-	} {
-		if len(c.rows.keys) == 0 {
-			continue
-		}
-		if _, err := e.tx.ExecContext(ctx, c.statement, append(l.id.bind(c.rows.keys), c.rows.links, c.rows.edits)...); err != nil {
+	if len(emptied.keys) > 0 {
+		_, err := e.tx.ExecContext(ctx, "DELETE FROM "+l.table+" AS t USING "+links+" AS v WHERE "+these,
+			append(l.id.bind(emptied.keys), emptied.links, emptied.edits)...)
+		if err != nil {
 			return pgCoded(ctx, err)
 		}
 	}
-	return nil
+	if len(changed.keys) == 0 {
+		return nil
+	}
+	_, err := e.tx.ExecContext(ctx, "UPDATE "+l.table+" AS t SET "+doc+" = "+l.doc()+" || v."+doc+"[2]::jsonb FROM "+links+" AS v WHERE "+these,
+		append(l.id.bind(changed.keys), changed.links, changed.edits)...)
+	return pgCoded(ctx, err)
 }

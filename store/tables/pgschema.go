@@ -36,14 +36,14 @@ const pgColumns = `SELECT a.attname AS name, format_type(a.atttypid, NULL) AS ty
 // and says what is wrong, or which GRANTs are missing, all at once.
 func (s *Postgres) fit(ctx context.Context) error {
 	for _, p := range s.m.Places {
-		part := &pgPart{Place: p, table: quote(p.Table)}
-		there, err := s.locate(ctx, part)
-		if err != nil {
-			return err
-		}
 		for _, tie := range p.spread() {
+			part := &pgPart{Place: tie, table: quote(p.Table)}
+			there, err := s.locate(ctx, part)
+			if err != nil {
+				return err
+			}
 			if there {
-				s.parts = append(s.parts, &pgPart{Place: tie, table: part.table, oid: part.oid})
+				s.parts = append(s.parts, part)
 			}
 		}
 	}
