@@ -78,17 +78,19 @@ func (b *pgBacklinks) begin(ctx context.Context, s *Postgres) error {
 		return nil
 	}
 	return s.tx(ctx, s.db, func(tx *sqlx.Tx) error {
-		if err := s.unchanged(ctx, tx); err != nil {
+		now, err := s.moment(ctx, tx, false)
+		if err != nil {
 			return err
 		}
-		_, err := b.refresh(ctx, tx, false)
+		_, err = b.refresh(ctx, tx, now)
 		return err
 	})
 }
 
-// refresh reads what was written since the last time. A transaction that will
-// write is noted as one of ours. It returns how often tables were read by then.
-func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) (read int, err error) {
+// refresh reads what was written since the last time, given what the transaction
+// sees. One that will write is noted as ours. It returns how often tables were
+// read by then.
+func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, now pgMoment) (read int, err error) {
 	if len(b.parts) == 0 {
 		return 0, nil
 	}
@@ -101,30 +103,17 @@ func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) (re
 	if err != nil {
 		return 0, err
 	}
-	var now string
-	var own uint64
-	if writes {
-		err = tx.QueryRowxContext(ctx, `SELECT pg_current_snapshot()::text, pg_current_xact_id()::text`).Scan(&now, &own)
-		b.ours[own] = true
-	} else {
-		err = tx.QueryRowxContext(ctx, `SELECT pg_current_snapshot()::text`).Scan(&now)
+	if b.at != nil && (where != b.where || b.at.far(now.at) || b.links > 2*b.whole+pgStaleLinks) {
+		b.clear()
 	}
-	if err != nil {
-		return 0, pgCoded(ctx, err)
+	if now.own > 0 {
+		b.ours[now.own] = true
 	}
-	at, err := parsePgSnapshot(now)
-	if err != nil {
-		return 0, err
-	}
-	if b.at != nil && (where != b.where || at.xmax-b.at.xmin > pgReach || b.links > 2*b.whole+pgStaleLinks) {
-		b.clear(own)
-	}
+	at := now.at
 	if b.at == nil || !b.at.quiet(at, b.ours) {
 		b.reads++
-		for i := range b.parts {
-			if err := b.read(ctx, tx, i); err != nil {
-				return 0, err
-			}
+		if err := b.readAll(ctx, tx); err != nil {
+			return 0, err
 		}
 		if b.at == nil {
 			b.whole = b.links
@@ -139,14 +128,12 @@ func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) (re
 	return b.reads, nil
 }
 
-// clear forgets everything but the number of a transaction of ours, or 0.
-func (b *pgBacklinks) clear(own uint64) {
+func (b *pgBacklinks) clear() {
 	b.at, b.links = nil, 0
 	for i := range b.rows {
 		b.rows[i] = make(map[string]pgLinkers)
 	}
 	clear(b.ours)
-	b.ours[own] = true
 }
 
 // pgStaleLinks is how many links may be kept in memory beyond twice those that
@@ -167,6 +154,23 @@ func (b *pgBacklinks) whereabouts(ctx context.Context, tx *sqlx.Tx) (where strin
 			UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
 		SELECT concat(extract(epoch FROM pg_postmaster_start_time()), ' ', string_agg(oid::text, ',' ORDER BY oid)) FROM tree`, roots(b.parts))
 	return where, pgCoded(ctx, err)
+}
+
+// readAll reads each table from end to end, which the transaction may have been
+// kept from.
+func (b *pgBacklinks) readAll(ctx context.Context, tx *sqlx.Tx) error {
+	var before string
+	if err := tx.GetContext(ctx, &before, `WITH old AS MATERIALIZED (SELECT current_setting('enable_seqscan') AS was)
+		SELECT was FROM old WHERE set_config('enable_seqscan', 'on', true) = 'on'`); err != nil {
+		return pgCoded(ctx, err)
+	}
+	for i := range b.parts {
+		if err := b.read(ctx, tx, i); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, `SELECT set_config('enable_seqscan', $1, true)`, before)
+	return pgCoded(ctx, err)
 }
 
 func (b *pgBacklinks) read(ctx context.Context, tx *sqlx.Tx, i int) error {
@@ -256,6 +260,14 @@ func parsePgSnapshot(text string) (pgSnapshot, error) {
 		s.running[xid] = true
 	}
 	return s, nil
+}
+
+// far reports whether the numbers of rows do not tell any more which of two
+// snapshots they are of. The other one can be a little older than s: transactions
+// wait for their turn.
+func (s pgSnapshot) far(other pgSnapshot) bool {
+	between := int64(other.xmax - s.xmin)
+	return between > pgReach || between < -pgReach
 }
 
 // quiet reports whether every transaction that has ended since s is known.
