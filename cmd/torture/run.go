@@ -86,6 +86,7 @@ type run struct {
 	until  time.Time // no case begins later; zero for never
 	mu     sync.Mutex
 	result *laneReport
+	times  map[string][]time.Duration
 }
 
 func (r *run) live(ctx context.Context) {
