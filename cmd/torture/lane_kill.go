@@ -298,7 +298,13 @@ func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.Wait
 	if l.dead() || l.client == nil {
 		return fmt.Errorf("the service does not start again: %v\n%s", l.err, h.lastWords())
 	}
-	began := time.Now()
+	h.died = died
+	return h.conclude(ctx, b, l, time.Now(), late, stop, wait)
+}
+
+// conclude waits until all is done, a minute at most, asks the life that serves
+// what can only be asked of one, ends it, and judges.
+func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time, late *sync.WaitGroup, stop func(), wait func()) error {
 	for !b.done() && time.Since(began) < liveLimit && !l.dead() && ctx.Err() == nil {
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -320,10 +326,10 @@ func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.Wait
 	asked, cancel := context.WithTimeout(ctx, 20*time.Second)
 	o.ask(asked, l)
 	cancel()
-	all := h.passes(l)
-	h.recovery(died, all)
-	h.count(all)
 	stopped := h.stop(l)
+	all := h.passes(l)
+	h.recovery(h.died, all)
+	h.count(all)
 	h.tally("lives", h.lives)
 	h.tally("requests", len(b.asks))
 	return errors.Join(unfinished, stopped, o.judge(ctx))

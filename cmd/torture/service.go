@@ -34,6 +34,7 @@ type house struct {
 	world  *world
 	config string // path
 	lives  int
+	died   *pass // where the life before the last was killed
 
 	mu  sync.Mutex
 	now *life // the one that serves, or nil
