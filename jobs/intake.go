@@ -72,13 +72,17 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 		return Request{}, false, err
 	}
 	fault.Point("jobs/keys-made")
+	st, staged := s.Staged.(*staging)
+	if staged {
+		st.used = true // before the commit, which may happen however this ends
+	}
 	existing, body, err := in.Ledger.Accept(ctx, a)
 	fault.Point("jobs/accepted")
 	if existing != nil && err == nil {
+		if staged {
+			st.used = false
+		}
 		return replay(existing, body, a.Body, in.forget(a.Request.ID, s))
-	}
-	if st, ok := s.Staged.(*staging); ok {
-		st.used = true // also after an error: the commit may have happened
 	}
 	if err != nil {
 		return Request{}, false, err // ambiguous: keys and IDs stay until the reconciler knows better
