@@ -96,6 +96,11 @@ func (g *group) lead(first *call) {
 		}
 		return
 	}
+	if fault.Bug("audit/answer-early") {
+		g.answer(nil)
+		_ = g.commit()
+		return
+	}
 	g.answer(g.commit())
 }
 

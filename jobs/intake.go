@@ -61,6 +61,9 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 		return Request{}, false, err
 	}
 	a := Acceptance{Request: r}
+	if fault.Bug("jobs/keys-ignored") {
+		s.IdempotencyKey = ""
+	}
 	if s.IdempotencyKey != "" {
 		a.Idempotency = in.blind("idempotency", []byte(s.IdempotencyKey))
 		a.Body = in.blind("body", s.BodyDigest)
@@ -145,7 +148,7 @@ func replay(r *Request, body, want []byte, err error) (Request, bool, error) {
 	switch {
 	case err != nil:
 		return Request{}, false, err
-	case !hmac.Equal(body, want):
+	case !hmac.Equal(body, want) && !fault.Bug("jobs/body-ignored"):
 		return Request{}, false, fmt.Errorf("%w: this idempotency key was used with another body", ErrConflict)
 	}
 	return *r, true, nil
@@ -171,6 +174,9 @@ func (in *Intake) request(s Submission) (Request, error) {
 	}
 	if r.Regime == "" {
 		r.Regime = GDPR
+	}
+	if s.Grace > 0 && fault.Bug("jobs/no-grace") {
+		r.NotBefore = now
 	}
 	if s.Grace > 0 {
 		r.Status = Waiting
@@ -228,6 +234,9 @@ func (in *Intake) jobsFor(names []string) ([]Job, error) {
 	}
 	for i, n := range names {
 		if !slices.ContainsFunc(in.Stores, func(s StoreName) bool { return s.Name == n }) {
+			if fault.Bug("jobs/error-repeats-value") {
+				return nil, &Invalid{"stores", "unknown: " + n}
+			}
 			return nil, &Invalid{"stores", "must name configured stores; see lethe stores check"}
 		}
 		if slices.Contains(names[:i], n) {

@@ -52,13 +52,16 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 // eraseAndRead fences, erases, and reads again by another path. The fence
 // stands directly before the only destructive call of the program.
 func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch) (store.Receipt, error) {
-	if err := e.Ledger.Fence(ctx, t.Ring); err != nil {
+	if err := e.Ledger.Fence(ctx, t.Ring); err != nil && !fault.Bug("worker/skip-fence") {
 		return nil, err
 	}
 	fault.Point("worker/fenced")
 	fault.Among("worker/poison", b.IDs)
 	began := e.Now()
 	receipt, err := s.Erase(ctx, b.IDs)
+	if err != nil && fault.Bug("worker/error-names-an-id") {
+		return nil, fmt.Errorf("erase %s: %w", b.IDs[0].Key, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("erase batch %d: %w", b.Seq, err)
 	}
@@ -67,7 +70,7 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 	if len(receipt) != len(b.IDs) {
 		return nil, fmt.Errorf("erase batch %d: the receipt has %d outcomes for %d IDs", b.Seq, len(receipt), len(b.IDs))
 	}
-	if n := receipt.Count(store.Refused); n > 0 {
+	if n := receipt.Count(store.Refused); n > 0 && !fault.Bug("worker/refused-is-done") {
 		return nil, fmt.Errorf("erase batch %d: %w: %d of %d", b.Seq, store.ErrRefused, n, len(receipt))
 	}
 	var gone []store.ID
@@ -75,6 +78,9 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		if o == store.Erased || o == store.Absent {
 			gone = append(gone, b.IDs[i])
 		}
+	}
+	if fault.Bug("worker/skip-remaining") {
+		gone = nil
 	}
 	remaining, err := s.Remaining(ctx, gone)
 	if err != nil {
@@ -85,7 +91,7 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		return nil, fmt.Errorf("read batch %d again: %w: %d of %d", b.Seq, errRemains, len(remaining), len(gone))
 	}
 	fault.Point("worker/read-again")
-	if b.Attempts > 1 {
+	if b.Attempts > 1 && !fault.Bug("worker/retry-counts-absent") || fault.Bug("worker/absent-is-erased") {
 		receipt = asErased(receipt)
 	}
 	return receipt, nil
@@ -113,10 +119,22 @@ func (e *Eraser) finish(ctx context.Context, t jobs.Task, b jobs.Batch, receipt 
 		Held: receipt.Count(store.Held), Refused: receipt.Count(store.Refused),
 		Places: outcomes(b.IDs, receipt), Leaves: make([][32]byte, len(receipt)),
 	}
+	if fault.Bug("worker/count-twice") {
+		r.Erased *= 2
+	}
 	for i, o := range receipt {
+		if fault.Bug("worker/one-leaf") {
+			i = 0
+		}
 		r.Leaves[i] = proof.ReceiptLeaf(key, b.ID, b.IDs[i].String(), byte(o))
 	}
 	r.Root = proof.ReceiptRoot(r.Leaves)
+	if fault.Bug("worker/leaves-turned") {
+		slices.Reverse(r.Leaves)
+	}
+	if fault.Bug("worker/log-an-id") {
+		e.Logger.InfoContext(ctx, "erased "+b.IDs[0].Key) //nolint:sloglint // it is a planted bug
+	}
 	fault.Point("worker/finish")
 	if err := e.Ledger.Finish(ctx, t, r); err != nil {
 		return err

@@ -136,6 +136,7 @@ func (e *Eraser) hold(ctx context.Context, t jobs.Task) (context.Context, func()
 			switch {
 			case err == nil:
 				last = e.Now()
+			case fault.Bug("worker/works-without-lease"):
 			case errors.Is(err, jobs.ErrStale), e.Now().Sub(last) > lease*3/4:
 				lose(jobs.ErrStale) // gone, or too close to its end to go on
 			}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,9 +117,17 @@ func (r *run) unvisited(points []string) {
 
 // A story is what a case is about. The zero story is left to chance.
 type story struct {
-	bugs []string
-	big  int
-	each int
+	bugs     []string
+	plans    []string // of the lives before the last
+	disaster string
+	whole    bool   // every kind of request is made
+	big      int    // memories of the first person beyond a batch
+	purge    string // the rule; "" for chance
+	queue    string // "redis", "embedded", or "" for chance
+	late     string // "yes", or "" for chance
+	extra    string // of the configuration
+	last     string // plan of the last life, which survives it
+	limit    int    // seconds in which all must finish; 0 for a minute
 }
 
 // setting makes a world, a queue, a house and a book by chance.
@@ -131,24 +140,28 @@ func (c *kase) setting(ctx context.Context, s story) (*house, *book, *redisServe
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("make world: %w", err)
 	}
-	set := settings{queue: "embedded", purge: pick(c.rng, "always", "always", "off")}
+	set := settings{queue: "embedded", purge: cmp.Or(s.purge, pick(c.rng, "always", "always", "off")), extra: s.extra}
 	var redis *redisServer
-	if c.rng.IntN(2) == 0 {
+	if c.rng.IntN(2) == 0 && s.queue != "embedded" || s.queue == "redis" {
 		if redis, err = startRedis(ctx, filepath.Join(c.dir, "redis")); err != nil {
 			return nil, nil, nil, err
 		}
 		set.queue = redis.url()
 	}
-	if c.rng.IntN(8) == 0 {
+	if c.rng.IntN(8) == 0 && !s.whole {
 		set.extra = "subject_key_retention: 1ms\n"
 	}
 	h, err := c.house(w, set)
-	return h, c.asks(w), redis, err
+	if err == nil && s.limit > 0 {
+		h.limit = time.Duration(s.limit) * time.Second
+	}
+	return h, c.asks(w, s.whole), redis, err
 }
 
 // asks makes the requests of a case. No two are about the same row, so that the
 // oracle knows what each has to say.
-func (c *kase) asks(w *world) *book {
+func (c *kase) asks(w *world, whole bool) *book {
+	one := func(of int) bool { return c.rng.IntN(of) == 0 || whole }
 	b := &book{}
 	people := slices.Clone(w.people)
 	take := func() string {
@@ -161,7 +174,7 @@ func (c *kase) asks(w *world) *book {
 		b.asks = append(b.asks, a)
 		return a
 	}
-	add(&ask{user: take(), twice: c.rng.IntN(2) == 0, other: c.rng.IntN(3) == 0})
+	add(&ask{user: take(), twice: one(2), other: one(3)})
 	byID := take()
 	var ids []string
 	for _, in := range w.stores {
@@ -171,20 +184,24 @@ func (c *kase) asks(w *world) *book {
 			}
 		}
 	}
-	for range c.rng.IntN(3) {
+	for n := c.rng.IntN(3); n > 0 || whole && len(ids) < 5; n-- {
 		ids = append(ids, newID(c.rng)) // and some that are not there
 	}
-	add(&ask{ids: ids, twice: c.rng.IntN(4) == 0})
-	if c.rng.IntN(2) == 0 {
+	add(&ask{ids: ids, twice: one(4)})
+	if one(2) {
 		add(&ask{user: take(), stores: []string{w.stores[c.rng.IntN(len(w.stores))].name}})
 	}
-	if c.rng.IntN(2) == 0 {
+	if one(2) {
 		add(&ask{user: take(), cancel: 1 + time.Duration(c.rng.IntN(400))*time.Millisecond})
 	}
-	if c.rng.IntN(4) == 0 {
-		add(&ask{user: take(), grace: time.Hour, cancel: time.Duration(c.rng.IntN(200)+1) * time.Millisecond})
+	if one(4) {
+		after := time.Duration(c.rng.IntN(200)+1) * time.Millisecond
+		if whole {
+			after += time.Second
+		}
+		add(&ask{user: take(), grace: time.Hour, cancel: after})
 	}
-	if c.rng.IntN(4) == 0 {
+	if one(4) {
 		add(&ask{user: "nobody." + w.token})
 	}
 	return b
@@ -213,7 +230,7 @@ func (c *kase) killed(ctx context.Context, blows []blow, s story) error {
 			break
 		}
 	}
-	return h.finish(ctx, b, died, late, stop, wait, s.bugs)
+	return h.finish(ctx, b, died, late, stop, wait, s)
 }
 
 // suffer lives one life until it dies or all is done.
@@ -290,8 +307,8 @@ func (h *house) recovery(before *pass, all []pass) {
 }
 
 // finish lives the last life, in which nothing goes wrong, and judges.
-func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.WaitGroup, stop func(), wait func(), bugs []string) error {
-	l, err := h.start(ctx, "", bugs...)
+func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.WaitGroup, stop func(), wait func(), s story) error {
+	l, err := h.start(ctx, s.last, s.bugs...)
 	if err != nil {
 		return err
 	}
@@ -305,7 +322,7 @@ func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.Wait
 // conclude waits until all is done, a minute at most, asks the life that serves
 // what can only be asked of one, ends it, and judges.
 func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time, late *sync.WaitGroup, stop func(), wait func()) error {
-	for !b.done() && time.Since(began) < liveLimit && !l.dead() && ctx.Err() == nil {
+	for !b.done() && time.Since(began) < h.limit && !l.dead() && ctx.Err() == nil {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if ctx.Err() != nil {
@@ -319,7 +336,7 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	o := &oracle{house: h, book: b}
 	var unfinished error
 	if !b.done() {
-		unfinished = fmt.Errorf("NOT FINISHED %s after the last fault:%s", liveLimit, b.waiting())
+		unfinished = fmt.Errorf("NOT FINISHED %s after the last fault:%s", h.limit, b.waiting())
 	}
 	stop()
 	wait()

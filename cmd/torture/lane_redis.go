@@ -90,7 +90,10 @@ func (c *kase) upset(ctx context.Context, chosen []disaster, s story) error {
 		return err
 	}
 	u := &upset{house: h, redis: server, proxy: line}
-	b := c.asks(w)
+	if s.limit > 0 {
+		h.limit = time.Duration(s.limit) * time.Second
+	}
+	b := c.asks(w, s.whole)
 	asking, stop := context.WithCancel(ctx)
 	wait := b.open(asking, h)
 	defer func() { stop(); wait() }()
@@ -120,7 +123,7 @@ func (c *kase) upset(ctx context.Context, chosen []disaster, s story) error {
 		h.set(nil)
 		l.kill()
 		h.duplicates(l)
-		return h.finish(ctx, b, nil, late, stop, wait, s.bugs)
+		return h.finish(ctx, b, nil, late, stop, wait, s)
 	}
 	err = h.conclude(ctx, b, l, began, late, stop, wait)
 	h.duplicates(l)

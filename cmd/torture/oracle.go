@@ -249,6 +249,9 @@ func (o *oracle) completedIn(ctx context.Context, db *sql.DB, a *ask, s proof.St
 	if want != is && late == 0 {
 		o.wrong("request %s, store %s: FALSE COUNTS in its certificate:\n    is    %s\n    want  %s", a.id, in.name, is, want)
 	}
+	if s.Rounds > 1 && late == 0 && !slices.ContainsFunc(selected, func(t *thing) bool { return t.late != nil }) {
+		o.wrong("request %s, store %s: it took %d rounds to erase what was there at once", a.id, in.name, s.Rounds)
+	}
 	o.leaves(ctx, db, a, in, ids)
 	for i, p := range a.last.Stores {
 		if p.Store == in.name && (p.Erased != s.Erased || p.Absent != s.Absent || p.Found != s.Found || p.BatchesDone != s.Batches || p.Evidence != store.Evidence(s.Evidence)) {

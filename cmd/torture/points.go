@@ -18,12 +18,12 @@ import (
 // faultPoints returns the names of all fault points in the sources, sorted, so
 // that one that is added is tried from then on.
 func faultPoints() ([]string, error) {
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	root, err := moduleRoot()
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	tree := os.DirFS(strings.TrimSpace(string(root)))
+	tree := os.DirFS(root)
 	for _, top := range []string{"audit", "cmd/lethe", "jobs", "store", "worker"} {
 		err := fs.WalkDir(tree, top, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
@@ -51,6 +51,11 @@ func faultPoints() ([]string, error) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+func moduleRoot() (string, error) {
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	return strings.TrimSpace(string(root)), err
 }
 
 // pointOf returns the name of the fault point that a call is, or "".

@@ -34,7 +34,8 @@ type house struct {
 	world  *world
 	config string // path
 	lives  int
-	died   *pass // where the life before the last was killed
+	limit  time.Duration // for everything, once nothing goes wrong any more
+	died   *pass         // where the life before the last was killed
 
 	mu  sync.Mutex
 	now *life // the one that serves, or nil
@@ -59,7 +60,7 @@ type settings struct {
 }
 
 func (c *kase) house(w *world, s settings) (*house, error) {
-	h := &house{kase: c, world: w, config: filepath.Join(c.dir, "lethe.yaml")}
+	h := &house{kase: c, limit: liveLimit, world: w, config: filepath.Join(c.dir, "lethe.yaml")}
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: 127.0.0.1:0\ndata: %s\nqueue: %s\nlog_origin: torture.example/log\n%sstores:\n", filepath.Join(c.dir, "data"), s.queue, s.extra)
 	for _, in := range w.stores {

@@ -79,7 +79,7 @@ func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error 
 		fault.Point("ledger/batch-answered")
 		var left int
 		err = tx.GetContext(ctx, &left, tx.Rebind(`SELECT COUNT(*) FROM batches WHERE job = ? AND done_at IS NULL`), t.Job)
-		if err != nil || left > 0 {
+		if err != nil || left > 0 && !fault.Bug("ledger/settle-early") {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET evidence = ? WHERE id = ?`), store.EvidenceErased, t.Job); err != nil {

@@ -34,7 +34,7 @@ func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUn
 			return err
 		case r.Cancelling:
 			return jobs.ErrStopped
-		case r.Ended || r.Open > 0:
+		case (r.Ended || r.Open > 0) && !fault.Bug("ledger/complete-half"):
 			return jobs.ErrStale
 		}
 		return l.end(ctx, tx, t.Request, jobs.Completed, e, keyUntil)
@@ -100,10 +100,18 @@ func (l *Ledger) EndCancelled(ctx context.Context, request string, entry func(jo
 
 // end writes what every end has in common.
 func (l *Ledger) end(ctx context.Context, tx *audit.Tx, request string, status jobs.Status, e proof.Entry, keyUntil time.Time) error {
+	if fault.Bug("ledger/end-unlogged") {
+		return closeRequest(ctx, tx.Tx, request, status, e.ID(), l.now(), keyUntil)
+	}
 	if err := tx.Log(e); err != nil {
 		return err
 	}
 	fault.Point("ledger/end-logged")
+	if fault.Bug("ledger/wipe-nothing") {
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ?, completed_at = ?, entry = ?, key_until = ? WHERE id = ?`),
+			status, millis(l.now()), e.ID(), millis(keyUntil), request)
+		return err
+	}
 	return closeRequest(ctx, tx.Tx, request, status, e.ID(), l.now(), keyUntil)
 }
 
@@ -131,6 +139,9 @@ func closeRequest(ctx context.Context, tx *sqlx.Tx, request string, status jobs.
 // its key. A crash in between is mended by the reconciler.
 func (l *Ledger) destroySeal(request string) error {
 	fault.Point("ledger/ended")
+	if fault.Bug("ledger/keep-seal") {
+		return nil
+	}
 	if err := l.keys.DestroySeal(request); err != nil {
 		return fmt.Errorf("wipe request: %w", err)
 	}

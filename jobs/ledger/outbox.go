@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lethe/audit"
+	"lethe/audit/fault"
 	"lethe/jobs"
 )
 
@@ -167,7 +168,7 @@ func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(con
 		if err := tx.GetContext(ctx, &n, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE id = ? AND epoch = ? AND state = 'running'`), r.ID, r.Epoch); err != nil {
 			return err
 		}
-		if n != 1 {
+		if n != 1 && !fault.Bug("ledger/no-epoch") {
 			return jobs.ErrStale
 		}
 		return f(ctx, tx)

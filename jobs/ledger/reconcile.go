@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lethe/audit"
+	"lethe/audit/fault"
 	"lethe/jobs"
 )
 
@@ -19,6 +20,9 @@ func (l *Ledger) Expired(ctx context.Context) (int, error) {
 // Abandoned is Expired for every running row, whatever its lease. It is for
 // the start of the only process that serves the ledger.
 func (l *Ledger) Abandoned(ctx context.Context) (int, error) {
+	if fault.Bug("ledger/nothing-abandoned") {
+		return 0, nil
+	}
 	return l.again(ctx, "find abandoned tasks", `state = 'running' AND lease_until > ?`, 0)
 }
 
