@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"lethe/audit/fault"
 	"lethe/audit/proof"
@@ -17,10 +16,6 @@ import (
 // errRemains: the store said erased, and reading again found it.
 var errRemains = errors.New("erased IDs can still be read")
 
-// patience is after how many attempts a batch is split to find the ID that
-// keeps it from finishing.
-const patience = 3
-
 // erase carries out one batch.
 func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 	leave, err := s.enter(ctx)
@@ -28,14 +23,20 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	defer leave()
+	defer e.apart(t)()
 	b, err := e.Ledger.Begin(ctx, t)
 	if err != nil {
 		return err
 	}
+	if b.Crashes >= deadly && !fault.Bug("worker/no-quarantine") {
+		return e.quarantine(ctx, t, b)
+	}
 	fault.Point("worker/batch-begun")
 	receipt, err := e.eraseAndRead(ctx, t, s, b)
 	switch {
-	case errors.Is(err, jobs.ErrStale), errors.Is(err, jobs.ErrStopped):
+	case errors.Is(err, jobs.ErrStopped):
+		return e.account(ctx, t, s, b)
+	case errors.Is(err, jobs.ErrStale):
 		return err
 	case err != nil:
 		e.Metrics.batch(t.Store, "failed")
@@ -158,20 +159,4 @@ func outcomes(ids []store.ID, receipt store.Receipt) []jobs.PlaceOutcome {
 		})
 	}
 	return list
-}
-
-// isolate answers a batch that failed with cause. After some patience, and if
-// the store still answers, it is split, so that its other IDs finish.
-func (e *Eraser) isolate(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch, cause error) error {
-	if ctx.Err() != nil || b.Attempts < patience || len(b.IDs) < 2 {
-		return cause
-	}
-	if _, err := s.Remaining(ctx, b.IDs[:1]); err != nil {
-		return cause // an outage: splitting would not help
-	}
-	e.Metrics.batch(t.Store, "split")
-	if err := e.Ledger.Split(ctx, t, b, 50*time.Millisecond); err != nil {
-		return errors.Join(cause, err)
-	}
-	return nil
 }

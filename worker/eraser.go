@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"sync"
 	"time"
 
 	"lethe/audit/fault"
@@ -34,11 +35,13 @@ type Plans interface {
 	Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after time.Duration) error
 }
 
-// Batches is how batches are carried out. Finish and Split answer the task.
+// Batches is how batches are carried out. Finish, Split and Refuse answer the
+// task.
 type Batches interface {
 	Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error)
 	Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error
-	Split(ctx context.Context, t jobs.Task, b jobs.Batch, after time.Duration) error
+	Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error
+	Refuse(ctx context.Context, t jobs.Task, crashes int, after time.Duration, note string) error
 	Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error]
 }
 
@@ -72,6 +75,8 @@ type Eraser struct {
 	Now     func() time.Time
 	Metrics *Metrics
 	Logger  *slog.Logger
+
+	batches sync.RWMutex // held alone by a batch that may kill its worker
 }
 
 // lease is how long a claim lasts without being extended. A worker that died

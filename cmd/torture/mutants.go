@@ -39,6 +39,8 @@ func mutants() []mutant {
 		{bug: "worker/purge-by-word", scene: kill(2, purged)},
 		{bug: "worker/exclusions-left-out", scene: kill(1, all)},
 		{bug: "worker/works-without-lease", check: "worker TestLeaseLostMidBatchWritesNothing"},
+		{bug: "worker/no-quarantine", check: "worker TestAnIDThatKillsItsWorkerIsSetAside"},
+		{bug: "worker/cancel-without-looking", check: "worker TestACancelledRequestCountsWhatADeadWorkerErased"},
 		{bug: "jobs/keys-ignored", scene: kill(1, all)},
 		{bug: "jobs/body-ignored", scene: kill(1, all)},
 		{bug: "jobs/no-grace", scene: kill(2, all)},

@@ -14,6 +14,14 @@ import (
 	"lethe/jobs"
 )
 
+// begunTask is a row of the outbox whose batch an earlier attempt may have
+// erased, wholly or in part, without a word: somebody has to look, or the end of
+// a cancelled request would say less than was done.
+const begunTask = `(outbox.kind = 'batch' AND EXISTS (SELECT 1 FROM batches b WHERE b.id = outbox.batch AND b.attempts > 0))`
+
+// unsettledTasks are those that the end of a cancelled request r waits for.
+const unsettledTasks = `(SELECT 1 FROM outbox WHERE outbox.request = r.id AND (outbox.state = 'running' OR ` + begunTask + `))`
+
 // errRunning makes a transaction end without effect.
 var errRunning = errors.New("a task still runs")
 
@@ -61,7 +69,11 @@ func (l *Ledger) Stop(ctx context.Context, request string) error {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET cancelling = 1 WHERE id = ?`), request); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request = ? AND state IN ('ready', 'queued')`), request)
+		_, err = tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request = ? AND state IN ('ready', 'queued') AND NOT `+begunTask), request)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET next_at = ? WHERE request = ? AND state = 'ready'`), millis(l.now()), request)
 		return err
 	})
 	if err != nil {
@@ -75,7 +87,7 @@ func (l *Ledger) EndCancelled(ctx context.Context, request string, entry func(jo
 	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		var stopped int
 		err := tx.GetContext(ctx, &stopped, tx.Rebind(`SELECT COUNT(*) FROM requests r WHERE id = ? AND cancelling = 1 AND completed_at IS NULL
-			AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request = r.id AND o.state = 'running')`), request)
+			AND NOT EXISTS `+unsettledTasks), request)
 		if err != nil {
 			return err
 		}
