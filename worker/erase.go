@@ -38,6 +38,8 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 		return e.account(ctx, t, s, b)
 	case errors.Is(err, jobs.ErrStale):
 		return err
+	case errors.Is(err, errDown):
+		return err
 	case err != nil:
 		e.Metrics.batch(t.Store, "failed")
 		return e.isolate(ctx, t, s, b, err)

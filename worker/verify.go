@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -19,7 +20,7 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	if job.Stage == jobs.StageVerifying && fault.Bug("worker/certify-unverified") {
-		if err := e.Ledger.Verified(ctx, t, e.Now(), s.purges(), 0); err != nil {
+		if err := e.Ledger.Verified(ctx, t, e.Now(), false, 0); err != nil {
 			return err
 		}
 	} else if job.Stage == jobs.StageVerifying {
@@ -41,6 +42,10 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool, err error) {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
+	life, err := s.life()
+	if err != nil {
+		return false, err
+	}
 	fault.Point("worker/verify-begun")
 	asOf := e.Now() // what is written while this reads is not vouched for
 	f, err := e.freeze(ctx, t)
@@ -66,7 +71,14 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	}
 	fault.Point("worker/verify-read")
 	if f.total == 0 {
-		return true, e.Ledger.Verified(ctx, t, asOf, s.purges(), unattributable)
+		purge, err := s.purges(ctx)
+		if err != nil {
+			return false, err
+		}
+		if now, err := s.life(); err != nil || now != life {
+			return false, errors.Join(errOtherLife, err)
+		}
+		return true, e.Ledger.Verified(ctx, t, asOf, purge, unattributable)
 	}
 	if err := f.flush(); err != nil {
 		return false, err
@@ -80,6 +92,10 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	fault.Point("worker/residue")
 	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round}, backoff(f.round-1))
 }
+
+// errOtherLife: the store was opened anew while it was being read, and may be
+// another file or server by now.
+var errOtherLife error = downError{errors.New("opened anew meanwhile")}
 
 // remaining passes on what can still be read of the frozen plan.
 func (e *Eraser) remaining(ctx context.Context, t jobs.Task, s *Store, add func(store.ID) error) error {
