@@ -42,9 +42,13 @@ func killLane(ctx context.Context, r *run) error {
 	}
 	tour := tourOf(points)
 	r.cases(ctx, killsAtOnce, func(ctx context.Context, c *kase) error {
+		if c.number%poisonEvery == poisonEvery-1 {
+			return c.poisoned(ctx)
+		}
 		blows := c.blows(points)
 		if c.number < len(tour) {
-			blows = append([]blow{{plan: tour[c.number]}}, blows[1:]...)
+			first, s := aimed(tour[c.number])
+			return c.killed(ctx, append(first, blows[1:]...), s)
 		}
 		return c.killed(ctx, blows, story{})
 	})
@@ -56,6 +60,23 @@ func killLane(ctx context.Context, r *run) error {
 		return fmt.Errorf("%w: %s", errFound, strings.Join(late, "; "))
 	}
 	return nil
+}
+
+// aimed returns the lives and the story that lead to a plan: some points are not
+// passed in every life.
+func aimed(plan string) ([]blow, story) {
+	point, _, _ := strings.Cut(plan, ":")
+	switch {
+	case point == "jobs/key-destroyed": // by the start after the end of a request
+		return []blow{{plan: "worker/certified:1:kill"}, {plan: plan}}, story{extra: "subject_key_retention: 1ms\n"}
+	case point == "worker/residue":
+		return []blow{{plan: "worker/erased:*:sleep=700," + plan}}, story{late: "yes"}
+	case strings.HasPrefix(point, "worker/purge"):
+		return []blow{{plan: plan}}, story{purge: "always"}
+	case point == "jobs/cancel-marked" || point == "jobs/queue-lost":
+		return []blow{{plan: plan}}, story{whole: true, queue: "redis"}
+	}
+	return []blow{{plan: plan}}, story{}
 }
 
 // tourOf lists every point with every action, the first hits of all points
@@ -75,10 +96,10 @@ func tourOf(points []string) []string {
 	return all
 }
 
-// blows makes one to four blows by chance.
+// blows makes three to eight blows by chance.
 func (c *kase) blows(points []string) []blow {
 	var all []blow
-	for range 1 + c.rng.IntN(4) {
+	for range 3 + c.rng.IntN(6) {
 		action := pick(c.rng, "kill", "kill", "kill", "kill", "kill", "kill", "term", "panic")
 		switch c.rng.IntN(6) {
 		case 0:
@@ -86,10 +107,10 @@ func (c *kase) blows(points []string) []blow {
 		case 1, 2:
 			all = append(all, blow{plan: fmt.Sprintf("%s:%d:%s", points[c.rng.IntN(len(points))], 1+c.rng.IntN(4), action)})
 		default:
-			all = append(all, blow{plan: fmt.Sprintf("*:%d:%s", 1+c.rng.IntN(130), action)})
+			all = append(all, blow{plan: fmt.Sprintf("*:%d:%s", 1+c.rng.IntN(70), action)})
 		}
 	}
-	if c.rng.IntN(40) == 0 {
+	if c.rng.IntN(60) == 0 {
 		all[0].plan = fmt.Sprintf("*:%d:stop", 20+c.rng.IntN(80))
 	}
 	return all
@@ -219,7 +240,7 @@ func (c *kase) killed(ctx context.Context, blows []blow, s story) error {
 	asking, stop := context.WithCancel(ctx)
 	wait := b.open(asking, h)
 	defer func() { stop(); wait() }()
-	late := h.lateWriter(ctx)
+	late := h.lateWriter(ctx, s.late == "yes")
 	var died *pass
 	for _, blow := range blows {
 		c.note("life %d: %s", h.lives+1, blow)
@@ -332,7 +353,9 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 		return fmt.Errorf("the service has died by itself: %v\n%s", l.err, h.lastWords())
 	}
 	h.measure("all done once nothing goes wrong", time.Since(began))
-	late.Wait()
+	if late != nil {
+		late.Wait()
+	}
 	o := &oracle{house: h, book: b}
 	var unfinished error
 	if !b.done() {
@@ -354,16 +377,20 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 
 // lateWriter is Mem0 at work: once in some cases it writes one more memory of
 // the first person at some time.
-func (h *house) lateWriter(ctx context.Context) *sync.WaitGroup {
+func (h *house) lateWriter(ctx context.Context, surely bool) *sync.WaitGroup {
 	var done sync.WaitGroup
-	if h.rng.IntN(3) > 0 {
+	if h.rng.IntN(3) > 0 && !surely {
 		return &done
 	}
 	in := h.world.stores[0]
 	t := &thing{place: "memories", id: newID(h.rng), user: h.world.people[0], secret: h.world.token + newToken(h.rng), late: &lateness{}}
 	after := time.Duration(h.rng.IntN(900)) * time.Millisecond
 	done.Go(func() {
-		time.Sleep(after)
+		if surely {
+			h.await(ctx, "worker/erased")
+		} else {
+			time.Sleep(after)
+		}
 		t.late.begun = time.Now().UnixMilli()
 		if err := in.write(ctx, []*thing{t}); err != nil {
 			t.late.begun = 1 << 60 // never
@@ -390,4 +417,16 @@ func readTail(path string, n int64) string {
 		return err.Error()
 	}
 	return string(text[max(0, int64(len(text))-n):])
+}
+
+// await returns when some life has passed a point, or after some seconds.
+func (h *house) await(ctx context.Context, point string) {
+	for end := time.Now().Add(10 * time.Second); ctx.Err() == nil && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		files, _ := filepath.Glob(filepath.Join(h.dir, "hits-*"))
+		for _, f := range files {
+			if text, err := os.ReadFile(f); err == nil && strings.Contains(string(text), point+" ") {
+				return
+			}
+		}
+	}
 }

@@ -97,7 +97,7 @@ func (c *kase) upset(ctx context.Context, chosen []disaster, s story) error {
 	asking, stop := context.WithCancel(ctx)
 	wait := b.open(asking, h)
 	defer func() { stop(); wait() }()
-	late := h.lateWriter(ctx)
+	late := h.lateWriter(ctx, s.late == "yes")
 	l, err := h.start(ctx, dawdle(c), s.bugs...)
 	if err != nil {
 		return err

@@ -317,26 +317,32 @@ func spellings(token string) map[string]string {
 
 // metrics keeps what /metrics says, and compares what it can.
 func (o *oracle) metrics(ctx context.Context, l *life) {
+	text := o.scrape(ctx, l)
+	o.said["metrics"] = text
+	for outcome, want := range map[string]int{"accepted": len(o.book.asks), "completed": o.book.byStatus(jobs.Completed), "cancelled": o.book.byStatus(jobs.Cancelled)} {
+		line := fmt.Sprintf("lethe_requests_total{origin=\"cli\",outcome=%q} %d\n", outcome, want)
+		if !strings.Contains(text, line) && !strings.Contains(text, strings.Replace(line, fmt.Sprintf(" %d\n", want), fmt.Sprintf(" %d.0\n", want), 1)) {
+			o.wrong("metrics do not say %s", strings.TrimSpace(line))
+		}
+	}
+}
+
+// scrape returns what /metrics says.
+func (o *oracle) scrape(ctx context.Context, l *life) string {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.url+"/metrics", nil)
 	if err != nil {
 		o.wrong("metrics: %w", err)
-		return
+		return ""
 	}
 	answer, err := http.DefaultClient.Do(req)
 	if err != nil {
 		o.wrong("metrics: %w", err)
-		return
+		return ""
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		o.wrong("metrics: %w", err)
 	}
-	o.said["metrics"] = string(text)
-	for outcome, want := range map[string]int{"accepted": len(o.book.asks), "completed": o.book.byStatus(jobs.Completed), "cancelled": o.book.byStatus(jobs.Cancelled)} {
-		line := fmt.Sprintf("lethe_requests_total{origin=\"cli\",outcome=%q} %d\n", outcome, want)
-		if !strings.Contains(string(text), line) && !strings.Contains(string(text), strings.Replace(line, fmt.Sprintf(" %d\n", want), fmt.Sprintf(" %d.0\n", want), 1)) {
-			o.wrong("metrics do not say %s", strings.TrimSpace(line))
-		}
-	}
+	return string(text)
 }
