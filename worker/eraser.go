@@ -51,6 +51,7 @@ type Ends interface {
 	Residue(ctx context.Context, t jobs.Task, remaining int) error
 	Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error
 	Purged(ctx context.Context, storeName string, since time.Time) (int, error)
+	Rewritten(ctx context.Context, storeName string, since time.Time, how jobs.Rewrite) (int, error)
 	Record(ctx context.Context, id string) (jobs.Record, error)
 	Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error
 }

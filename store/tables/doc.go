@@ -49,6 +49,11 @@
 // index in the customer's tables, so each Erase and each Remaining of memories
 // reads the table of entities once.
 //
+// A [Rewriter] locks each table for as long as its rewrite takes, needs room
+// for a copy, and builds every index anew; an HNSW index is most of the time.
+// pg_stat_progress_cluster says how far it is. It costs reading all of the
+// tables once more to look.
+//
 // # Decisions
 //
 // 2026-11-29. Foreign keys are off for our connections. What the map does not say
@@ -89,7 +94,31 @@
 // 2026-11-28. A Postgres is no store.Purger: after DELETE and VACUUM texts are
 // still in the heap, and in the write-ahead log after a rewrite too. Evidence
 // ends at verified, read on other connections of the primary; a replica is
-// refused.
+// refused. A [Rewriter] is one, for those who ask for it.
+//
+// 2026-11-29. What shows that a [Rewriter] has left nothing: the server said
+// that its VACUUM (FULL) kept no dead row for an older transaction; the table,
+// its TOAST table and all their indexes are in new files; the old ones are gone
+// or empty after a checkpoint; and every page of rows that nobody has written
+// since the rewrite (by its position in the write-ahead log) holds live rows,
+// side by side, and zeros. Of what was written since, every byte was of a row
+// that lived when the rewrite ended. Indexes are not read: they were built from
+// those rows, into new files, and their layouts are many.
+//
+// 2026-11-29. Files are read with pg_read_binary_file, after a CHECKPOINT.
+// pageinspect would read what is in memory, but is for superusers alone, who
+// have the former too.
+//
+// 2026-11-29. The planner's statistics hold values of rows, and ANALYZE leaves
+// those of a table that has become empty. They are made anew, left ones are
+// deleted, and pg_statistic is rewritten and read like a table. Whoever may not
+// do that has not purged.
+//
+// 2026-11-29. A rewrite waits two seconds for its table, no longer, for whoever
+// comes after waits behind it; longer than one, after which PostgreSQL sends
+// its own vacuum away. The road not taken, SKIP_LOCKED, would find a busy table
+// free by luck alone. What a crash of the server in the midst of a rewrite
+// leaves behind in its data folder, nobody sees here.
 //
 // 2026-11-28. Rows that link are locked in the order of their keys before they
 // are changed: two erasures that each take one of the last two links would
