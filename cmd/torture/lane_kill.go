@@ -45,6 +45,9 @@ func killLane(ctx context.Context, r *run) error {
 		if c.number%poisonEvery == poisonEvery-1 {
 			return c.poisoned(ctx)
 		}
+		if c.number%poisonEvery == poisonEvery/2 {
+			return c.leased(ctx)
+		}
 		blows := c.blows(points)
 		if c.number < len(tour) {
 			first, s := aimed(tour[c.number])
@@ -55,7 +58,7 @@ func killLane(ctx context.Context, r *run) error {
 	if r.only < 0 {
 		r.unvisited(points)
 	}
-	late := r.summarize(map[string]time.Duration{"recovery after kill -9": 10 * time.Second, "stop after SIGTERM": stopLimit})
+	late := r.summarize(map[string]time.Duration{"recovery after kill -9, by a new process": 10 * time.Second, "recovery by the lease": 10 * time.Second, "stop after SIGTERM": stopLimit})
 	if len(late) > 0 {
 		return fmt.Errorf("%w: %s", errFound, strings.Join(late, "; "))
 	}
@@ -321,7 +324,7 @@ func (h *house) recovery(before *pass, all []pass) {
 	}
 	for _, p := range all {
 		if p.point == "worker/claimed" {
-			h.measure("recovery after kill -9", time.Duration(p.at-before.at)*time.Millisecond)
+			h.measure("recovery after kill -9, by a new process", time.Duration(p.at-before.at)*time.Millisecond)
 			return
 		}
 	}

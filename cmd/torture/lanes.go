@@ -17,6 +17,25 @@ type lane struct {
 	run  func(context.Context, *run) error
 }
 
+// shares says how the time of --for is shared out. What a lane leaves is for
+// those after it. Lanes in one line run at the same time: they mostly wait.
+func shares() []share {
+	return []share{
+		{9, []string{"kill", "redis"}},
+		{2, []string{"power"}},
+		{2, []string{"lies"}},
+		{1, []string{"model"}},
+		{2, []string{"fuzz"}},
+		{4, []string{"bugs"}},
+	}
+}
+
+// A share is a part of the time for some lanes.
+type share struct {
+	parts int
+	lanes []string
+}
+
 // sizes are the sizes of a run, with the share of --for that they leave.
 func sizes() map[string]bool { return map[string]bool{"smoke": true, "full": true, "long": true} }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -104,4 +105,46 @@ func (h *house) afterPoison(ctx context.Context, b *book, stop func(), wait func
 	sick.stopped, sick.cancel = true, 1
 	sick.mu.Unlock()
 	return h.conclude(ctx, b, l, time.Now(), nil, stop, wait)
+}
+
+// leased is one case: a worker is lost in the midst of the only task there is,
+// and its process lives on. When the task is taken up again is up to the
+// ledger's lease alone, as it is when another process has to take it up: Asynq
+// would wait for its own, which is longer.
+func (c *kase) leased(ctx context.Context) error {
+	w, err := makeWorld(ctx, c.rng, c.dir, scale{stores: 1, people: 6, each: 3})
+	if err != nil {
+		return fmt.Errorf("make world: %w", err)
+	}
+	server, err := startRedis(ctx, filepath.Join(c.dir, "redis"))
+	if err != nil {
+		return err
+	}
+	defer server.close()
+	h, err := c.house(w, settings{queue: server.url(), purge: "off"})
+	if err != nil {
+		return err
+	}
+	point := pick(c.rng, "worker/fenced", "worker/erased", "worker/finish", "worker/verify-begun", "worker/certifying")
+	c.note("a worker is lost at %s", point)
+	b := &book{asks: []*ask{{user: w.people[0], key: "leased"}}}
+	asking, stop := context.WithCancel(ctx)
+	wait := b.open(asking, h)
+	defer func() { stop(); wait() }()
+	l, err := h.start(ctx, point+":1:panic")
+	if err != nil {
+		return err
+	}
+	err = h.conclude(ctx, b, l, time.Now(), nil, stop, wait)
+	var lost int64
+	for _, p := range h.passes(l) {
+		switch {
+		case p.action == "panic":
+			lost = p.at
+		case lost > 0 && p.point == "worker/claimed":
+			h.measure("recovery by the lease", time.Duration(p.at-lost)*time.Millisecond)
+			return err
+		}
+	}
+	return errors.Join(err, errors.New("the task was never taken up again"))
 }
