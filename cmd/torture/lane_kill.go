@@ -303,7 +303,7 @@ func (h *house) autopsy(l *life, all []pass, what blow) (*pass, error) {
 	switch {
 	case acted == "kill" || what.plan == "":
 		if state.Signal() != syscall.SIGKILL {
-			return nil, fmt.Errorf("a life that was to be killed ended with %v", l.err)
+			return nil, fmt.Errorf("a life that was to be killed ended with %w", l.err)
 		}
 		if len(all) > 0 {
 			return &all[len(all)-1], nil
@@ -312,7 +312,7 @@ func (h *house) autopsy(l *life, all []pass, what blow) (*pass, error) {
 	case acted == "term" && l.err != nil:
 		return nil, fmt.Errorf("SIGTERM at %s: the service ended with %w", what.plan, l.err)
 	case acted == "":
-		return nil, fmt.Errorf("the service has died by itself: %v\n%s", l.err, h.lastWords())
+		return nil, fmt.Errorf("the service has died by itself: %w\n%s", l.err, h.lastWords())
 	}
 	return nil, nil
 }
