@@ -27,8 +27,9 @@
 // 2026-11-29. A batch that was begun and never answered is a suspect: its worker
 // died, or lost its lease. At the third time it runs alone, so that nothing else
 // can be the reason, and if that kills the worker too it is bisected. The one ID
-// that remains is set aside as refused, for an hour at a time; the others have
-// finished. The road not taken, to count all attempts alike, would split batches
+// that remains is set aside as refused, for an hour at most; the others have
+// finished. An only ID may have been innocently there when its worker died three
+// times, so it is tried again after seconds first. The road not taken, to count all attempts alike, would split batches
 // for every outage.
 //
 // 2026-11-29. A batch that was begun before its request was cancelled is read

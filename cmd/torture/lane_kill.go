@@ -73,7 +73,7 @@ func aimed(plan string) ([]blow, story) {
 	case point == "jobs/key-destroyed": // by the start after the end of a request
 		return []blow{{plan: "worker/certified:1:kill"}, {plan: plan}}, story{extra: "subject_key_retention: 1ms\n"}
 	case point == "worker/residue":
-		return []blow{{plan: "worker/erased:*:sleep=700," + plan}}, story{late: "yes"}
+		return []blow{{plan: "worker/erased:*:sleep=1500," + plan}}, story{late: "yes"}
 	case strings.HasPrefix(point, "worker/purge"):
 		return []blow{{plan: plan}}, story{purge: "always"}
 	case point == "jobs/cancel-marked" || point == "jobs/queue-lost":
