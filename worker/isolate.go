@@ -52,17 +52,17 @@ func (e *Eraser) quarantine(ctx context.Context, t jobs.Task, b jobs.Batch) erro
 		slog.String("store", t.Store), slog.Int("ids", len(b.IDs)), slog.Int("crashes", b.Crashes))
 	if len(b.IDs) == 1 {
 		e.Metrics.batch(t.Store, "refused")
-		return e.Ledger.Refuse(ctx, t, suspicious, rest(b.Attempts), noteDeadly)
+		return e.Ledger.Refuse(ctx, t, suspicious, restFrom(b.Attempts), noteDeadly)
 	}
 	e.Metrics.batch(t.Store, "split")
 	b.Crashes = suspicious
 	return e.Ledger.Split(ctx, t, b, len(b.IDs)/2, 0)
 }
 
-// rest is how long one ID is left alone after n attempts at it and at the
+// restFrom is how long one ID is left alone after n attempts at it and at the
 // batches that it was in: an ID that was found by halving is left for long at
 // once.
-func rest(n int) time.Duration {
+func restFrom(n int) time.Duration {
 	return min(shortRest<<min(max(n-deadly-1, 0), 10), longRest)
 }
 
