@@ -175,7 +175,7 @@ func (h *house) suffer(ctx context.Context, b *book, what blow, before *pass, bu
 		case what.plan == "" && time.Since(began) >= what.after:
 			l.kill()
 			h.tally("kills from outside", 1)
-		case l.isStopped():
+		case strings.Contains(what.plan, ":stop") && l.isStopped():
 			time.Sleep(8700 * time.Millisecond) // longer than the ledger's lease
 			l.signal(syscall.SIGCONT)
 		case b.done() || time.Since(began) > 25*time.Second: // the plan was not reached
@@ -186,7 +186,7 @@ func (h *house) suffer(ctx context.Context, b *book, what blow, before *pass, bu
 			}
 			continue // it was killed while it stopped, or should not have died
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 	h.set(nil)
 	all := h.passes(l)
@@ -253,7 +253,7 @@ func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.Wait
 // what can only be asked of one, ends it, and judges.
 func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time, late *sync.WaitGroup, stop func(), wait func()) error {
 	for !b.done() && time.Since(began) < h.limit && !l.dead() && ctx.Err() == nil {
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
