@@ -46,9 +46,7 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	fault.Point("worker/purge-fenced")
-	s.reading.Lock()
-	err := p.Purge(ctx)
-	s.reading.Unlock()
+	err := s.rewrite(ctx, p)
 	fault.Point("worker/purge-done")
 	s.resting = min(9*e.Now().Sub(began), maxRest)
 	s.purgeAt = e.Now().Add(s.resting)
