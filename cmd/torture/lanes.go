@@ -29,7 +29,7 @@ func lanes() []lane {
 	return []lane{
 		{"kill", "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", count(40, 700, 20000), killLane},
 		{"redis", "a Redis that dies, forgets, hangs, fills up, lies", count(14, 300, 5000), redisLane},
-		{"power", "power cuts and I/O errors under the ledger and the log", count(60, 5000, 100000), powerLane},
+		{"power", "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", count(2, 100, 2000), powerLane},
 		{"lies", "stores that lie, fail, lag or change under the work", count(400, 100000, 5000000), liesLane},
 		{"model", "concurrent clients against a small model of the intake", count(20, 300, 5000), modelLane},
 		{"fuzz", "decoders and parsers fed with garbage", count(1, 8, 8), fuzzLane},
