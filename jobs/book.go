@@ -55,7 +55,20 @@ type Book interface {
 	SubjectKey(ctx context.Context, id string) ([]byte, error)
 }
 
-// A Planner answers what a submission would erase, and changes nothing.
+// A Planner answers what a submission would erase, and changes nothing. Its
+// error is a *StoreDown if a store must be back first.
 type Planner interface {
 	Plan(ctx context.Context, s Submission) (Plan, error)
 }
+
+// A StoreDown says that a store is down, and which.
+type StoreDown struct {
+	Store string // as configured
+	Err   error
+}
+
+// Error implements error.
+func (e *StoreDown) Error() string { return "store " + e.Store + ": " + e.Err.Error() }
+
+// Unwrap returns why it is down.
+func (e *StoreDown) Unwrap() error { return e.Err }

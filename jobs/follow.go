@@ -11,12 +11,35 @@ import (
 
 // Request implements Book.
 func (in *Intake) Request(ctx context.Context, id string) (Request, error) {
-	return in.Ledger.Request(ctx, id)
+	r, err := in.Ledger.Request(ctx, id)
+	in.explain(&r)
+	return r, err
+}
+
+// explain notes which jobs of r wait for a store that is down now. The note
+// that the ledger keeps is that of the last attempt, and nobody makes one while
+// a store is down.
+func (in *Intake) explain(r *Request) {
+	if in.Down == nil || r.Status.Ended() {
+		return
+	}
+	for i := range r.Jobs {
+		j := &r.Jobs[i]
+		switch down := in.Down(j.Store); {
+		case down && j.Stage != StageDone:
+			j.Note = NoteStoreDown
+		case !down && j.Note == NoteStoreDown:
+			j.Note = ""
+		}
+	}
 }
 
 // List implements Book.
 func (in *Intake) List(ctx context.Context, statuses []Status, limit int, cursor string) ([]Request, string, error) {
 	list, err := in.Ledger.List(ctx, statuses, limit+1, cursor)
+	for i := range list {
+		in.explain(&list[i])
+	}
 	if err != nil || len(list) <= limit {
 		return list, "", err
 	}

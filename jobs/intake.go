@@ -39,14 +39,18 @@ type Keyring interface {
 // A StoreName is a configured Store as Intake knows it.
 type StoreName struct{ Name, Kind string }
 
-// An Intake files requests: it is the Book that doors ask. Every field is
-// required. It may be used concurrently.
+// An Intake files requests: it is the Book that doors ask. Every field but Down
+// is required. It may be used concurrently.
 type Intake struct {
 	Ledger  Ledger
 	Keys    Keyring
 	Stores  []StoreName   // in the order of the configuration
 	KeepKey time.Duration // how long a subject key is kept after the end
 	Now     func() time.Time
+
+	// Down reports whether a store is down, for the Note of the jobs that wait
+	// for it. Nil means never.
+	Down func(storeName string) bool
 }
 
 var _ Book = (*Intake)(nil)

@@ -115,10 +115,14 @@ type Job struct {
 	BatchesDone    int
 	Round          int          // 1 for the plan, more when new matches were found later
 	Places         []PlaceCount // what planning found, per place
-	Note           string       // why it waits, as a code: "purge-window", "store-busy", "store-error", …
+	Note           string       // why it waits, as a code: "purge-window", "store-busy", "store-down", "store-error", …
 
 	PlannedAt, FirstErasedAt, ErasedAt, VerifiedAt, PurgedAt *time.Time
 }
+
+// NoteStoreDown is the Note of a job whose store is down. It goes on by itself
+// once the store is back.
+const NoteStoreDown = "store-down"
 
 // A PlaceCount is the number of rows found in one place of a store.
 type PlaceCount struct {

@@ -13,8 +13,9 @@ import (
 const MaxBatch = 1000
 
 var (
-	// ErrRefused is wrapped by an error that no retry will mend. Every other
-	// error of a Store is temporary.
+	// ErrRefused is wrapped by an error that no retry will mend, such as a data
+	// map that contradicts itself. Every other error of a Store is temporary:
+	// whatever can be mended outside is no refusal.
 	ErrRefused = errors.New("store refused")
 
 	// ErrBusy is wrapped by Purge when another process holds the store's files,
@@ -26,8 +27,12 @@ var (
 	// midway. What was being done may or may not have happened: do it again.
 	ErrUnavailable = errors.New("store unavailable, try again")
 
+	// ErrDenied is wrapped when a store answers and does not accept who asks. It
+	// may be mended outside; asking often can lock an account.
+	ErrDenied = errors.New("store denied")
+
 	// ErrSchema is wrapped when a store does not look as its data map says. The
-	// text names what was expected and what was found.
+	// text names what was expected and what was found, or which GRANT is missing.
 	ErrSchema = errors.New("unknown schema")
 )
 
@@ -86,6 +91,13 @@ type Limiter interface {
 // Check changes nothing.
 type Checker interface {
 	Check(ctx context.Context) ([]Finding, error)
+}
+
+// A Pinger is a Store that can say whether it is still there and still what was
+// opened. Ping changes nothing, holds nobody up and takes no turn of the other
+// methods. Its error is one of theirs; being busy is none.
+type Pinger interface {
+	Ping(ctx context.Context) error
 }
 
 // A Finding is what Check has to say about one table or column. Problem is

@@ -31,7 +31,7 @@ func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
 		return e.Ledger.Drop(ctx, t.Ring)
 	}
 	now := e.Now()
-	exclusions, err := e.exclusions(ctx, t.Request)
+	exclusions, err := e.exclusions(ctx, rec)
 	if err != nil {
 		return err
 	}
@@ -51,25 +51,31 @@ func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
 // clock was set back after the job had been verified.
 var errNotDone = errors.New("the job has been verified after its purge")
 
-// exclusions lists what erasing in each store does not reach: as configured,
-// and the places that this request's selector could not be compared with.
-func (e *Eraser) exclusions(ctx context.Context, request string) (map[string][]jobs.Exclusion, error) {
-	all := map[string][]jobs.Exclusion{}
-	for name, s := range e.Stores {
-		all[name] = slices.Clone(s.Exclusions)
-	}
-	for sel, err := range e.selectors(ctx, request) {
+// exclusions lists what erasing in each of the request's stores does not reach:
+// as configured, and the places that its selector could not be compared with.
+func (e *Eraser) exclusions(ctx context.Context, rec jobs.Record) (map[string][]jobs.Exclusion, error) {
+	var selector store.Selector
+	for sel, err := range e.selectors(ctx, rec.ID) {
 		if err != nil {
 			return nil, err
 		}
-		for name, s := range e.Stores {
-			if l, ok := s.Store.(store.Limiter); ok {
-				for _, place := range l.Unreached(sel) {
-					all[name] = append(all[name], jobs.Exclusion{Code: "unreached-" + place})
-				}
-			}
-		}
+		selector = sel
 		break // a list of IDs comes as many selectors of one kind
+	}
+	all := map[string][]jobs.Exclusion{}
+	for _, j := range rec.Jobs {
+		s := e.Stores[j.Store]
+		if s == nil {
+			continue // its job was done while it was configured
+		}
+		all[j.Store] = slices.Clone(s.Exclusions)
+		places, err := s.unreached(ctx, selector)
+		if err != nil {
+			return nil, err
+		}
+		for _, place := range places {
+			all[j.Store] = append(all[j.Store], jobs.Exclusion{Code: "unreached-" + place})
+		}
 	}
 	return all, nil
 }

@@ -40,4 +40,21 @@
 // 2026-11-29. Verifying also believes Count: a store that counts rows which
 // Find does not yield gets no certificate. The rows may have come between the
 // two readings; then the next try finds them.
+//
+// 2026-11-29. A store that is away is a [Link], opened in the background, and
+// opening it is the only judge: whatever a call's error tells of the store as a
+// whole (away, denied, not as its map says) takes it down, and it is up once it
+// opens. So reasons come from one place, a schema that changed harmlessly needs
+// no restart, and every reason that is mended outside is mended here too. The
+// road not taken, to tell lasting errors from passing ones, has to be right for
+// every server and every version.
+//
+// 2026-11-29. Nothing is known of a store that is down, so nothing is answered
+// for it: what it can do and which places it does not reach are asked of the
+// store itself, and a job that needs to know waits. A job that was verified on
+// two lives of its store, which may be two files, is verified anew.
+//
+// 2026-11-29. Tasks of a store that is down stay in the outbox and are not rung
+// for, so that a million batches that wait cost nothing. What users see of it
+// is worded when they ask, not written into every job.
 package worker

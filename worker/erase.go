@@ -37,6 +37,8 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 	switch {
 	case errors.Is(err, jobs.ErrStale), errors.Is(err, jobs.ErrStopped):
 		return err
+	case errors.Is(err, errDown):
+		return err
 	case err != nil:
 		e.Metrics.batch(t.Store, "failed")
 		return e.isolate(ctx, t, s, b, err)
@@ -142,7 +144,7 @@ func outcomes(ids []store.ID, receipt store.Receipt) []jobs.PlaceOutcome {
 // isolate answers a batch that failed with cause. After some patience, and if
 // the store still answers, it is split, so that its other IDs finish.
 func (e *Eraser) isolate(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch, cause error) error {
-	if ctx.Err() != nil || b.Attempts < patience || len(b.IDs) < 2 {
+	if ctx.Err() != nil || errors.Is(cause, store.ErrUnavailable) || b.Attempts < patience || len(b.IDs) < 2 {
 		return cause
 	}
 	if _, err := s.Remaining(ctx, b.IDs[:1]); err != nil {

@@ -74,6 +74,10 @@ type Eraser struct {
 	Logger  *slog.Logger
 }
 
+// downTurn is how soon to look again after a store that was down. It is short:
+// the relay rings for no store that its process knows to be down.
+const downTurn = time.Second
+
 // lease is how long a claim lasts without being extended. A worker that died
 // is replaced after this time at the latest, plus the reconciler's turn.
 const lease = 8 * time.Second
@@ -104,6 +108,9 @@ func (e *Eraser) carryOut(ctx context.Context, t jobs.Task) error {
 	s := e.Stores[t.Store]
 	if s == nil {
 		return errUnknownStore
+	}
+	if _, err := s.life(); err != nil {
+		return err // before an attempt is counted
 	}
 	switch t.Kind {
 	case jobs.PlanTask:
@@ -162,6 +169,8 @@ func (e *Eraser) answer(ctx context.Context, t jobs.Task, err error) error {
 		return unlessStale(e.Ledger.Retry(ctx, t.Ring, 0, ""))
 	case errors.As(err, &wait):
 		return unlessStale(e.Ledger.Retry(ctx, t.Ring, wait.after, wait.note))
+	case errors.Is(err, errDown): // its Link says so in the log, once
+		return unlessStale(e.Ledger.Retry(ctx, t.Ring, downTurn, jobs.NoteStoreDown))
 	}
 	e.Logger.WarnContext(ctx, "a task failed and will be tried again", slog.String("request_id", t.Request),
 		slog.String("store", t.Store), slog.String("task", string(t.Kind)), slog.Int("attempt", t.Attempts), slog.Any("error", err))
@@ -200,6 +209,8 @@ func note(err error) string {
 		return "store-broken"
 	case errors.Is(err, store.ErrRefused):
 		return "store-refused"
+	case errors.Is(err, store.ErrUnavailable):
+		return jobs.NoteStoreDown
 	case errors.Is(err, store.ErrBusy):
 		return "store-busy"
 	}

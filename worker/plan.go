@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -25,6 +26,10 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	fault.Point("worker/plan-begun")
 	s.reading.RLock()
 	defer s.reading.RUnlock()
+	life, err := s.life()
+	if err != nil {
+		return err
+	}
 	census, err := s.Count(ctx, e.selectors(ctx, t.Request))
 	if err != nil {
 		return fmt.Errorf("plan: count: %w", err)
@@ -50,6 +55,9 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	}
 	if err := f.flush(); err != nil {
 		return err
+	}
+	if now, err := s.life(); err != nil || now != life {
+		return errors.Join(errOtherLife, err)
 	}
 	p.Digest = f.digest.Sum()
 	fault.Point("worker/plan-found")

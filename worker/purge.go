@@ -40,7 +40,7 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 	}
 	p, ok := s.Store.(store.Purger)
 	if !ok {
-		return errors.New("purge: the store cannot purge")
+		return fmt.Errorf("purge: %w", errCannotPurge)
 	}
 	if err := e.Ledger.Fence(ctx, t.Ring); err != nil {
 		return err
@@ -65,6 +65,8 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 	e.Logger.InfoContext(ctx, "purged a store", slog.String("store", s.Name), slog.Int("jobs", served))
 	return nil
 }
+
+var errCannotPurge = errors.New("the store cannot purge")
 
 func (e *Eraser) waitsForPurge(ctx context.Context, t jobs.Task) (bool, error) {
 	job, err := e.Ledger.Job(ctx, t.Job)

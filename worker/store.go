@@ -37,10 +37,48 @@ func (s *Store) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
+// A link is a Store that may be away, and be another one when it is back.
+type link interface {
+	with(ctx context.Context, f func(context.Context, store.Store) error) error
+	life() (any, error)
+}
+
+// with calls f with the store itself, for what not every store can do. Of one
+// that is down nothing is known: that is an error.
+func (s *Store) with(ctx context.Context, f func(store.Store) error) error {
+	if l, ok := s.Store.(link); ok {
+		return l.with(ctx, func(_ context.Context, st store.Store) error { return f(st) })
+	}
+	return f(s.Store)
+}
+
+// life returns what must be the same before and after reads that belong
+// together, or an error while the store is down.
+func (s *Store) life() (any, error) {
+	if l, ok := s.Store.(link); ok {
+		return l.life()
+	}
+	return nil, nil
+}
+
 // purges reports whether the store's files are to be purged.
-func (s *Store) purges() bool {
-	_, can := s.Store.(store.Purger)
-	return can && !s.Purge.Off
+func (s *Store) purges(ctx context.Context) (can bool, err error) {
+	err = s.with(ctx, func(st store.Store) error {
+		_, can = st.(store.Purger)
+		return nil
+	})
+	return can && !s.Purge.Off, err
+}
+
+// unreached returns the places that sel cannot be compared with.
+func (s *Store) unreached(ctx context.Context, sel store.Selector) (places []string, err error) {
+	err = s.with(ctx, func(st store.Store) error {
+		if l, ok := st.(store.Limiter); ok {
+			places = l.Unreached(sel)
+		}
+		return nil
+	})
+	return places, err
 }
 
 // A PurgePolicy says when a store's files may be rewritten. The zero policy

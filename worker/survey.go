@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -42,6 +43,9 @@ func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, erro
 		st.reading.RLock()
 		census, err := st.Count(ctx, selectorsOf(ctx, s))
 		st.reading.RUnlock()
+		if errors.Is(err, store.ErrUnavailable) {
+			return jobs.Plan{}, fmt.Errorf("survey: %w", &jobs.StoreDown{Store: st.Name, Err: err})
+		}
 		if err != nil {
 			return jobs.Plan{}, fmt.Errorf("survey %s: %w", st.Name, err)
 		}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -37,6 +38,10 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool, err error) {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
+	life, err := s.life()
+	if err != nil {
+		return false, err
+	}
 	fault.Point("worker/verify-begun")
 	asOf := e.Now() // what is written while this reads is not vouched for
 	f, err := e.freeze(ctx, t)
@@ -63,7 +68,14 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 		if n := rowsOf(counted); n > 0 { // written while this read, or hidden from Find
 			return false, fmt.Errorf("verify: %w: the store counts %d rows and finds none", errRemains, n)
 		}
-		return true, e.Ledger.Verified(ctx, t, asOf, s.purges(), counted.Unattributable)
+		purge, err := s.purges(ctx)
+		if err != nil {
+			return false, err
+		}
+		if now, err := s.life(); err != nil || now != life {
+			return false, errors.Join(errOtherLife, err)
+		}
+		return true, e.Ledger.Verified(ctx, t, asOf, purge, counted.Unattributable)
 	}
 	if err := f.flush(); err != nil {
 		return false, err
@@ -77,6 +89,10 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	fault.Point("worker/residue")
 	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round}, backoff(f.round-1))
 }
+
+// errOtherLife: the store was opened anew while it was being read, and may be
+// another file or server by now.
+var errOtherLife error = downError{errors.New("opened anew meanwhile")}
 
 // remaining passes on what can still be read of the frozen plan.
 func (e *Eraser) remaining(ctx context.Context, t jobs.Task, s *Store, add func(store.ID) error) error {

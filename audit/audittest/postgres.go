@@ -124,6 +124,10 @@ func (s *Server) Stop() {
 	s.hold = nil
 }
 
+// Halt stops the server as pg_ctl -m immediate does, and keeps its files for
+// Restart.
+func (s *Server) Halt() { s.quit() }
+
 // Restart stops the server, if it runs, as pg_ctl -m immediate does, and starts
 // it again with the same files.
 func (s *Server) Restart(t testing.TB) {

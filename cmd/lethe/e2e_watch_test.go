@@ -41,7 +41,7 @@ func (s *service) watch(m moment) {
 	s.eraser.Ledger = watchedLedger{s.eraser.Ledger, m}
 	s.intake.Ledger = watchedIntake{s.intake.Ledger, m}
 	for _, st := range s.stores {
-		st.Store = watchedStore{st.Store.(purging), m}
+		st.Store = watchedStore{st.Store.(*worker.Link), m}
 	}
 }
 
@@ -121,32 +121,27 @@ func (w watchedLedger) Complete(ctx context.Context, t jobs.Task, e proof.Entry,
 	return w.at.do(ctx, "Complete", func() error { return w.Ledger.Complete(ctx, t, e, keyUntil) })
 }
 
-type purging interface {
-	store.Store
-	store.Purger
-}
-
 type watchedStore struct {
-	purging
+	*worker.Link
 	at moment
 }
 
 func (w watchedStore) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.ID, error] {
-	return elements(ctx, w.at, "Find", w.purging.Find(ctx, sel))
+	return elements(ctx, w.at, "Find", w.Link.Find(ctx, sel))
 }
 
 func (w watchedStore) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
-	return within(ctx, w.at, "Count", func() (store.Census, error) { return w.purging.Count(ctx, sels) })
+	return within(ctx, w.at, "Count", func() (store.Census, error) { return w.Link.Count(ctx, sels) })
 }
 
 func (w watchedStore) Erase(ctx context.Context, ids []store.ID) (store.Receipt, error) {
-	return within(ctx, w.at, "Erase", func() (store.Receipt, error) { return w.purging.Erase(ctx, ids) })
+	return within(ctx, w.at, "Erase", func() (store.Receipt, error) { return w.Link.Erase(ctx, ids) })
 }
 
 func (w watchedStore) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, error) {
-	return within(ctx, w.at, "Remaining", func() ([]store.ID, error) { return w.purging.Remaining(ctx, ids) })
+	return within(ctx, w.at, "Remaining", func() ([]store.ID, error) { return w.Link.Remaining(ctx, ids) })
 }
 
 func (w watchedStore) Purge(ctx context.Context) error {
-	return w.at.do(ctx, "Purge", func() error { return w.purging.Purge(ctx) })
+	return w.at.do(ctx, "Purge", func() error { return w.Link.Purge(ctx) })
 }

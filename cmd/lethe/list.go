@@ -59,7 +59,7 @@ func readStatuses(cmd *cobra.Command, names []string) ([]jobs.Status, error) {
 func (c *console) list(cmd *cobra.Command, client *api.Client, only []jobs.Status, asJSON bool) error {
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	if !asJSON {
-		fmt.Fprintln(w, "REQUEST\tSTATUS\tTICKET\tRECEIVED\tDUE\tERASED\tFOUND")
+		fmt.Fprintln(w, "REQUEST\tSTATUS\tTICKET\tRECEIVED\tDUE\tERASED\tFOUND\tWAITS FOR")
 	}
 	for r, err := range client.List(cmd.Context(), only...) {
 		if err != nil {
@@ -72,7 +72,18 @@ func (c *console) list(cmd *cobra.Command, client *api.Client, only []jobs.Statu
 			continue
 		}
 		done, total := counts(r)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", legible(r.ID), legible(string(r.Status)), legible(r.Ticket), stamp(r.ReceivedAt), stamp(r.DueAt), done, total)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", legible(r.ID), legible(string(r.Status)), legible(r.Ticket), stamp(r.ReceivedAt), stamp(r.DueAt), done, total, legible(waits(r)))
 	}
 	return w.Flush()
+}
+
+// waits lists why a request waits, store by store, as "server:store-down".
+func waits(r api.Request) string {
+	var all []string
+	for _, s := range r.Stores {
+		if s.Note != "" && !r.Status.Ended() {
+			all = append(all, s.Store+":"+s.Note)
+		}
+	}
+	return strings.Join(all, " ")
 }

@@ -24,7 +24,7 @@ const eventPoll = 100 * time.Millisecond
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
 		Book: s.intake, Planner: &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret()}, Stores: s.storeNames(),
-		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, Logger: s.logger,
+		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 	}
 	mux := http.NewServeMux()
@@ -38,6 +38,7 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 func (s *service) measure() {
 	s.registry.MustRegister(ledger.NewCollector(s.ledger), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.measureStores()
 	f := promauto.With(s.registry)
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "lethe_queue_up", Help: "1 if the queue answers."}, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -39,7 +39,8 @@ func newProgress(w io.Writer) *progress {
 	return p
 }
 
-// show tells about r, of which it prints nothing but the status and counts.
+// show tells about r, of which it prints nothing but the status, counts and why
+// it waits.
 func (p *progress) show(r api.Request) {
 	done, total := counts(r)
 	if p.bar != nil {
@@ -51,6 +52,9 @@ func (p *progress) show(r api.Request) {
 		return
 	}
 	line := string(r.Status)
+	if why := waits(r); why != "" {
+		line += " (" + legible(why) + ")"
+	}
 	if line == p.last && time.Since(p.at) < lineEvery {
 		return
 	}

@@ -28,6 +28,10 @@ Without --config it keeps a memory store of its own in the data folder, in the
 layout of Mem0's TypeScript SDK, so that a newcomer sees it work. Without
 --queue the queue is embedded, and no other software is needed.
 
+A store that cannot be reached or is not as it should be does not keep the service
+from starting: its requests wait until it is mended, /readyz and the metric
+lethe_store_up say so.
+
 If the log was put back to an older state, or does not agree with a head that is
 kept at an anchor, the service only serves what can be read, says why on /readyz
 and in its logs, and ends with status 5 or 30.

@@ -25,6 +25,7 @@ import (
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
+	"lethe/store"
 	"lethe/store/mem0"
 	"lethe/worker"
 )
@@ -51,6 +52,7 @@ type service struct {
 	ledger   *ledger.Ledger
 	queue    *queue.Queue
 	stores   []*worker.Store
+	links    []*worker.Link // to the stores, in the same order
 	intake   *jobs.Intake
 	eraser   *worker.Eraser
 	listener net.Listener
@@ -80,21 +82,16 @@ func openService(ctx context.Context, c Config, logger *slog.Logger) (_ *service
 	return s, nil
 }
 
-// openStores comes first: a store that does not look as expected is refused
-// before anything is taken in for it.
-func (s *service) openStores(ctx context.Context) error {
-	for _, c := range s.config.Stores {
-		st, err := openStore(ctx, c)
-		if err != nil {
-			return fmt.Errorf("store %s: %w", c.Name, err)
-		}
-		s.stores = append(s.stores, st)
-		s.closers = append(s.closers, st.Close)
-	}
-	return nil
+func openStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
+	ws := c.kept()
+	st, err := connectStore(ctx, c)
+	ws.Store = st
+	return ws, err
 }
 
-func openStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
+// connectStore opens the store itself. The error wraps store.ErrRefused only
+// for what the configuration must be changed for.
+func connectStore(ctx context.Context, c StoreConfig) (store.Store, error) {
 	if c.Own {
 		if err := makeOwnStore(ctx, c); err != nil {
 			return nil, err
@@ -103,29 +100,24 @@ func openStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
 	if c.Kind == KindMem0Postgres {
 		return openPostgresStore(ctx, c)
 	}
-	st, err := mem0.OpenSQLite(ctx, mem0.SQLiteConfig{Vectors: c.Vectors, Entities: c.Entities, History: c.History})
-	if err != nil {
-		return nil, err
-	}
-	ws := &worker.Store{Store: st, Name: c.Name, Kind: c.Kind, Concurrency: sqliteWriter, Purge: c.Purge.policy()}
-	ws.Exclusions = c.exclusions()
-	return ws, nil
+	return mem0.OpenSQLite(ctx, mem0.SQLiteConfig{Vectors: c.Vectors, Entities: c.Entities, History: c.History})
 }
 
-func openPostgresStore(ctx context.Context, c StoreConfig) (*worker.Store, error) {
+func openPostgresStore(ctx context.Context, c StoreConfig) (store.Store, error) {
 	dsn, err := readSmallFile(c.DSNFile, 4096)
 	if err != nil {
 		return nil, fmt.Errorf("read dsn_file: %w", err)
 	}
-	st, err := mem0.OpenPostgres(ctx, mem0.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Table: c.Table, Entities: c.Entities, History: c.History})
-	if err != nil {
-		return nil, err
+	return mem0.OpenPostgres(ctx, mem0.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Table: c.Table, Entities: c.Entities, History: c.History})
+}
+
+// kept is what the configuration alone says of a store: all but the store.
+func (c *StoreConfig) kept() *worker.Store {
+	ws := &worker.Store{Name: c.Name, Kind: c.Kind, Concurrency: sqliteWriter, Exclusions: c.exclusions(), Purge: c.Purge.policy()}
+	if c.Kind == KindMem0Postgres && c.History == "" { // else the history file's one writer
+		ws.Concurrency = postgresWriters
 	}
-	ws := &worker.Store{Store: st, Name: c.Name, Kind: c.Kind, Concurrency: postgresWriters, Exclusions: c.exclusions()}
-	if c.History != "" {
-		ws.Concurrency = sqliteWriter // the history file's
-	}
-	return ws, nil
+	return ws
 }
 
 // exclusions lists what the operator says that erasing in a store does not
@@ -204,7 +196,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
-	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: time.Now}
+	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: time.Now, Down: s.down}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Now: time.Now, Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
@@ -231,7 +223,7 @@ func (s *service) URL() string { return "http://" + s.listener.Addr().String() }
 // Run serves until ctx is done, then stops in good order within 10 s. If the
 // log refuses to append then, the error says why.
 func (s *service) Run(ctx context.Context) error {
-	relay := &jobs.Relay{Outbox: s.ledger, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Logger: s.logger}
+	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Logger: s.logger}
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
@@ -245,6 +237,9 @@ func (s *service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
 	group.Go(func() error { return s.rotator.Run(ctx) })
+	for _, l := range s.links {
+		group.Go(func() error { return l.Run(ctx) })
+	}
 	finish := s.publish(ctx)
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
 	err := errors.Join(group.Wait(), finish())

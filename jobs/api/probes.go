@@ -23,6 +23,9 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
 		answer.Reasons = s.Ready(ctx)
 		answer.Ready = len(answer.Reasons) == 0
 	}
+	if s.States != nil {
+		answer.Stores = s.States()
+	}
 	status := http.StatusOK
 	if !answer.Ready {
 		status = http.StatusServiceUnavailable

@@ -23,7 +23,7 @@ type Problem struct {
 	Title  string         `json:"title"`
 	Status int            `json:"status"`
 	Detail string         `json:"detail"`
-	Code   string         `json:"code" doc:"What to ask in a program: malformed, invalid, not_found, conflict, too_late, not_yet, gone, too_large, log_refused, log_broken, unavailable, …"`
+	Code   string         `json:"code" doc:"What to ask in a program: malformed, invalid, not_found, conflict, too_late, not_yet, gone, too_large, log_refused, log_broken, store_down, unavailable, …"`
 	Errors []FieldProblem `json:"errors,omitempty" nullable:"false"`
 
 	// RetryAfter says when to ask again (RFC 9110, section 10.2.3), whole
@@ -74,6 +74,9 @@ var errUnread = errors.New("body not read")
 // nothing is taken in because the log was found not to be what it was.
 const CodeLogRefused = "log_refused"
 
+// codeStoreDown is the code of a [Problem] that lasts until a store is back.
+const codeStoreDown = "store_down"
+
 // answers is the one table from the book's sentinels to HTTP. The first that
 // fits is taken.
 func answers() []struct {
@@ -109,6 +112,11 @@ func problemOf(err error) *Problem {
 	}
 	if f, ok := errors.AsType[*jobs.Invalid](err); ok {
 		return invalid(f)
+	}
+	if d, ok := errors.AsType[*jobs.StoreDown](err); ok {
+		p := problem(http.StatusServiceUnavailable, codeStoreDown, "store "+d.Store+" is down: ask again; /readyz says why")
+		p.RetryAfter = retryAfter
+		return p
 	}
 	if errors.Is(err, errUnread) {
 		return unread(err)

@@ -113,7 +113,7 @@ func (s *server) otherRoutes() []route {
 		{
 			method: "POST", path: "/v1/plans", handle: s.plan, id: "plan",
 			summary:     "Say what a request would erase now",
-			description: "Takes the body of a request. Changes nothing.",
+			description: "Takes the body of a request. Changes nothing. 503 with the code store_down and Retry-After while one of the stores is down.",
 			takes:       submissionSchema, status: 200, answer: Plan{}, problems: []int{400, 403, 408, 413, 415, 422, 503},
 		},
 		{
@@ -144,7 +144,10 @@ func (s *server) otherRoutes() []route {
 		},
 		{
 			method: "GET", path: "/readyz", handle: s.readyz, id: "readyz",
-			summary: "Say whether to send requests here, and why not", status: 200, answer: readiness{},
+			summary: "Say whether to send requests here, why not, and how the stores are",
+			description: "A store that is down is listed with its reason and leaves the answer at 200: requests are taken in, also for that store, " +
+				"and wait until it is back. Alert on lethe_store_up.",
+			status: 200, answer: readiness{},
 			also: map[int]any{503: readiness{}}, problems: []int{403},
 		},
 	}

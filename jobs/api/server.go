@@ -25,6 +25,10 @@ type Options struct {
 	// of theirs; none if it should. Nil means always.
 	Ready func(context.Context) []string
 
+	// States returns how each store is, for /readyz. A store that is down keeps
+	// nobody from filing requests, also for that store. Nil means no stores.
+	States func() []StoreState
+
 	Logger  *slog.Logger // nil for none
 	Version string       // for the OpenAPI document; "" for "dev"
 
@@ -127,7 +131,7 @@ func (s *server) answer(handle func(http.ResponseWriter, *http.Request) error) h
 			return
 		}
 		p := problemOf(err)
-		if p.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
+		if p.Status >= http.StatusInternalServerError && p.Code != codeStoreDown && r.Context().Err() == nil {
 			s.Logger.LogAttrs(r.Context(), slog.LevelError, "request not answered",
 				slog.String("route", r.Pattern), slog.Int("status", p.Status), slog.Any("error", err))
 		}

@@ -53,7 +53,7 @@ type StoreProgress struct {
 	BatchesDone    int               `json:"batches_done"`
 	Round          int               `json:"round" doc:"More than 1 when matches turned up after planning"`
 	Places         []jobs.PlaceCount `json:"places" nullable:"false" doc:"What planning found, per place"`
-	Note           string            `json:"note" doc:"Why it waits, as a code, or empty" example:"purge-window"`
+	Note           string            `json:"note" doc:"Why it waits, as a code, or empty: store-down, store-busy, store-error, purge-window, …" example:"store-down"`
 }
 
 // A Plan is the answer to a dry run.
@@ -82,6 +82,16 @@ type page struct {
 type readiness struct {
 	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons" nullable:"false" doc:"Why it is not"`
+
+	Stores []StoreState `json:"stores" nullable:"false" doc:"How each store is. One that is down keeps nobody from filing requests: its jobs wait until it is back"`
+}
+
+// A StoreState is how one Store is.
+type StoreState struct {
+	Store  string    `json:"store"`
+	State  string    `json:"state" enum:"up,down"`
+	Reason string    `json:"reason" doc:"Why it is down, and what to do; empty if it is up"`
+	Since  time.Time `json:"since"`
 }
 
 func requestPath(id string) string { return "/v1/requests/" + id }

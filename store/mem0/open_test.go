@@ -34,10 +34,10 @@ func TestOpenRefuses(t *testing.T) {
 		text   string
 	}{
 		{"no vectors", func(c *mem0.SQLiteConfig) { c.Vectors = "" }, store.ErrRefused, "required"},
-		{"missing", func(c *mem0.SQLiteConfig) { c.History = missing }, store.ErrRefused, "no such file"},
-		{"directory", func(c *mem0.SQLiteConfig) { c.History = filepath.Dir(missing) }, store.ErrRefused, "not a regular file"},
-		{"text", func(c *mem0.SQLiteConfig) { c.Vectors = text }, store.ErrRefused, "not a SQLite database"},
-		{"empty", func(c *mem0.SQLiteConfig) { c.Entities = empty }, store.ErrRefused, "not a SQLite database"},
+		{"missing", func(c *mem0.SQLiteConfig) { c.History = missing }, store.ErrUnavailable, "no such file"},
+		{"directory", func(c *mem0.SQLiteConfig) { c.History = filepath.Dir(missing) }, store.ErrUnavailable, "not a regular file"},
+		{"text", func(c *mem0.SQLiteConfig) { c.Vectors = text }, store.ErrUnavailable, "not a SQLite database"},
+		{"empty", func(c *mem0.SQLiteConfig) { c.Entities = empty }, store.ErrUnavailable, "not a SQLite database"},
 		{"twice", func(c *mem0.SQLiteConfig) { c.History = c.Vectors }, store.ErrRefused, "same file"},
 		{"swapped", func(c *mem0.SQLiteConfig) { c.History, c.Vectors = c.Vectors, c.History }, store.ErrSchema, "want table"},
 		{"no table", func(c *mem0.SQLiteConfig) { sql(t, c.Vectors, "DROP TABLE vectors") }, store.ErrSchema, "found tables [memory_migrations"},

@@ -189,7 +189,7 @@ func TestPostgresSaysWhichGrantIsMissing(t *testing.T) {
 	f.db.MustExec(`CREATE ROLE reader LOGIN; GRANT SELECT ON memories, memories_entities TO reader;
 		DO $$ BEGIN EXECUTE 'GRANT USAGE ON SCHEMA ' || current_schema() || ' TO reader'; END $$`)
 	f.config.DSN = strings.Replace(f.config.DSN, "lethe@", "reader@", 1)
-	if _, err := mem0.OpenPostgres(t.Context(), f.config); err == nil || !strings.Contains(err.Error(), `GRANT DELETE ON "memories"`) {
+	if _, err := mem0.OpenPostgres(t.Context(), f.config); err == nil || !strings.Contains(err.Error(), `GRANT DELETE, UPDATE ON "memories"`) {
 		t.Errorf("error %v, want the GRANT", err)
 	}
 }

@@ -35,6 +35,8 @@ type Faults struct {
 	BusyPurges int               // a Purge that wraps store.ErrBusy
 	Slow       time.Duration     // every call takes this long, or until its context ends
 	Gate       chan struct{}     // if not nil, every Erase takes a value from it first
+	Away       error             // if not nil, every call fails with it, before anything is done
+	LeaveAfter error             // if not nil, the next Erase that erases sets Away to it and fails
 }
 
 // Set changes the faults, safely while the Memory is in use.
@@ -73,7 +75,7 @@ func (m *Memory) enter(ctx context.Context, op Op, ids []store.ID) error {
 	m.mu.Lock()
 	m.calls[op]++
 	slow, gate := m.faults.Slow, m.faults.Gate
-	fail := m.faults.Fail[op] > 0
+	fail, away := m.faults.Fail[op] > 0, m.faults.Away
 	if fail {
 		m.faults.Fail[op]--
 	}
@@ -97,7 +99,7 @@ func (m *Memory) enter(ctx context.Context, op Op, ids []store.ID) error {
 	if fail {
 		return ErrFault
 	}
-	return nil
+	return away
 }
 
 // Erase implements store.Store.
@@ -119,6 +121,10 @@ func (m *Memory) Erase(ctx context.Context, ids []store.ID) (store.Receipt, erro
 	}
 	m.add(m.faults.Arrive)
 	m.faults.Arrive = nil
+	if err := m.faults.LeaveAfter; err != nil {
+		m.faults.Away, m.faults.LeaveAfter = err, nil
+		return nil, fmt.Errorf("erase: %w", err)
+	}
 	if spend(&m.faults.FailAfter) {
 		return nil, fmt.Errorf("erase: %w", ErrFault)
 	}

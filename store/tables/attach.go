@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
@@ -77,15 +78,15 @@ func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`
 
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// resolve follows symbolic links and refuses what is not a SQLite file, and
-// one file under two names.
+// resolve follows symbolic links and refuses one file under two names. What is
+// not there, or is not a SQLite file, may be put right: the store is away.
 func resolve(files []File) ([]File, error) {
 	var out []File
 	var seen []os.FileInfo
 	for _, f := range files {
 		path, info, err := sqliteFile(f.Path)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s file: %w", store.ErrRefused, f.Name, err)
+			return nil, fmt.Errorf("%w: %s file: %w", store.ErrUnavailable, f.Name, err)
 		}
 		for i := range seen {
 			if os.SameFile(seen[i], info) {
@@ -141,6 +142,13 @@ type codeError struct {
 }
 
 func (e codeError) Error() string { return fmt.Sprintf("sqlite: %s (%d)", e.code.Error(), e.extended) }
+
+// Is makes errors that opening the file anew may tell more about those of a
+// store that is away: the file cannot be opened, read, or written to.
+func (e codeError) Is(target error) bool {
+	away := []sqlite3.ErrNo{sqlite3.ErrCantOpen, sqlite3.ErrIoErr, sqlite3.ErrNotADB, sqlite3.ErrPerm, sqlite3.ErrReadonly}
+	return target == store.ErrUnavailable && slices.Contains(away, e.code)
+}
 
 // locked reports whether err says that another connection is in the way.
 func locked(err error) bool {

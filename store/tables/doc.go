@@ -35,6 +35,14 @@
 //
 // # Decisions
 //
+// 2026-11-29. A file that is missing, no database, moved away or replaced is a
+// store that is unavailable, not one that is refused: it can be put back. SQLite
+// goes on with a file that was moved, so before rows are read or erased its path
+// is compared with the file that was opened.
+//
+// 2026-11-29. A database that is read only is unavailable from the start, and
+// not only when something is to be erased: it would be planned on for nothing.
+//
 // 2026-11-28. PostgreSQL and the files beside it cannot commit at once. The
 // files are committed while the database's transaction holds its rows, then the
 // database: two erasures of one ID agree on which of them did it, and a crash

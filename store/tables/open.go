@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/jmoiron/sqlx"
@@ -23,6 +24,7 @@ const (
 type Store struct {
 	m     Map
 	files []File // resolved
+	there []os.FileInfo
 	parts []*part
 	kin   []kin
 	live  map[string]liveFile // when opened
@@ -40,8 +42,9 @@ type part struct {
 }
 
 // Open opens the files of m, which must exist, and compares them with m. The
-// error wraps store.ErrRefused for a map or a file that cannot be used, and
-// store.ErrSchema for tables that are not as m says.
+// error wraps store.ErrRefused for a map that cannot be used,
+// store.ErrUnavailable for a file that is missing, no database or read only,
+// and store.ErrSchema for tables that are not as m says.
 func Open(ctx context.Context, m Map) (*Store, error) {
 	if err := m.Validate(); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
@@ -51,6 +54,9 @@ func Open(ctx context.Context, m Map) (*Store, error) {
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	s := &Store{m: m, files: files, live: make(map[string]liveFile)}
+	if s.there, err = s.standing(); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
 	s.readers = connector{files, "ro", waitMS}.open()
 	s.readers.SetMaxIdleConns(2)
 	if err := s.start(ctx); err != nil {
@@ -92,7 +98,7 @@ func (s *Store) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.writable(ctx)
 }
 
 func (s *Store) part(p Place) *part {
@@ -107,8 +113,12 @@ func (s *Store) Close() error {
 }
 
 // unchanged returns an error wrapping store.ErrSchema if a file's tables are
-// not those that were there when the store was opened.
+// not those that were there when the store was opened, and
+// store.ErrUnavailable if the file itself is not.
 func (s *Store) unchanged(ctx context.Context, q sqlx.QueryerContext) error {
+	if err := s.inPlace(); err != nil {
+		return err
+	}
 	for i, f := range s.files {
 		var version int64
 		if err := sqlx.GetContext(ctx, q, &version, "PRAGMA "+schemaName(i, f)+".schema_version"); err != nil {

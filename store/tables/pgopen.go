@@ -56,9 +56,11 @@ type pgPart struct {
 }
 
 // OpenPostgres connects and compares the tables with the map. The error wraps
-// store.ErrRefused for a map, an address or a server that cannot be used,
-// store.ErrSchema for tables that are not as the map says, and
-// store.ErrUnavailable if nobody answers.
+// store.ErrRefused for a map that cannot be used, store.ErrSchema for tables
+// that are not as the map says and for a GRANT that is missing, store.ErrDenied
+// if the server does not accept the user, and store.ErrUnavailable if nobody
+// answers, or a server that cannot be used: a replica, or one that is read
+// only.
 func OpenPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
 	s := &Postgres{m: c.Map}
 	if err := s.open(ctx, c); err != nil {
@@ -107,7 +109,7 @@ func (s *Postgres) open(ctx context.Context, c PostgresConfig) (err error) {
 func pgPool(dsn string, readOnly bool) (*sqlx.DB, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil { // its text can hold the address
-		return nil, fmt.Errorf("%w: the address of the database does not parse", store.ErrRefused)
+		return nil, fmt.Errorf("%w: the address of the database does not parse", store.ErrUnavailable)
 	}
 	config.ConnectTimeout = pgConnect
 	for name, value := range map[string]string{
@@ -124,18 +126,6 @@ func pgPool(dsn string, readOnly bool) (*sqlx.DB, error) {
 	db.SetMaxOpenConns(pgConns)
 	db.SetConnMaxIdleTime(time.Minute)
 	return db, nil
-}
-
-// primary refuses a server that would verify what it only copies.
-func (s *Postgres) primary(ctx context.Context) error {
-	var copies bool
-	if err := s.db.GetContext(ctx, &copies, `SELECT pg_is_in_recovery()`); err != nil {
-		return pgCoded(ctx, err)
-	}
-	if copies {
-		return fmt.Errorf("%w: the server is a replica; give the address of the primary", store.ErrRefused)
-	}
-	return nil
 }
 
 // Close implements store.Store.
@@ -168,11 +158,15 @@ func pgCoded(ctx context.Context, err error) error {
 	case strings.HasPrefix(e.Code, "08"), strings.HasPrefix(e.Code, "57P"), strings.HasPrefix(e.Code, "53"):
 		return fmt.Errorf("%w: postgres: the server is going, starting or full (%s)", store.ErrUnavailable, e.Code)
 	case strings.HasPrefix(e.Code, "28"):
-		return fmt.Errorf("postgres: the server does not accept the user or the password (%s)", e.Code)
+		return fmt.Errorf("%w: postgres: the server does not accept the user or the password (%s)", store.ErrDenied, e.Code)
+	case e.Code == "3D000":
+		return fmt.Errorf("%w: postgres: the server has no such database (%s)", store.ErrUnavailable, e.Code)
 	case e.Code == "42501":
-		return fmt.Errorf("postgres: a permission is missing (%s)", e.Code)
+		return fmt.Errorf("%w: postgres: a permission is missing (%s)", store.ErrSchema, e.Code)
+	case slices.Contains([]string{"42P01", "42703", "3F000"}, e.Code):
+		return fmt.Errorf("%w: postgres: a table, a column or a schema is gone (%s)", store.ErrSchema, e.Code)
 	case e.Code == "25006":
-		return fmt.Errorf("postgres: the database is read only (%s)", e.Code)
+		return fmt.Errorf("%w: postgres: the database is read only (%s)", store.ErrUnavailable, e.Code)
 	}
 	return fmt.Errorf("postgres: error %s", e.Code)
 }

@@ -30,7 +30,7 @@ func (s *Postgres) suits(ctx context.Context, p Place) (*pgPart, error) {
 	part := &pgPart{Place: p, table: quote(p.Table)}
 	err := s.db.GetContext(ctx, &part.oid, `SELECT c.oid FROM pg_class c WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p')`, part.table)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("%w: place %s: want table %s, found none", store.ErrSchema, p.Name, p.Table)
+		return nil, s.unseen(ctx, p)
 	}
 	if err != nil {
 		return nil, pgCoded(ctx, err)
@@ -82,23 +82,6 @@ func (p *pgPart) fits(columns []pgColumn) error {
 // pgTextual reports whether a type keeps text as it is: character(n) pads, and
 // citext folds.
 func pgTextual(t string) bool { return t == "text" || t == "character varying" }
-
-func (s *Postgres) granted(ctx context.Context, p *pgPart) error {
-	needs := []string{"SELECT", "DELETE"}
-	if p.Document != nil && p.Document.LinksTo != "" {
-		needs = append(needs, "UPDATE")
-	}
-	for _, need := range needs {
-		var has bool
-		if err := s.db.GetContext(ctx, &has, `SELECT has_table_privilege($1::oid, $2)`, p.oid, need); err != nil {
-			return pgCoded(ctx, err)
-		}
-		if !has {
-			return fmt.Errorf("%w: place %s: GRANT %s ON %s TO the user of this store", store.ErrSchema, p.Name, need, p.table)
-		}
-	}
-	return nil
-}
 
 // layout describes all tables of the map, with their triggers, in one line.
 func (s *Postgres) layout(ctx context.Context, q sqlx.QueryerContext) (string, error) {
