@@ -31,7 +31,7 @@ func lanes() []lane {
 		{"redis", "a Redis that dies, forgets, hangs, fills up, lies", count(14, 300, 5000), redisLane},
 		{"power", "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", count(2, 100, 2000), powerLane},
 		{"lies", "stores that lie, fail, lag or change under the work", count(400, 100000, 5000000), liesLane},
-		{"model", "concurrent clients against a small model of the intake", count(20, 300, 5000), modelLane},
+		{"model", "concurrent clients against a small model of the intake", count(20, 1200, 20000), modelLane},
 		{"fuzz", "decoders and parsers fed with garbage", count(1, 8, 8), fuzzLane},
 		{"bugs", "planted bugs, each of which a lane must catch", count(6, 0, 0), bugsLane},
 	}
