@@ -104,6 +104,11 @@ func (g *group) lead(first *call) {
 		}
 		return
 	}
+	if fault.Bug("audit/answer-early") {
+		g.answer(nil)
+		_ = g.commit()
+		return
+	}
 	g.answer(g.commit())
 }
 
@@ -150,7 +155,7 @@ func (g *group) run(c *call) error {
 	if err == nil {
 		_, err = g.stmt(g.w.say.release).ExecContext(g.ctx)
 	}
-	if len(g.kept) == 0 {
+	if len(g.kept) == 0 || fault.Bug("audit/deny-early") {
 		c.done <- out.err // it has seen nothing but what is committed
 		return err
 	}

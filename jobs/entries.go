@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 )
 
@@ -49,7 +50,7 @@ func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) 
 		s := proof.StoreProof{
 			Name: j.Store, StoreKind: j.Kind, Requested: j.Requested, Found: j.Found, Erased: j.Erased, Absent: j.Absent,
 			Held: j.Held, Refused: j.Refused, Remaining: j.Remaining, Unattributable: j.Unattributable,
-			Batches: j.BatchesTotal, Rounds: j.Round, Evidence: string(j.Evidence), Method: verifyMethod,
+			Batches: j.BatchesTotal, Rounds: j.Round, Evidence: string(j.Evidence), Method: verifyMethod + j.Rewrite.method(),
 			FirstErasedAt: proof.AtPointer(j.FirstErasedAt), VerifiedAt: proof.AtPointer(j.VerifiedAt), PurgedAt: proof.AtPointer(j.PurgedAt),
 			Places: placeProofs(j, r.Outcomes[j.ID]),
 		}
@@ -66,6 +67,17 @@ func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) 
 	}
 	e.Exclude(given...)
 	return e
+}
+
+// method is what a purge adds to the code of how a store was read again.
+func (r Rewrite) method() string {
+	switch r {
+	case RewriteSeen:
+		return proof.MethodRewrite
+	case RewriteUnseen:
+		return proof.MethodUnseen
+	}
+	return ""
 }
 
 // placeProofs words what became of a job's places, or says nothing if batches
@@ -108,6 +120,9 @@ func cancelledEntry(r Record, now time.Time) *proof.Cancelled {
 		BatchesRoot: proof.Digest(proof.BatchesRoot(r.Roots)),
 	}
 	for _, j := range r.Jobs {
+		if fault.Bug("jobs/cancelled-says-none") {
+			j.Erased = 0
+		}
 		e.Stores = append(e.Stores, proof.CancelledStore{
 			Name: j.Store, StoreKind: j.Kind, Requested: j.Requested, Found: j.Found, Erased: j.Erased, Absent: j.Absent,
 			Held: j.Held, Refused: j.Refused, Batches: j.BatchesTotal, BatchesDone: j.BatchesDone,

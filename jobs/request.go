@@ -115,6 +115,7 @@ type Job struct {
 	BatchesDone    int
 	Round          int          // 1 for the plan, more when new matches were found later
 	Places         []PlaceCount // what planning found, per place
+	Rewrite        Rewrite      // how its tables were purged, if a server keeps them
 	Note           string       // why it waits, as a code: "purge-window", "store-busy", "store-down", "store-error", …
 
 	PlannedAt, FirstErasedAt, ErasedAt, VerifiedAt, PurgedAt *time.Time
@@ -123,6 +124,15 @@ type Job struct {
 // NoteStoreDown is the Note of a job whose store is down. It goes on by itself
 // once the store is back.
 const NoteStoreDown = "store-down"
+
+// A Rewrite says how the tables of a database server were purged.
+type Rewrite string
+
+// The ways. Empty for a store that is purged otherwise, or not yet.
+const (
+	RewriteSeen   Rewrite = "rewrite"        // and their files read: nothing is left
+	RewriteUnseen Rewrite = "rewrite-unseen" // and their files could not be read
+)
 
 // A PlaceCount is the number of rows found in one place of a store.
 type PlaceCount struct {
@@ -153,6 +163,7 @@ type Batch struct {
 	Seq      int // 1, 2, … within the job, over all rounds
 	Round    int
 	Attempts int // claims so far, this one included
+	Crashes  int // earlier attempts that were never answered: their worker died, or lost its lease
 	IDs      []store.ID
 }
 
@@ -183,6 +194,7 @@ type Task struct {
 	Batch    string // for a BatchTask
 	Store    string
 	Attempts int // claims of this row so far, this one included
+	Crashes  int // of a BatchTask: see Batch
 }
 
 // A Planned is what planning one round of a job came to.

@@ -23,6 +23,12 @@ var (
 	// The store is unharmed; ask again later.
 	ErrBusy = errors.New("store busy")
 
+	// ErrUnseen is wrapped by Purge when it rewrote the store's files and could
+	// not look whether anything is left in them. It is no failure: Purge has
+	// done what it could, and would do no better at once. The text says what it
+	// would need.
+	ErrUnseen = errors.New("rewritten, but the files cannot be read")
+
 	// ErrUnavailable is wrapped when a store cannot be reached, or went away
 	// midway. What was being done may or may not have happened: do it again.
 	ErrUnavailable = errors.New("store unavailable, try again")
@@ -72,8 +78,8 @@ type Store interface {
 
 // A Purger is a Store that can also remove what erased rows leave behind in
 // its files. Purge returns nil only if nothing erased before it was called is
-// left in the files, and an error wrapping ErrBusy if another process keeps it
-// from knowing. It never waits long for another process, and never makes one
+// left in the files, an error wrapping ErrBusy if another process keeps it from
+// knowing, and one wrapping ErrUnseen if its permissions do. It never waits long for another process, and never makes one
 // wait longer than rewriting the store's files takes.
 type Purger interface {
 	Purge(ctx context.Context) error

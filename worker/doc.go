@@ -24,6 +24,17 @@
 // 2026-11-22. A batch that keeps failing is split only while its store answers
 // reads: an outage is not a poison ID.
 //
+// 2026-11-29. A batch that was begun and never answered is a suspect: its worker
+// died, or lost its lease. At the third time it runs alone, so that nothing else
+// can be the reason, and if that kills the worker too it is bisected. The one ID
+// that remains is set aside as refused, for an hour at a time; the others have
+// finished. The road not taken, to count all attempts alike, would split batches
+// for every outage.
+//
+// 2026-11-29. A batch that was begun before its request was cancelled is read
+// again before the request ends, and what is gone of it gets its receipt. The
+// road not taken, to end at once, certified less than was erased.
+//
 // 2026-11-22. A purge may take a tenth of the time: after one that took d, the
 // next waits 9d. Rewriting a large file for each single erasure would
 // otherwise keep the application that owns it from working.

@@ -46,18 +46,17 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	fault.Point("worker/purge-fenced")
+	e.Logger.InfoContext(ctx, "purging a store; its files are locked as they are rewritten", slog.String("store", s.Name))
 	err := s.rewrite(ctx, p)
 	fault.Point("worker/purge-done")
 	s.resting = min(9*e.Now().Sub(began), maxRest)
 	s.purgeAt = e.Now().Add(s.resting)
 	if errors.Is(err, store.ErrBusy) {
-		e.Logger.InfoContext(ctx, "the store's files are busy; the purge will be tried again", slog.String("store", t.Store))
+		e.Logger.InfoContext(ctx, "the store's files are busy; the purge will be tried again",
+			slog.String("store", t.Store), slog.String("why", err.Error()))
 		return &waitError{max(backoff(t.Attempts), s.resting), "store-busy"}
 	}
-	if err != nil {
-		return fmt.Errorf("purge: %w", err)
-	}
-	served, err := e.Ledger.Purged(ctx, s.Name, began)
+	served, err := e.purged(ctx, s, began, err)
 	if err != nil {
 		return err
 	}
@@ -67,6 +66,22 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 }
 
 var errCannotPurge = errors.New("the store cannot purge")
+
+// purged commits what a purge has shown. One that could not look ends the jobs
+// too: it would see no more the next time.
+func (e *Eraser) purged(ctx context.Context, s *Store, began time.Time, err error) (served int, _ error) {
+	switch {
+	case errors.Is(err, store.ErrUnseen):
+		e.Logger.WarnContext(ctx, "the store was rewritten and its files cannot be read; evidence stays verified",
+			slog.String("store", s.Name), slog.String("why", err.Error()))
+		return e.Ledger.Rewritten(ctx, s.Name, began, jobs.RewriteUnseen)
+	case err != nil:
+		return 0, fmt.Errorf("purge: %w", err)
+	case s.Rewrites:
+		return e.Ledger.Rewritten(ctx, s.Name, began, jobs.RewriteSeen)
+	}
+	return e.Ledger.Purged(ctx, s.Name, began)
+}
 
 func (e *Eraser) waitsForPurge(ctx context.Context, t jobs.Task) (bool, error) {
 	job, err := e.Ledger.Job(ctx, t.Job)

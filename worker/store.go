@@ -15,6 +15,7 @@ type Store struct {
 	Name, Kind  string
 	Concurrency int              // batches at once; SQLite takes 1
 	Purge       PurgePolicy      // when its files may be rewritten
+	Rewrites    bool             // a purge rewrites the tables of a server, which keeps a log of its own
 	Exclusions  []jobs.Exclusion // what erasing in it does not reach
 
 	once  sync.Once

@@ -1,5 +1,7 @@
 package proof
 
+import "strings"
+
 // A Completed entry says that a request was carried out in every store that it
 // named, what each store showed, and what was left out.
 type Completed struct {
@@ -35,12 +37,25 @@ type StoreProof struct {
 	Batches        int
 	Rounds         int
 	Evidence       string // EvidenceVerified or EvidencePurged
-	Method         string // code: how it was read again
+	Method         string // code: how it was read again, and how it was purged: see MethodRewrite
 	FirstErasedAt  Time
 	VerifiedAt     Time
 	PurgedAt       Time         // with EvidencePurged only
 	Places         []PlaceProof // sorted by name; absent in entries before 2026-11-29
 }
+
+// How the tables of a database server were purged, as the end of a
+// [StoreProof]'s Method. Of other stores the evidence says it all.
+const (
+	// MethodRewrite says that the tables were rewritten, and their files read
+	// from end to end: nothing but rows is in them. It goes with
+	// EvidencePurged; the server's write-ahead log is excluded.
+	MethodRewrite = "+rewrite"
+
+	// MethodUnseen says that the tables were rewritten, and that the server
+	// did not let their files be read. It goes with EvidenceVerified.
+	MethodUnseen = "+rewrite-unseen"
+)
 
 // Kind returns [KindCompleted].
 func (*Completed) Kind() string { return KindCompleted }
@@ -119,5 +134,14 @@ func (s *StoreProof) check(c *checks) {
 		"stores.evidence must be verified or purged in a completed erasure")
 	c.that((s.Evidence == EvidencePurged) == (s.PurgedAt != 0),
 		"stores.purged_at must be there for evidence purged and no other")
+	c.that(!s.rewritten() || s.Evidence == EvidencePurged, "stores.method +rewrite is for evidence purged")
+	c.that(!s.unseen() || s.Evidence == EvidenceVerified, "stores.method +rewrite-unseen is for evidence verified")
 	s.checkPlaces(c)
 }
+
+func (s *StoreProof) rewritten() bool { return strings.HasSuffix(s.Method, MethodRewrite) }
+
+func (s *StoreProof) unseen() bool { return strings.HasSuffix(s.Method, MethodUnseen) }
+
+// excludesWAL reports whether a log that the store keeps may still hold bytes.
+func (s *StoreProof) excludesWAL() bool { return s.Evidence == EvidenceVerified || s.rewritten() }

@@ -10,7 +10,9 @@ import (
 // figures say so; see [Completed.ImpliedExclusions].
 const (
 	// ExcludesWAL says that free pages, journals and a write-ahead log may
-	// still hold the bytes: the store was verified and not purged.
+	// still hold the bytes: the store was verified and not purged. Of tables
+	// that were purged by MethodRewrite it says so of the server's write-ahead
+	// log alone.
 	ExcludesWAL = "wal"
 
 	// ExcludesHeld says that IDs were left because of a legal hold.
@@ -52,6 +54,16 @@ func (x Exclusion) String() string {
 }
 
 // meaning says, for people, what an implied exclusion is.
+func (e *Completed) meaning(x Exclusion) string {
+	for i := range e.Stores {
+		if s := &e.Stores[i]; x.Code == ExcludesWAL && x.Store == s.Name && s.rewritten() {
+			return " (the server's write-ahead log and its archive may still hold bytes)"
+		}
+	}
+	return x.meaning()
+}
+
+// meaning is that of a store whose evidence says it all.
 func (x Exclusion) meaning() string {
 	switch x.Code {
 	case ExcludesWAL:
@@ -77,7 +89,7 @@ func (e *Completed) ImpliedExclusions() Exclusions {
 	var all Exclusions
 	for i := range e.Stores {
 		s := &e.Stores[i]
-		if s.Evidence == EvidenceVerified {
+		if s.excludesWAL() {
 			all = append(all, Exclusion{Code: ExcludesWAL, Store: s.Name})
 		}
 		if s.Held > 0 {

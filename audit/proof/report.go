@@ -165,7 +165,7 @@ func (e *Completed) report(p *report) {
 		s.report(p)
 	}
 	for _, x := range e.Exclusions {
-		p.line("excluded", "%s%s", x, x.meaning())
+		p.line("excluded", "%s%s", x, e.meaning(x))
 	}
 	e.Terms.report(p)
 	p.line("plan", "%s, made %s", e.PlanHash, e.PlannedAt)
@@ -187,9 +187,14 @@ func (s *StoreProof) report(p *report) {
 		left = "nothing left but what is held"
 	}
 	p.line("", "verified: read again (%s, %s), %s", s.Method, s.VerifiedAt, left)
-	if s.Evidence == EvidencePurged {
+	switch {
+	case s.rewritten():
+		p.line("", "purged: the tables rewritten, their files read from end to end, nothing but rows in them (%s)", s.PurgedAt)
+	case s.unseen():
+		p.line("", "not purged: the tables were rewritten, but the server did not let their files be read; bytes may be left")
+	case s.Evidence == EvidencePurged:
 		p.line("", "purged: the store's files rewritten, no free page or journal left in them (%s)", s.PurgedAt)
-	} else {
+	default:
 		p.line("", "not purged: bytes may be left in the store's files")
 	}
 	if s.Unattributable > 0 {

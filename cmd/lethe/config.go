@@ -93,6 +93,13 @@ type StoreConfig struct {
 	// the primary. The user needs SELECT, DELETE and UPDATE on both tables.
 	DSNFile string `yaml:"dsn_file"`
 
+	// app_dsn_file: for mem0-postgres, the path of a file that holds the address
+	// of the server's own database (mem0_app). Its table request_logs keeps the
+	// paths of requests, with the IDs of users and memories in them; rows that
+	// name who is forgotten are erased. The user needs SELECT and DELETE on it.
+	// Default none: those rows stay until Mem0 itself prunes them.
+	AppDSNFile string `yaml:"app_dsn_file"`
+
 	// table: for mem0-postgres, the table of the memories (Mem0's collection
 	// name). Default memories.
 	Table string `yaml:"table"`
@@ -109,9 +116,15 @@ type StoreConfig struct {
 	// purge: when the files may be rewritten so that no bytes of erased rows
 	// are left in them. "always", "off" (certificates then say "verified",
 	// never "purged"), or a daily window in local time such as "02:00-05:00".
-	// Default always. On mem0-postgres there is none so far: DELETE leaves bytes
-	// in PostgreSQL's files and its write-ahead log, and certificates say
-	// "verified".
+	// Default always.
+	//
+	// For mem0-postgres it is "off", "rewrite", or "rewrite 02:00-05:00" for a
+	// daily window. DELETE leaves bytes in PostgreSQL's files, and so does its
+	// plain VACUUM. With rewrite, lethe runs VACUUM (FULL) on the mapped tables,
+	// which locks each for as long as it takes (with an HNSW index minutes, for
+	// that is built anew), and needs their ownership and room for a copy. Then
+	// it reads their files, if the server lets it, and only then certificates
+	// say "purged". Default there: off.
 	Purge PurgeRule `yaml:"purge"`
 
 	// backups_until: how long backups of this store may still hold what was
@@ -123,6 +136,12 @@ type StoreConfig struct {
 	// what was erased, such as 1h. It stands in every certificate as an
 	// exclusion, beside that of the backups. Default none.
 	ReplicasUntil Duration `yaml:"replicas_until"`
+
+	// wal_until: for mem0-postgres, how long the server's write-ahead log and
+	// its archive may still hold what was erased, such as 7d. It stands in every
+	// certificate as an exclusion. Default none: the certificate then names the
+	// log without an end.
+	WALUntil Duration `yaml:"wal_until"`
 
 	// Own marks the memory store that lethe made for itself because none was
 	// configured: its files are created if they are missing.

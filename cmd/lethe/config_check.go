@@ -67,7 +67,13 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 		add("kind", "must be "+KindMem0SQLite+" or "+KindMem0Postgres)
 		return
 	}
-	for _, f := range [][2]string{{"dsn_file", s.DSNFile}, {"table", s.Table}} {
+	if s.Purge.Rewrite() {
+		add("purge", "rewrite is for PostgreSQL; here the files are always rewritten: say always, off, or a window such as 02:00-05:00")
+	}
+	if s.WALUntil > 0 {
+		add("wal_until", "is for "+KindMem0Postgres+" alone")
+	}
+	for _, f := range [][2]string{{"dsn_file", s.DSNFile}, {"app_dsn_file", s.AppDSNFile}, {"table", s.Table}} {
 		if f[1] != "" {
 			add(f[0], "is for "+KindMem0Postgres+" alone")
 		}
@@ -96,8 +102,8 @@ func (s *StoreConfig) checkPostgres(add func(field, problem string)) {
 	if s.Entities == s.Table {
 		add("entities", "must be another table than table, or none")
 	}
-	if s.Purge != (PurgeRule{}) && !s.Purge.Off() {
-		add("purge", "is not supported yet for "+KindMem0Postgres+": PostgreSQL keeps bytes of deleted rows, and certificates say so")
+	if s.Purge != (PurgeRule{}) && !s.Purge.Off() && !s.Purge.Rewrite() {
+		add("purge", "must be off, rewrite, or rewrite with a window such as rewrite 02:00-05:00: it locks the tables")
 	}
 }
 

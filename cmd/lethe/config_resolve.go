@@ -62,6 +62,7 @@ func (c *Config) resolve(dir string) {
 		}
 		from(&s.History)
 		from(&s.DSNFile)
+		from(&s.AppDSNFile)
 	}
 }
 

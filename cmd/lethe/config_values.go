@@ -53,6 +53,7 @@ func parseDuration(s string) (time.Duration, error) {
 // says always.
 type PurgeRule struct {
 	off      bool
+	rewrite  bool          // the tables of a server
 	from, to time.Duration // since midnight, local time; equal for no window
 }
 
@@ -67,13 +68,16 @@ func (p *PurgeRule) UnmarshalYAML(node ast.Node) error {
 }
 
 func parsePurgeRule(s string) (PurgeRule, error) {
-	problem := errors.New("must be always, off, or a window such as 02:00-05:00")
+	problem := errors.New("must be always, off, or a window such as 02:00-05:00; for PostgreSQL off, rewrite, or rewrite 02:00-05:00")
 	switch s {
 	case "always":
 		return PurgeRule{}, nil
 	case "off":
 		return PurgeRule{off: true}, nil
+	case "rewrite":
+		return PurgeRule{rewrite: true}, nil
 	}
+	s, rewrite := strings.CutPrefix(s, "rewrite ")
 	from, to, ok := strings.Cut(s, "-")
 	if !ok {
 		return PurgeRule{}, problem
@@ -83,11 +87,14 @@ func parsePurgeRule(s string) (PurgeRule, error) {
 	if errA != nil || errB != nil || len(from) != 5 || len(to) != 5 || a.Equal(b) {
 		return PurgeRule{}, problem
 	}
-	return PurgeRule{from: sinceMidnight(a), to: sinceMidnight(b)}, nil
+	return PurgeRule{rewrite: rewrite, from: sinceMidnight(a), to: sinceMidnight(b)}, nil
 }
 
 // Off reports whether the files are never to be rewritten.
 func (p PurgeRule) Off() bool { return p.off }
+
+// Rewrite reports whether tables of a database server are to be rewritten.
+func (p PurgeRule) Rewrite() bool { return p.rewrite }
 
 // Allows reports whether the files may be rewritten at t. A window whose end
 // is before its start goes over midnight; its end is not part of it.

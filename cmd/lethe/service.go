@@ -38,6 +38,7 @@ const (
 	httpDrain       = 3 * time.Second // for open HTTP requests
 	backupsCode     = "backups"       // the exclusion that backups_until stands for
 	replicasCode    = "replicas"      // the exclusion that replicas_until stands for
+	archiveCode     = "wal-archive"   // the exclusion that wal_until stands for
 	keysFolder      = "keys"          // in the data folder
 )
 
@@ -108,14 +109,27 @@ func openPostgresStore(ctx context.Context, c StoreConfig) (store.Store, error) 
 	if err != nil {
 		return nil, fmt.Errorf("read dsn_file: %w", err)
 	}
-	return mem0.OpenPostgres(ctx, mem0.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Table: c.Table, Entities: c.Entities, History: c.History})
+	config := mem0.ServerConfig{Rewrite: c.Purge.Rewrite()}
+	config.PostgresConfig = mem0.PostgresConfig{DSN: strings.TrimSpace(string(dsn)), Table: c.Table, Entities: c.Entities, History: c.History}
+	if c.AppDSNFile != "" {
+		app, err := readSmallFile(c.AppDSNFile, 4096)
+		if err != nil {
+			return nil, fmt.Errorf("read app_dsn_file: %w", err)
+		}
+		config.AppDSN = strings.TrimSpace(string(app))
+	}
+	return mem0.OpenServer(ctx, config)
 }
 
 // kept is what the configuration alone says of a store: all but the store.
 func (c *StoreConfig) kept() *worker.Store {
 	ws := &worker.Store{Name: c.Name, Kind: c.Kind, Concurrency: sqliteWriter, Exclusions: c.exclusions(), Purge: c.Purge.policy()}
-	if c.Kind == KindMem0Postgres && c.History == "" { // else the history file's one writer
-		ws.Concurrency = postgresWriters
+	if c.Kind == KindMem0Postgres {
+		ws.Rewrites = c.Purge.Rewrite()
+		ws.Purge.Off = !ws.Rewrites
+		if c.History == "" && c.AppDSNFile == "" { // else the history file's one writer, or two databases
+			ws.Concurrency = postgresWriters
+		}
 	}
 	return ws
 }
@@ -128,6 +142,9 @@ func (c *StoreConfig) exclusions() (list []jobs.Exclusion) {
 	}
 	if c.ReplicasUntil > 0 {
 		list = append(list, jobs.Exclusion{Code: replicasCode, For: time.Duration(c.ReplicasUntil)})
+	}
+	if c.WALUntil > 0 {
+		list = append(list, jobs.Exclusion{Code: archiveCode, For: time.Duration(c.WALUntil)})
 	}
 	return list
 }

@@ -21,14 +21,14 @@ import (
 // may have it.
 const canary = "canary7"
 
-// liesPerHouse is how many cases share a house: opening one costs more than
+// liesPerHome is how many cases share a home: opening one costs more than
 // a case does.
-const liesPerHouse = 100
+const liesPerHome = 100
 
 // liesLane sets real workers over stores that lie, and compares what the
 // certificates say with the lab's own book.
 func liesLane(ctx context.Context, r *run) error {
-	var free houses
+	var free homes
 	r.cases(ctx, 2, func(ctx context.Context, c *kase) error {
 		h, err := free.get(ctx, c)
 		if err != nil {
@@ -36,7 +36,7 @@ func liesLane(ctx context.Context, r *run) error {
 		}
 		l := newLies(h, c)
 		if err := patient(time.Minute, func() error { return l.play(ctx) }); err != nil {
-			return err // the house is not used again
+			return err // the home is not used again
 		}
 		return free.put(ctx, h)
 	})
@@ -56,20 +56,20 @@ func patient(most time.Duration, f func() error) error {
 	}
 }
 
-// houses are the houses that no case is in.
-type houses struct {
+// homes are the homes that no case is in.
+type homes struct {
 	mu   sync.Mutex
-	free []*usedHouse
+	free []*usedHome
 	made int
 }
 
-type usedHouse struct {
-	*house
+type usedHome struct {
+	*home
 	cases     int
 	completed map[string]bool
 }
 
-func (s *houses) get(ctx context.Context, c *kase) (*usedHouse, error) {
+func (s *homes) get(ctx context.Context, c *kase) (*usedHome, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := len(s.free); n > 0 {
@@ -78,13 +78,13 @@ func (s *houses) get(ctx context.Context, c *kase) (*usedHouse, error) {
 		return h, nil
 	}
 	s.made++
-	h, err := openHouse(ctx, filepath.Join(c.lab.dir, fmt.Sprintf("house-%d", s.made)), newSlowClock(), "a", "b")
-	return &usedHouse{house: h, completed: map[string]bool{}}, err
+	h, err := openHome(ctx, filepath.Join(c.lab.dir, fmt.Sprintf("home-%d", s.made)), newSlowClock(), "a", "b")
+	return &usedHome{home: h, completed: map[string]bool{}}, err
 }
 
-func (s *houses) put(ctx context.Context, h *usedHouse) error {
+func (s *homes) put(ctx context.Context, h *usedHome) error {
 	h.cases++
-	if h.cases >= liesPerHouse {
+	if h.cases >= liesPerHome {
 		return h.inspect(ctx)
 	}
 	s.mu.Lock()
@@ -93,7 +93,7 @@ func (s *houses) put(ctx context.Context, h *usedHouse) error {
 	return nil
 }
 
-func (s *houses) shut(ctx context.Context) error {
+func (s *homes) shut(ctx context.Context) error {
 	var errs []error
 	for _, h := range s.free {
 		errs = append(errs, h.inspect(ctx))
@@ -101,9 +101,9 @@ func (s *houses) shut(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// inspect looks at all that a house has written, and closes it: the log is
+// inspect looks at all that a home has written, and closes it: the log is
 // whole, has one end of each request and none of any other, and nobody is named.
-func (h *usedHouse) inspect(ctx context.Context) error {
+func (h *usedHome) inspect(ctx context.Context) error {
 	checked, err := h.ledger.Log().Check(ctx)
 	if err != nil {
 		return fmt.Errorf("check the log: %w", err)
@@ -121,7 +121,7 @@ func (h *usedHouse) inspect(ctx context.Context) error {
 // wrong with them.
 type lies struct {
 	*kase
-	h      *usedHouse
+	h      *usedHome
 	stores map[string]*liar
 	names  []string
 	before map[string]map[store.ID]string // others' rows of each store
@@ -132,7 +132,7 @@ type lies struct {
 	id     string
 }
 
-func newLies(h *usedHouse, c *kase) *lies {
+func newLies(h *usedHome, c *kase) *lies {
 	l := &lies{
 		kase: c, h: h, stores: map[string]*liar{}, before: map[string]map[store.ID]string{}, own: map[string]bool{},
 		names: []string{"a", "b"}[:1+c.rng.IntN(2)],

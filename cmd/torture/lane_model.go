@@ -29,7 +29,7 @@ func modelLane(ctx context.Context, r *run) error {
 		return err
 	}
 	r.cases(ctx, 2, func(ctx context.Context, c *kase) error {
-		m := &crowd{kase: c, dir: filepath.Join(c.dir, "house"), keys: map[string]string{}}
+		m := &crowd{kase: c, dir: filepath.Join(c.dir, "home"), keys: map[string]string{}}
 		if err := seed.plant(m.dir); err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func modelLane(ctx context.Context, r *run) error {
 type crowd struct {
 	*kase
 	dir   string
-	h     *house
+	h     *home
 	store *liar
 	asks  [][]call // of each client, in order
 
@@ -81,7 +81,7 @@ const crowdPeople = 3
 
 func (m *crowd) play(ctx context.Context) (err error) {
 	m.plan()
-	if m.h, err = openHouse(ctx, m.dir, newSlowClock(), "a"); err != nil {
+	if m.h, err = openHome(ctx, m.dir, newSlowClock(), "a"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.h.close()) }()

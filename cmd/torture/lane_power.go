@@ -48,24 +48,24 @@ func powerLane(ctx context.Context, r *run) error {
 		}
 		return nil
 	})
-	if n, lost := r.count("cuts of a disk that lies"), r.count("of which lost something, as they should"); 2*lost < n && n > 1 {
+	if n, lost := r.figure("cuts of a disk that lies"), r.figure("of which lost something, as they should"); 2*lost < n && n > 1 {
 		return fmt.Errorf("%w: of %d cuts of a disk that lies only %d lost anything", errFound, n, lost)
 	}
-	if n, of := r.count("I/O errors"), seed.operations*len(diskTroubles()); n > 0 && r.only < 0 {
-		r.measure("I/O errors", fmt.Sprintf("%d lives, of %d: each of %d operations of a request's life, %d kinds of trouble", n, of, seed.operations, len(diskTroubles())))
+	if n, of := r.figure("I/O errors"), seed.operations*len(diskTroubles()); n > 0 && r.only < 0 {
+		r.remark("I/O errors", fmt.Sprintf("%d lives, of %d: each of %d operations of a request's life, %d kinds of trouble", n, of, seed.operations, len(diskTroubles())))
 	}
 	return nil
 }
 
-// count returns one of the lane's figures.
-func (r *run) count(name string) int {
+// figure returns one of the lane's figures.
+func (r *run) figure(name string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.result.Counts[name]
 }
 
-// measure says something that was measured.
-func (r *run) measure(what, text string) {
+// remark says something in words.
+func (r *run) remark(what, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.result.Measured == nil {
@@ -74,7 +74,7 @@ func (r *run) measure(what, text string) {
 	r.result.Measured[what] = text
 }
 
-// A seedling is a new house, which is copied rather than built each time.
+// A seedling is a new home, which is copied rather than built each time.
 type seedling struct {
 	dir        string
 	mu         sync.Mutex
@@ -86,7 +86,7 @@ func newSeedling(ctx context.Context, r *run) (*seedling, error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
 	}
-	h, err := openHouse(ctx, s.dir, newSlowClock(), "a", "b")
+	h, err := openHome(ctx, s.dir, newSlowClock(), "a", "b")
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (s *seedling) plant(dir string) error {
 	return os.Chmod(filepath.Join(dir, "log.key"), 0o600)
 }
 
-// keysOf returns all key files of a house by name.
+// keysOf returns all key files of a home by name.
 func keysOf(dir string) (map[string][]byte, error) {
 	keys := map[string][]byte{}
 	for _, kind := range []string{"seal", "subject"} {

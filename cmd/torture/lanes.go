@@ -17,6 +17,25 @@ type lane struct {
 	run  func(context.Context, *run) error
 }
 
+// shares says how the time of --for is shared out. What a lane leaves is for
+// those after it. Lanes in one line run at the same time: they mostly wait.
+func shares() []share {
+	return []share{
+		{9, []string{"kill", "redis"}},
+		{2, []string{"power"}},
+		{2, []string{"lies"}},
+		{1, []string{"model"}},
+		{2, []string{"fuzz"}},
+		{4, []string{"bugs"}},
+	}
+}
+
+// A share is a part of the time for some lanes.
+type share struct {
+	parts int
+	lanes []string
+}
+
 // sizes are the sizes of a run, with the share of --for that they leave.
 func sizes() map[string]bool { return map[string]bool{"smoke": true, "full": true, "long": true} }
 
@@ -32,7 +51,7 @@ func lanes() []lane {
 		{"power", "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", count(2, 100, 2000), powerLane},
 		{"lies", "stores that lie, fail, lag or change under the work", count(400, 100000, 5000000), liesLane},
 		{"model", "concurrent clients against a small model of the intake", count(20, 1200, 20000), modelLane},
-		{"fuzz", "decoders and parsers fed with garbage", count(1, 8, 8), fuzzLane},
+		{"fuzz", "decoders and parsers fed with garbage", count(1, 16, 16), fuzzLane},
 		{"bugs", "planted bugs, each of which a lane must catch", count(6, 0, 0), bugsLane},
 	}
 }

@@ -73,7 +73,7 @@ func (l *lies) judgeStore(r jobs.Request, j jobs.Job, c proof.StoreProof) error 
 
 // promised reports whether the certificate says of something that it is gone:
 // what the selector selects, and all that hangs on a row that was planned.
-func (l *lies) promised(s *liar, one life) bool {
+func (l *lies) promised(s *liar, one lifespan) bool {
 	if len(l.keys) > 0 {
 		return one.id.Place == "memories" && slices.Contains(l.keys, one.id.Key)
 	}
@@ -85,7 +85,7 @@ func (l *lies) promised(s *liar, one life) bool {
 
 // excuse returns "" if the store hid something on every path by which it was
 // read after a moment, and otherwise how Lethe could have known of it.
-func (l *liar) excuse(one life, since time.Time) string {
+func (l *liar) excuse(one lifespan, since time.Time) string {
 	found, counted, read := false, false, false
 	for _, sh := range l.showings {
 		if !sh.at.After(since) || !one.to.IsZero() && sh.at.After(one.to) {

@@ -33,7 +33,7 @@ type liar struct {
 	hook    func()              // what happens elsewhere while an Erase takes long
 	pass    func(time.Duration) // lets time pass
 
-	lives     []life                // of everything that was ever there
+	lives     []lifespan            // of everything that was ever there
 	erasures  map[store.ID]int      // how often a call that named it took something away
 	excess    map[store.ID]bool     // taken away without having been named
 	misled    map[store.ID]bool     // others' rows that it said were the subject's
@@ -44,8 +44,8 @@ type liar struct {
 	newcomers int
 }
 
-// A life is one row, or a memory's history, from when to when it was there.
-type life struct {
+// A lifespan is one row, or a memory's history, from when to when it was there.
+type lifespan struct {
 	id       store.ID
 	user     string
 	history  bool
@@ -93,7 +93,7 @@ func (l *liar) put(key, user string, message bool) {
 
 func (l *liar) place(id store.ID, user string) {
 	if _, ok := l.rows[id]; !ok {
-		l.lives = append(l.lives, life{id: id, user: user, from: l.now()})
+		l.lives = append(l.lives, lifespan{id: id, user: user, from: l.now()})
 	}
 	l.rows[id] = user
 }
@@ -101,7 +101,7 @@ func (l *liar) place(id store.ID, user string) {
 // write adds to a memory's history.
 func (l *liar) write(key string) {
 	if l.history[key] == 0 {
-		l.lives = append(l.lives, life{id: memoryID(key), history: true, from: l.now()})
+		l.lives = append(l.lives, lifespan{id: memoryID(key), history: true, from: l.now()})
 	}
 	l.history[key]++
 }

@@ -36,7 +36,7 @@ type cutLife struct {
 	*kase
 	dir     string
 	disk    *disk
-	h       *house
+	h       *home
 	store   *liar
 	people  map[string]int // rows of the person whom each request is about
 	cancels map[string]bool
@@ -44,7 +44,7 @@ type cutLife struct {
 	changes []change
 }
 
-// live lets a house do its work for some requests, and writes down all that it
+// live lets a home do its work for some requests, and writes down all that it
 // tells the world.
 func (s *seedling) live(ctx context.Context, c *kase) (*cutLife, error) {
 	l := &cutLife{kase: c, dir: filepath.Join(c.dir, "life"), people: map[string]int{}, cancels: map[string]bool{}}
@@ -56,7 +56,7 @@ func (s *seedling) live(ctx context.Context, c *kase) (*cutLife, error) {
 		return nil, err
 	}
 	defer l.disk.close()
-	if l.h, err = openHouse(ctx, l.dir, newSlowClock(), "a"); err != nil {
+	if l.h, err = openHome(ctx, l.dir, newSlowClock(), "a"); err != nil {
 		return nil, err
 	}
 	defer l.h.close() //nolint:errcheck // what it leaves is what is looked at
@@ -78,7 +78,7 @@ func (s *seedling) live(ctx context.Context, c *kase) (*cutLife, error) {
 }
 
 // honest returns a store without faults.
-func honest(h *house) *liar {
+func honest(h *home) *liar {
 	s := newLiar(nil, h.clock.Now)
 	s.subject, s.selected = func(string) bool { return false }, func(string) bool { return false }
 	return s
@@ -221,7 +221,7 @@ func (l *cutLife) image(dir string, i, n int, odds float64, lies bool) error {
 // look opens what the cut has left: all that was told is true, and all that was
 // begun is finished.
 func (l *cutLife) look(ctx context.Context, dir string, was told) error {
-	h, err := openHouse(ctx, dir, &slowClock{now: l.h.clock.Now().Add(time.Minute)}, "a")
+	h, err := openHome(ctx, dir, &slowClock{now: l.h.clock.Now().Add(time.Minute)}, "a")
 	if err != nil {
 		return fmt.Errorf("open it again: %w", err)
 	}
@@ -253,7 +253,7 @@ func (l *cutLife) look(ctx context.Context, dir string, was told) error {
 }
 
 // remembers reports whether all that was told is still so.
-func (h *house) remembers(ctx context.Context, was told) error {
+func (h *home) remembers(ctx context.Context, was told) error {
 	for id, status := range was.status {
 		r, err := h.intake.Request(ctx, id)
 		switch {
@@ -274,7 +274,7 @@ func (h *house) remembers(ctx context.Context, was told) error {
 }
 
 // carryOn finishes what was begun, and compares it with what was there to do.
-func (l *cutLife) carryOn(ctx context.Context, h *house, s *liar, was told) error {
+func (l *cutLife) carryOn(ctx context.Context, h *home, s *liar, was told) error {
 	e := h.eraser("after", map[string]store.Store{"a": s})
 	if _, err := h.ledger.Abandoned(ctx); err != nil {
 		return err

@@ -67,7 +67,7 @@ type errorLife struct {
 	*kase
 	dir        string
 	disk       *disk
-	h          *house
+	h          *home
 	clock      *slowClock
 	store      *liar
 	heads      [][]byte
@@ -108,11 +108,11 @@ func (l *errorLife) live(ctx context.Context, s *seedling, at int, t trouble) (e
 	return l.end(ctx)
 }
 
-// open opens the house, as often as that takes: a service that does not come up
+// open opens the home, as often as that takes: a service that does not come up
 // is started again.
 func (l *errorLife) open(ctx context.Context) (err error) {
 	for range 30 {
-		if l.h, err = openHouse(ctx, l.dir, l.clock, "a"); err == nil {
+		if l.h, err = openHome(ctx, l.dir, l.clock, "a"); err == nil {
 			return nil
 		}
 		l.reported++
@@ -120,7 +120,7 @@ func (l *errorLife) open(ctx context.Context) (err error) {
 	return fmt.Errorf("open it: %w", err)
 }
 
-// shut closes the house; a checkpoint that fails then is made by the next Open.
+// shut closes the home; a checkpoint that fails then is made by the next Open.
 func (l *errorLife) shut() error {
 	if err := l.h.close(); err != nil {
 		l.reported++

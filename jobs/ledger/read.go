@@ -10,6 +10,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"lethe/audit"
+	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/store"
 )
@@ -44,7 +45,7 @@ func (r requestRow) request() jobs.Request {
 // jobRow is a row of jobs with its progress, counted from its batches.
 type jobRow struct {
 	ID, Request, Store, Kind, Stage, Evidence string
-	Places, Note                              string
+	Places, Note, Rewrite                     string
 	Round, Missing, Remaining, Unattributable int
 	Found, Erased, Absent, Held, Refused      int
 	BatchesTotal                              int           `db:"batches_total"`
@@ -56,7 +57,7 @@ type jobRow struct {
 	ErasedAt                                  sql.NullInt64 `db:"erased_at"`
 }
 
-const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.round, j.missing,
+const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.rewrite, j.round, j.missing,
 		j.remaining, j.unattributable, j.planned_at, j.verified_at, j.purged_at,
 		COALESCE(SUM(b.size), 0) AS found, COALESCE(SUM(b.erased), 0) AS erased, COALESCE(SUM(b.absent), 0) AS absent,
 		COALESCE(SUM(b.held), 0) AS held, COALESCE(SUM(b.refused), 0) AS refused,
@@ -69,7 +70,7 @@ func (r jobRow) job() (jobs.Job, error) {
 		ID: r.ID, Request: r.Request, Store: r.Store, Kind: r.Kind, Stage: jobs.Stage(r.Stage), Evidence: store.Evidence(r.Evidence),
 		Requested: r.Missing + r.Found, Found: r.Found, Erased: r.Erased, Absent: r.Missing + r.Absent, Held: r.Held, Refused: r.Refused,
 		Remaining: r.Remaining, Unattributable: r.Unattributable, BatchesTotal: r.BatchesTotal, BatchesDone: r.BatchesDone,
-		Round: r.Round, Note: r.Note, PlannedAt: atOrNil(r.PlannedAt), VerifiedAt: atOrNil(r.VerifiedAt),
+		Round: r.Round, Rewrite: jobs.Rewrite(r.Rewrite), Note: r.Note, PlannedAt: atOrNil(r.PlannedAt), VerifiedAt: atOrNil(r.VerifiedAt),
 		PurgedAt: atOrNil(r.PurgedAt), FirstErasedAt: atOrNil(r.FirstErasedAt), ErasedAt: atOrNil(r.ErasedAt),
 	}
 	if j.BatchesDone < j.BatchesTotal {
@@ -186,6 +187,11 @@ func record(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Record,
 		WHERE j.request = ? AND b.root IS NOT NULL ORDER BY j.seq, b.seq`), id)
 	if err != nil {
 		return jobs.Record{}, fmt.Errorf("read receipts: %w", err)
+	}
+	if fault.Bug("ledger/others-receipts") {
+		if err := sqlx.SelectContext(ctx, q, &roots, `SELECT root FROM batches WHERE root IS NOT NULL ORDER BY id`); err != nil {
+			return jobs.Record{}, err
+		}
 	}
 	for _, r := range roots {
 		rec.Roots = append(rec.Roots, [32]byte(r))

@@ -94,12 +94,26 @@ func (l *Ledger) Residue(ctx context.Context, t jobs.Task, remaining int) error 
 // job that had been verified by then, and rings those that waited. It returns
 // how many jobs it served.
 func (l *Ledger) Purged(ctx context.Context, storeName string, since time.Time) (n int, err error) {
+	return l.purged(ctx, storeName, since, "")
+}
+
+// Rewritten is Purged for the tables of a database server. If their files could
+// not be read afterwards, the jobs are done and their evidence stays verified.
+func (l *Ledger) Rewritten(ctx context.Context, storeName string, since time.Time, how jobs.Rewrite) (n int, err error) {
+	return l.purged(ctx, storeName, since, how)
+}
+
+func (l *Ledger) purged(ctx context.Context, storeName string, since time.Time, how jobs.Rewrite) (n int, err error) {
 	now := millis(l.now())
+	evidence, at := store.EvidencePurged, &now
+	if how == jobs.RewriteUnseen {
+		evidence, at = store.EvidenceVerified, nil
+	}
 	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
 		var served []string
-		err := tx.SelectContext(ctx, &served, tx.Rebind(`UPDATE jobs SET stage = ?, evidence = ?, purged_at = ?, note = ''
+		err := tx.SelectContext(ctx, &served, tx.Rebind(`UPDATE jobs SET stage = ?, evidence = ?, purged_at = ?, rewrite = ?, note = ''
 			WHERE store = ? AND stage = ? AND verified_at <= ? RETURNING id`),
-			jobs.StageDone, store.EvidencePurged, now, storeName, jobs.StagePurging, millis(since))
+			jobs.StageDone, evidence, at, how, storeName, jobs.StagePurging, millis(since))
 		n = len(served)
 		if err != nil || n == 0 {
 			return err

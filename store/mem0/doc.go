@@ -15,7 +15,11 @@
 //
 // Mem0's self-hosted server keeps memories and entities in two tables of
 // PostgreSQL and the rest in a SQLite file. [OpenPostgres] maps them to the
-// same four places.
+// same four places. [OpenServer] adds the request log of the server's own
+// database, in two more:
+//
+//	requests         rows whose path names a user, agent, app or run
+//	memory_requests  rows whose path names a memory, on which they hang
 //
 // # Decisions
 //
@@ -35,6 +39,18 @@
 // 2026-11-22. History whose memory is gone from every table, as Mem0's own
 // delete leaves it, stays: nothing in the store says whose it is. It is counted
 // as unattributable, and goes when its memory's ID is asked for.
+//
+// 2026-11-29. The server logs paths unescaped (Starlette's request.url.path), so
+// that a path has one reading: what follows /entities/user/ is the user's ID,
+// slashes included, byte for byte. The road not taken, to unescape it once more,
+// would take one user's rows for another's whose ID holds a percent sign. A path
+// that fills the column may have been cut off and is unattributable.
+//
+// 2026-11-29. The request log is in a database of its own, which commits first:
+// a crash leaves memories that a Find still finds, never rows whose memory
+// nobody has. Each batch of memories reads the log once, for it has no index of
+// paths; one batch runs at a time, so that two agree on what each of them
+// erased.
 //
 // 2026-11-22. memory_migrations.user_id is waived: it is the telemetry ID of
 // the installation, not a person's.

@@ -42,7 +42,12 @@ type pgFixture struct {
 
 func newPG(t testing.TB, uuids, history bool) *pgFixture {
 	t.Helper()
-	f := &pgFixture{t: t, uuids: uuids, config: mem0.PostgresConfig{DSN: audittest.Schema(t), Table: "memories", Entities: "memories_entities"}}
+	return newPGAt(t, audittest.Schema(t), uuids, history)
+}
+
+func newPGAt(t testing.TB, dsn string, uuids, history bool) *pgFixture {
+	t.Helper()
+	f := &pgFixture{t: t, uuids: uuids, config: mem0.PostgresConfig{DSN: dsn, Table: "memories", Entities: "memories_entities"}}
 	f.db = sqlx.MustOpen("pgx", f.config.DSN)
 	t.Cleanup(func() { f.db.Close() })
 	kind := map[bool]string{true: "uuid", false: "text"}[uuids]
@@ -208,8 +213,13 @@ func (f *pgFixture) Bytes(ctx context.Context) ([]byte, error) {
 
 // A renamed store speaks of memories by the contract's IDs.
 type renamed struct {
-	*tables.Postgres
+	checked
 	f *pgFixture
+}
+
+type checked interface {
+	store.Store
+	store.Checker
 }
 
 func (r *renamed) in(ids []store.ID) []store.ID {
@@ -235,7 +245,7 @@ func (r *renamed) asked(sel store.Selector) store.Selector {
 
 func (r *renamed) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.ID, error] {
 	return func(yield func(store.ID, error) bool) {
-		for id, err := range r.Postgres.Find(ctx, r.asked(sel)) {
+		for id, err := range r.checked.Find(ctx, r.asked(sel)) {
 			if !yield(r.f.named(id), err) {
 				return
 			}
@@ -244,7 +254,7 @@ func (r *renamed) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.
 }
 
 func (r *renamed) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
-	return r.Postgres.Count(ctx, func(yield func(store.Selector, error) bool) {
+	return r.checked.Count(ctx, func(yield func(store.Selector, error) bool) {
 		for sel, err := range sels {
 			if !yield(r.asked(sel), err) {
 				return
@@ -254,11 +264,11 @@ func (r *renamed) Count(ctx context.Context, sels iter.Seq2[store.Selector, erro
 }
 
 func (r *renamed) Erase(ctx context.Context, ids []store.ID) (store.Receipt, error) {
-	return r.Postgres.Erase(ctx, r.in(ids))
+	return r.checked.Erase(ctx, r.in(ids))
 }
 
 func (r *renamed) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, error) {
-	left, err := r.Postgres.Remaining(ctx, r.in(ids))
+	left, err := r.checked.Remaining(ctx, r.in(ids))
 	for i, id := range left {
 		left[i] = r.f.named(id)
 	}

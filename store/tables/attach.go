@@ -51,7 +51,7 @@ func (c connector) attach(conn *sqlite3.SQLiteConn) error {
 		}
 	}
 	// Temporary tables hold IDs: they stay in memory.
-	pragmas := []string{"PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF"}
+	pragmas := []string{"PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF", "PRAGMA foreign_keys=OFF"}
 	for i, f := range c.files {
 		s := schemaName(i, f)
 		pragmas = append(pragmas, "PRAGMA "+s+".secure_delete=ON", "PRAGMA "+s+".synchronous=EXTRA")

@@ -38,6 +38,11 @@ func (s *Store) findings(f File, t liveTable) []store.Finding {
 		if head.Waived = s.waiver(t.Name); head.Waived == "" {
 			head.Problem = fmt.Sprintf("not in the data map: %s", t)
 		}
+		if to := s.dangling(f, t); to != "" && head.Waived != "" {
+			head.Waived += "; its foreign key will name rows of " + to + " that are gone"
+		} else if to != "" {
+			head.Problem += ", whose foreign key will name rows of " + to + " that are gone"
+		}
 	}
 	findings := []store.Finding{head}
 	for _, c := range t.columns {
@@ -48,11 +53,24 @@ func (s *Store) findings(f File, t liveTable) []store.Finding {
 		findings = append(findings, finding)
 	}
 	for _, p := range places {
-		if text := problem(p, t); text != "" {
+		if text := s.m.problem(p, t); text != "" {
 			findings[0].Problem = fmt.Sprintf("%s, found %s", text, t)
 		}
 	}
 	return findings
+}
+
+// dangling returns the mapped table that a foreign key of an unmapped table leads
+// to, or "".
+func (s *Store) dangling(f File, t liveTable) string {
+	for _, to := range t.foreign {
+		for _, p := range s.m.Places {
+			if p.File == f.Name && strings.EqualFold(p.Table, to) {
+				return p.Table
+			}
+		}
+	}
+	return ""
 }
 
 // missing reports the tables that the map wants and the file has not.

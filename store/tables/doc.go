@@ -2,10 +2,12 @@
 //
 // A [Map] names the database files, and in them the [Place]s that hold
 // personal data: how a row is identified, how a selector's keys are found in
-// it, and what hangs on it. Rows can hang on another place's row by a column
-// (the history of a memory), or name it in an array of links inside a JSON
-// document (an entity). Erasing a row erases the former and unlinks the
-// latter; a document whose last link goes is erased too.
+// it, and what hangs on it. Rows can hang on another place's row by columns (the
+// history of a memory), others on those in turn, or name it in an array of links
+// inside a JSON document (an entity). Erasing a row erases the former, what is
+// furthest down first, and unlinks the latter; a document whose last link goes
+// is erased too. A row that belongs to several people has [Ties], which say what
+// becomes of it when one of them is erased.
 //
 // # What a match is
 //
@@ -13,17 +15,31 @@
 // number only a JSON number, true only true, and "07" never equals 7. Of
 // several names of one key the first that the map lists wins, and of a
 // repeated name the last, as JavaScript reads it. A document that is not a
-// JSON object matches nothing and is counted as unattributable. Table and
+// JSON object matches nothing and is counted as unattributable. A column of
+// integers is compared by its decimal: 42 equals "42", and neither "042" nor
+// "42.0". A place that lacks a key of a selector selects nothing for it, and
+// [Store.Unreached] names it. Table and
 // column names come from the map, are compared with the live schema when a
 // store is opened, and are quoted; what a request brings is bound, always.
+//
+// # What SQLite's tables must be
+//
+// Columns that a map matches, or identifies rows by, are of TEXT or INTEGER, or
+// have no type and hold text: SQLite turns '07' into 7 in any other, such as one
+// of type STRING or UUID. IDs are unique by a primary key or an index, or else
+// other rows would go with the one that is meant. Rows hang on columns of the
+// same types as their own. Tables WITHOUT ROWID and virtual ones are refused.
+// All that is looked at when a store is opened. A selected row whose ID is not
+// what its column's type says is an error, since it cannot be erased by its ID.
 //
 // # What it costs
 //
 // One page of Find reads at most 5000 rows and holds a read lock only while it
 // does. SQLite has one writer, so one Erase runs at a time and more workers
-// gain nothing. What hangs on rows has no index in the customer's file, so each
-// of the two connections that need one keep it in memory, about 80 bytes a
-// row, and rebuild it with one scan when anyone else has written.
+// gain nothing. Where what hangs on rows has no index in the customer's file, of
+// the columns in [Place].By and with the collation BINARY, each of the two
+// connections that need one keeps it in memory, about 80 bytes a row, and
+// rebuilds it with one scan when anyone else has written.
 //
 // # PostgreSQL
 //
@@ -33,7 +49,33 @@
 // index in the customer's tables, so each Erase and each Remaining of memories
 // reads the table of entities once.
 //
+// A [Rewriter] locks each table for as long as its rewrite takes, needs room
+// for a copy, and builds every index anew; an HNSW index is most of the time.
+// pg_stat_progress_cluster says how far it is. It costs reading all of the
+// tables once more to look.
+//
 // # Decisions
+//
+// 2026-11-29. Foreign keys are off for our connections. What the map does not say
+// is not done: ON DELETE CASCADE would take rows that no plan has shown, a reply
+// of someone else for example, and RESTRICT is kept by erasing what hangs on a
+// row first. The price is that an unmapped table can name rows that are gone;
+// Check says which.
+//
+// 2026-11-29. A row far down is reached through the rows above it, in the
+// transaction that erases them all. If another program deletes the middle, what
+// is below belongs to nobody that anyone could name, with all that is below it,
+// and is counted as unattributable. Guessing is worse than counting.
+//
+// 2026-11-29. An ID of a shared row names the tie as well as the row, as
+// messages.sender/7. Erase is given IDs and nothing else, and what becomes of a
+// message depends on who asks. The road not taken, finding the owner anew at
+// erasure, would trust a row that may have changed hands.
+//
+// 2026-11-29. Integers are bound as integers and texts as texts, both in one
+// JSON array a batch, since SQLite compares a column with what it is bound to by
+// the affinity of the column. A plain model, random tables, maps and selectors
+// test it (oracle_test.go).
 //
 // 2026-11-29. A file that is missing, no database, moved away or replaced is a
 // store that is unavailable, not one that is refused: it can be put back. SQLite
@@ -52,7 +94,31 @@
 // 2026-11-28. A Postgres is no store.Purger: after DELETE and VACUUM texts are
 // still in the heap, and in the write-ahead log after a rewrite too. Evidence
 // ends at verified, read on other connections of the primary; a replica is
-// refused.
+// refused. A [Rewriter] is one, for those who ask for it.
+//
+// 2026-11-29. What shows that a [Rewriter] has left nothing: the server said
+// that its VACUUM (FULL) kept no dead row for an older transaction; the table,
+// its TOAST table and all their indexes are in new files; the old ones are gone
+// or empty after a checkpoint; and every page of rows that nobody has written
+// since the rewrite (by its position in the write-ahead log) holds live rows,
+// side by side, and zeros. Of what was written since, every byte was of a row
+// that lived when the rewrite ended. Indexes are not read: they were built from
+// those rows, into new files, and their layouts are many.
+//
+// 2026-11-29. Files are read with pg_read_binary_file, after a CHECKPOINT.
+// pageinspect would read what is in memory, but is for superusers alone, who
+// have the former too.
+//
+// 2026-11-29. The planner's statistics hold values of rows, and ANALYZE leaves
+// those of a table that has become empty. They are made anew, left ones are
+// deleted, and pg_statistic is rewritten and read like a table. Whoever may not
+// do that has not purged.
+//
+// 2026-11-29. A rewrite waits two seconds for its table, no longer, for whoever
+// comes after waits behind it; longer than one, after which PostgreSQL sends
+// its own vacuum away. The road not taken, SKIP_LOCKED, would find a busy table
+// free by luck alone. What a crash of the server in the midst of a rewrite
+// leaves behind in its data folder, nobody sees here.
 //
 // 2026-11-28. Rows that link are locked in the order of their keys before they
 // are changed: two erasures that each take one of the last two links would

@@ -12,8 +12,9 @@ import (
 
 // An erasure is one Erase at work.
 type erasure struct {
-	conn *sqlx.Conn
-	gone map[store.ID]bool
+	s             *Store
+	conn          *sqlx.Conn
+	gone, refused map[store.ID]bool
 }
 
 // Erase implements store.Store.
@@ -26,7 +27,7 @@ func (s *Store) Erase(ctx context.Context, ids []store.ID) (store.Receipt, error
 }
 
 func (s *Store) erase(ctx context.Context, ids []store.ID) (store.Receipt, error) {
-	keys, err := s.group(ids)
+	b, err := s.group(ids)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +36,7 @@ func (s *Store) erase(ctx context.Context, ids []store.ID) (store.Receipt, error
 		return nil, err
 	}
 	defer release()
-	e := erasure{s.writer.conn, make(map[store.ID]bool)}
+	e := erasure{s, s.writer.conn, make(map[store.ID]bool), b.refused}
 	// Indexing can take long the first time: not under the write lock.
 	err = patiently(ctx, func() error {
 		return tx(ctx, e.conn, "BEGIN", func() error {
@@ -46,52 +47,103 @@ func (s *Store) erase(ctx context.Context, ids []store.ID) (store.Receipt, error
 	if err != nil {
 		return nil, err
 	}
-	err = tx(ctx, e.conn, "BEGIN IMMEDIATE", func() error { return s.eraseIn(ctx, e, keys) })
+	err = tx(ctx, e.conn, "BEGIN IMMEDIATE", func() error { return e.all(ctx, b.keys) })
 	if err != nil {
 		return nil, err
 	}
 	receipt := make(store.Receipt, len(ids))
 	for i, id := range ids {
-		receipt[i] = store.Absent
-		if e.gone[id] {
+		switch {
+		case e.refused[id]:
+			receipt[i] = store.Refused
+		case e.gone[id]:
 			receipt[i] = store.Erased
+		default:
+			receipt[i] = store.Absent
 		}
 	}
 	return receipt, nil
 }
 
-// eraseIn erases rows nothing hangs on before those with kin: an entity that
-// is asked for must not go unnoticed with its last link.
-func (s *Store) eraseIn(ctx context.Context, e erasure, keys map[string][]string) error {
-	if err := s.unchanged(ctx, e.conn); err != nil {
+func (e erasure) all(ctx context.Context, keys map[string][]string) error {
+	if err := e.s.unchanged(ctx, e.conn); err != nil {
 		return err
 	}
-	if _, err := s.refresh(ctx, e.conn); err != nil {
+	if _, err := e.s.refresh(ctx, e.conn); err != nil {
 		return err
 	}
-	for _, withKin := range []bool{false, true} {
-		for _, place := range s.places() {
-			kin := s.kinOf(place)
-			if len(keys[place]) == 0 || (len(kin) > 0) != withKin {
-				continue
-			}
-			batch, err := list(keys[place])
-			if err != nil {
-				return err
-			}
-			for _, k := range kin {
-				if err := e.kin(ctx, k, batch); err != nil {
-					return err
-				}
-			}
-			for _, p := range s.named(place) {
-				if err := e.rows(ctx, p, batch); err != nil {
-					return err
-				}
+	for _, place := range e.s.order {
+		if len(keys[place]) == 0 {
+			continue
+		}
+		if err := e.place(ctx, place, keys[place]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place erases rows of one place, after what hangs on them.
+func (e erasure) place(ctx context.Context, place string, keys []string) error {
+	whole, err := e.s.whole(ctx, e.conn, place, keys)
+	if err != nil {
+		return err
+	}
+	for _, k := range e.s.kinOf(e.s.family(place)) {
+		parents, err := e.kin(ctx, k, whole)
+		if err != nil {
+			return err
+		}
+		e.took(place, parents)
+	}
+	for _, p := range e.s.named(place) {
+		if err := e.share(ctx, p, keys); err != nil {
+			return err
+		}
+		b, err := p.id.batch(whole)
+		if err != nil {
+			return err
+		}
+		gone, err := p.id.keys(ctx, e.conn, "DELETE FROM "+p.table+" AS t WHERE "+p.idIn()+" AND "+p.kind()+" AND "+p.held()+
+			" RETURNING "+p.id.text(""), b)
+		if err != nil {
+			return err
+		}
+		for _, same := range e.s.parts {
+			if same == p || same.tie != "" && same.of() == p.of() {
+				e.took(same.Name, gone)
 			}
 		}
 	}
 	return nil
+}
+
+// kin erases what hangs on a batch of rows or links to them, after what hangs
+// on it in turn, and returns the keys of the rows that had any. Whatever is
+// further down is below a row that goes too, so it needs no mention.
+func (e erasure) kin(ctx context.Context, k kin, keys []string) ([]string, error) {
+	b, err := k.key.batch(keys)
+	if err != nil {
+		return nil, err
+	}
+	if k.With == "" {
+		return e.unlink(ctx, k, b)
+	}
+	hanging := k.table + " AS t WHERE " + k.in()
+	if below := e.s.kinOf(k.Name); len(below) > 0 {
+		rows, err := k.id.keys(ctx, e.conn, "SELECT "+k.id.text("t.")+" FROM "+hanging, b)
+		if err != nil {
+			return nil, err
+		}
+		for chunk := range slices.Chunk(rows, store.MaxBatch) {
+			for _, kk := range below {
+				if _, err := e.kin(ctx, kk, chunk); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return k.by.keys(ctx, e.conn, "DELETE FROM "+hanging+" RETURNING "+k.by.text(""), b)
 }
 
 // places returns the names of the places whose rows stand on their own.
@@ -109,31 +161,4 @@ func (e erasure) took(place string, keys []string) {
 	for _, k := range keys {
 		e.gone[store.ID{Place: place, Key: k}] = true
 	}
-}
-
-func (e erasure) rows(ctx context.Context, p *part, batch string) error {
-	keys, err := texts(ctx, e.conn, "DELETE FROM "+p.table+" AS t WHERE "+p.keyIn(p.ID[0])+" AND "+p.kind()+
-		" RETURNING "+quote(p.ID[0]), batch)
-	e.took(p.Name, keys)
-	return err
-}
-
-// keyIn says that a column of t holds one of the keys of a bound batch.
-func (p *part) keyIn(column string) string {
-	return "t." + quote(column) + " COLLATE BINARY IN (SELECT value FROM json_each(?1))"
-}
-
-// rowIn says that a row of t is listed for one of the keys of a bound batch.
-func (k kin) rowIn() string {
-	return "t.rowid IN (SELECT row FROM " + k.index + " WHERE key IN (SELECT value FROM json_each(?1)))"
-}
-
-func (e erasure) kin(ctx context.Context, k kin, batch string) error {
-	if k.With == "" {
-		return e.unlink(ctx, k, batch)
-	}
-	keys, err := texts(ctx, e.conn, "DELETE FROM "+k.table+" AS t WHERE "+k.rowIn()+" AND "+k.keyIn(k.By[0])+
-		" RETURNING "+quote(k.By[0]), batch)
-	e.took(k.parent, keys)
-	return err
 }

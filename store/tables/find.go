@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"unicode/utf8"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 
@@ -101,10 +101,12 @@ func (s *Store) findIn(ctx context.Context, p *part, sel store.Selector, yield f
 			if p.Scope != "" && !inScope(r.Scope, sel) {
 				continue
 			}
-			if r.Type != "text" || r.Key == "" || !utf8.ValidString(r.Key) {
-				return false, fmt.Errorf("%w: a selected row of place %s has no usable id", store.ErrRefused, p.Name)
+			key, ok := p.id.read(r.Key)
+			if !ok {
+				return false, fmt.Errorf("%w: a selected row of place %s has no usable id: (%s) must hold what the column types say",
+					store.ErrRefused, p.Name, strings.Join(p.ID, ", "))
 			}
-			if !yield(store.ID{Place: p.Name, Key: r.Key}, nil) {
+			if !yield(store.ID{Place: p.Name, Key: key}, nil) {
 				return false, nil
 			}
 		}
@@ -114,12 +116,11 @@ func (s *Store) findIn(ctx context.Context, p *part, sel store.Selector, yield f
 	}
 }
 
-// A row is what Find reads of one. Scope is empty but for places that have
-// one.
+// A row is what Find reads of one. Key is nil where an ID column is not of its
+// type. Scope is empty but for places that have one.
 type row struct {
-	Type  string `db:"type"`
-	Key   string `db:"key"`
-	Scope string `db:"scope"`
+	Key   *string `db:"key"`
+	Scope string  `db:"scope"`
 }
 
 // query returns the statement that reads the selected rows between two row
@@ -137,9 +138,9 @@ func (p *part) query(sel store.Selector) (condition, bool) {
 		if c, ok = p.match(sel); !ok {
 			return c, false
 		}
+		c.and(p.held())
 	}
-	id := "t." + quote(p.ID[0])
-	c.sql = "SELECT typeof(" + id + ") AS type, coalesce(CAST(" + id + " AS TEXT), '') AS key, " + scope + " AS scope FROM " +
+	c.sql = "SELECT " + p.id.text("t.") + " AS key, " + scope + " AS scope FROM " +
 		p.table + " t WHERE t.rowid BETWEEN ? AND ? AND " + c.sql + " ORDER BY t.rowid"
 	return c, true
 }

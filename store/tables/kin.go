@@ -3,16 +3,19 @@ package tables
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 )
 
-// Kin are the rows that hang on those of a place or link to them. The
-// customer's tables have no index for that question, so each desk keeps one of
-// its own, in memory: pairs of a parent's key and a row number.
+// Kin are the rows that hang on those of a place or link to them. Where the
+// customer's table has no index for that question, each desk keeps one of its
+// own, in memory: pairs of a parent's key and a row number.
 type kin struct {
 	*part
 	parent string // place
+	key    keyed  // of the parent, in the columns of the index
 	index  string // temporary table of the desk
 	build  string
 }
@@ -24,16 +27,57 @@ func kinIn(parts []*part) []kin {
 		switch {
 		case p.With != "":
 			k.parent = p.With
-			k.build = "SELECT t." + quote(p.By[0]) + ", t.rowid FROM " + p.table + " t WHERE t." + quote(p.By[0]) + " IS NOT NULL"
+			k.key.types = p.by.types
+			var columns []string
+			var known condition
+			for _, c := range p.By {
+				columns = append(columns, "t."+quote(c))
+				known.and("t." + quote(c) + " IS NOT NULL")
+			}
+			k.build = "SELECT " + strings.Join(columns, ", ") + ", t.rowid FROM " + p.table + " t WHERE " + known.sql
 		case p.Document != nil && p.Document.LinksTo != "":
 			k.parent = p.Document.LinksTo
+			k.key.types = linkKey().types
 			k.build = "SELECT l.value, t.rowid FROM " + p.table + " t " + p.joinLinks() + " WHERE " + p.isLink() + " AND " + p.kind()
 		default:
 			continue
 		}
+		for i := range k.key.types {
+			k.key.columns = append(k.key.columns, fmt.Sprintf("key_%d", i))
+		}
 		all = append(all, k)
 	}
 	return all
+}
+
+// ddl makes the index.
+func (k kin) ddl() string {
+	var columns []string
+	for i, c := range k.key.columns {
+		columns = append(columns, c+" "+map[keyType]string{textKey: "TEXT", integerKey: "INTEGER"}[k.key.types[i]])
+	}
+	return "CREATE TABLE " + k.index + " (" + strings.Join(columns, ", ") + ", row INTEGER, PRIMARY KEY (" +
+		strings.Join(k.key.columns, ", ") + ", row)) WITHOUT ROWID"
+}
+
+// own reports whether the desks keep an index.
+func (k kin) own() bool { return k.With == "" || !k.indexed }
+
+// in says that a row of t hangs on one of a bound batch.
+func (k kin) in() string {
+	switch {
+	case k.own():
+		return k.rowIn() + " AND " + k.by.in()
+	case len(k.By) > 1:
+		return k.by.find(k.table)
+	default:
+		return k.by.in()
+	}
+}
+
+// rowIn says that a row of t is listed for one of the keys of a bound batch.
+func (k kin) rowIn() string {
+	return "t.rowid IN (SELECT row FROM " + k.index + " WHERE " + among(k.key.columns) + ")"
 }
 
 func (s *Store) kinOf(place string) []kin {
@@ -44,6 +88,29 @@ func (s *Store) kinOf(place string) []kin {
 		}
 	}
 	return of
+}
+
+// height is how many rows can hang on each other below a row of a place. Links
+// count as one, and lead no further.
+func (s *Store) height(place string) int {
+	height := 0
+	for _, k := range s.kinOf(place) {
+		below := 1
+		if k.With != "" {
+			below += s.height(k.Name)
+		}
+		height = max(height, below)
+	}
+	return height
+}
+
+// bottomUp orders the places so that rows go before those on which others of
+// their kind hang: an entity that is asked for must not go unnoticed with its
+// last link, nor a message with its conversation.
+func (s *Store) bottomUp() []string {
+	order := s.places()
+	slices.SortStableFunc(order, func(a, b string) int { return s.height(s.family(a)) - s.height(s.family(b)) })
+	return order
 }
 
 // joinLinks joins the elements l of the arrays of links of t, and isLink says
@@ -61,7 +128,9 @@ func (p *part) isLink() string {
 func (d *desk) prepare(ctx context.Context, all []kin) error {
 	ddl := "CREATE TEMP TABLE kin_state (file TEXT PRIMARY KEY, version INTEGER, change INTEGER)"
 	for _, k := range all {
-		ddl += "; CREATE TABLE " + k.index + " (key TEXT, row INTEGER, PRIMARY KEY (key, row)) WITHOUT ROWID"
+		if k.own() {
+			ddl += "; " + k.ddl()
+		}
 	}
 	return exec(ctx, d.conn, ddl)
 }
@@ -119,7 +188,7 @@ func (s *Store) follow(ctx context.Context, conn *sqlx.Conn, changes map[string]
 
 func (s *Store) rebuild(ctx context.Context, conn *sqlx.Conn, file string, version, change int64) error {
 	for _, k := range s.kin {
-		if k.File != file {
+		if k.File != file || !k.own() {
 			continue
 		}
 		if err := exec(ctx, conn, "DELETE FROM "+k.index); err != nil {

@@ -24,11 +24,12 @@ func (k kin) links(ctx context.Context, q sqlx.QueryerContext, batch string) ([]
 }
 
 // unlink removes the links to a batch of parents, and the rows that lose their
-// last one. Rows that had no link before are not touched.
-func (e erasure) unlink(ctx context.Context, k kin, batch string) error {
+// last one, and returns the keys of the parents. Rows that had no link before
+// are not touched.
+func (e erasure) unlink(ctx context.Context, k kin, batch string) ([]string, error) {
 	found, err := k.links(ctx, e.conn, batch)
 	if err != nil || len(found) == 0 {
-		return err
+		return nil, err
 	}
 	rows := make([]int64, len(found))
 	keys := make([]string, len(found))
@@ -37,17 +38,16 @@ func (e erasure) unlink(ctx context.Context, k kin, batch string) error {
 	}
 	numbers, err := list(rows)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	const linked = " WHERE t.rowid IN (SELECT value FROM json_each(?2))"
 	err = exec(ctx, e.conn, "DELETE FROM "+k.table+" AS t"+linked+" AND NOT EXISTS (SELECT 1 FROM (SELECT 1) "+
 		k.joinLinks()+" WHERE e.key IN ("+literals(k.Document.Links)+") AND "+other+")", batch, numbers)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	err = exec(ctx, e.conn, "UPDATE "+k.table+" AS t SET "+quote(k.Document.Column)+" = "+k.without()+linked, batch, numbers)
-	e.took(k.parent, keys)
-	return err
+	return keys, err
 }
 
 // other says that an element l of an array is not a link to the batch.

@@ -154,8 +154,8 @@ func (m Map) check(p Place) error {
 	switch {
 	case len(p.ID) == 0:
 		return fmt.Errorf("needs a column that identifies a row")
-	case !placeName.MatchString(p.Name):
-		return fmt.Errorf("needs a name of at most 63 lower-case letters, digits, dots, dashes and underscores")
+	case !m.nameable(p):
+		return fmt.Errorf("needs a name of at most 54 lower-case letters, digits, dots, dashes and underscores, with what is added to it, that no other kind of row has")
 	case !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == p.File }):
 		return fmt.Errorf("names no file of the map")
 	case ways != 1:
@@ -166,6 +166,8 @@ func (m Map) check(p Place) error {
 		return fmt.Errorf("hangs on no place of the map")
 	case m.circular(p.Name):
 		return fmt.Errorf("hangs on itself")
+	case slices.ContainsFunc(m.Places, func(parent Place) bool { return parent.Name == p.With && len(parent.ID) != len(p.By) }):
+		return fmt.Errorf("needs as many columns in by as the place it hangs on has in its ID")
 	case p.Document != nil && p.Document.LinksTo != "" && !m.place(p.Document.LinksTo):
 		return fmt.Errorf("links to no place of the map")
 	}
@@ -265,9 +267,6 @@ func (p Place) simple() error {
 	}
 	return nil
 }
-
-// placeName is what certificates can say.
-var placeName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
 func plain(name string) bool {
 	return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name)

@@ -2,6 +2,7 @@ package tables
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lethe/store"
@@ -26,24 +27,71 @@ func (c *condition) and(sql string, args ...any) {
 // never on what they are.
 func (p *part) match(sel store.Selector) (condition, bool) {
 	var c condition
-	switch {
-	case sel.ByID():
+	if sel.ByID() {
 		return c, false
-	case p.Document != nil:
+	}
+	if p.Document != nil {
 		return p.matchDocument(sel)
-	case len(sel.Metadata) > 0:
-		return c, false
 	}
 	for _, f := range sel.Identity() {
 		m, ok := p.Match[f.Name]
 		if !ok {
 			return c, false
 		}
-		// The plus keeps the column's affinity from turning '07' into 7.
-		col := "t." + quote(m.Column)
-		c.and("typeof("+col+") = 'text' AND +"+col+" = ? COLLATE BINARY", f.Value)
+		c.and(p.holds(m), f.Value)
+	}
+	for _, k := range sel.MetadataKeys() {
+		if p.Metadata == nil {
+			return c, false
+		}
+		test, arg := scalar(sel.Metadata[k])
+		c.and("(SELECT "+test+" FROM json_each("+p.Metadata.object(p.Metadata.Path)+") e WHERE e.key = ? ORDER BY e.id DESC LIMIT 1)", arg, k)
 	}
 	return c, c.sql != ""
+}
+
+// holds is the test that a member of t is the bound text. An integer is its
+// decimal, and nothing else becomes text.
+func (p *part) holds(m Member) string {
+	column := "t." + quote(m.Column)
+	switch {
+	case len(m.Path) > 0:
+		last := len(m.Path) - 1
+		return "(SELECT e.type = 'text' AND e.value = ? COLLATE BINARY FROM json_each(" + m.object(m.Path[:last]) +
+			") e WHERE e.key = " + literal(m.Path[last]) + " ORDER BY e.id DESC LIMIT 1)"
+	case slices.Contains(p.integers, m.Column):
+		return "CASE typeof(" + column + ") WHEN 'integer' THEN CAST(" + column + " AS TEXT) WHEN 'text' THEN " + column + " END = ? COLLATE BINARY"
+	default:
+		// The plus keeps the column's affinity from turning '07' into 7.
+		return "typeof(" + column + ") = 'text' AND +" + column + " = ? COLLATE BINARY"
+	}
+}
+
+// object is the JSON object at a path of the member's document, an empty one or
+// NULL where there is none.
+func (m Member) object(path []string) string {
+	column := "t." + quote(m.Column)
+	at := "CASE WHEN " + wellFormed(column) + " THEN " + column + " ELSE '{}' END"
+	for _, name := range path {
+		at = "(SELECT CASE e.type WHEN 'object' THEN e.value ELSE '{}' END FROM json_each(" + at +
+			") e WHERE e.key = " + literal(name) + " ORDER BY e.id DESC LIMIT 1)"
+	}
+	return at
+}
+
+// documents are the columns in which Match and Metadata look for members.
+func (p *part) documents() []string {
+	var columns []string
+	for _, m := range p.Match {
+		if len(m.Path) > 0 {
+			columns = append(columns, m.Column)
+		}
+	}
+	if p.Metadata != nil {
+		columns = append(columns, p.Metadata.Column)
+	}
+	slices.Sort(columns)
+	return slices.Compact(columns)
 }
 
 func (p *part) matchDocument(sel store.Selector) (condition, bool) {
@@ -67,7 +115,7 @@ func (p *part) matchDocument(sel store.Selector) (condition, bool) {
 	}
 	// CASE, and not AND, since SQLite may evaluate the operands of AND in any
 	// order and ends the statement at the first document that does not parse.
-	c.sql = "CASE WHEN " + p.wellFormed() + " THEN " + c.sql + " ELSE 0 END AND " + p.kind()
+	c.sql = "CASE WHEN " + wellFormed(p.doc()) + " THEN " + c.sql + " ELSE 0 END AND " + p.kind()
 	return c, true
 }
 
@@ -96,14 +144,14 @@ func scalar(v store.Value) (test string, arg any) {
 
 func (p *part) doc() string { return "t." + quote(p.Document.Column) }
 
-// wellFormed says that the document is a JSON object.
-func (p *part) wellFormed() string {
-	return "CASE WHEN typeof(" + p.doc() + ") = 'text' AND json_valid(" + p.doc() + ") THEN json_type(" + p.doc() + ") = 'object' ELSE 0 END"
+// wellFormed says that a document is a JSON object.
+func wellFormed(doc string) string {
+	return "CASE WHEN typeof(" + doc + ") = 'text' AND json_valid(" + doc + ") THEN json_type(" + doc + ") = 'object' ELSE 0 END"
 }
 
 // object is the document, or an empty object where it is not well formed.
 func (p *part) object() string {
-	return "CASE WHEN " + p.wellFormed() + " THEN " + p.doc() + " ELSE '{}' END"
+	return "CASE WHEN " + wellFormed(p.doc()) + " THEN " + p.doc() + " ELSE '{}' END"
 }
 
 // kind says that a row is of this part and not of another that shares its
@@ -128,7 +176,7 @@ func (p *part) shaped(s Shape) string {
 	for _, group := range s {
 		c.and("EXISTS (SELECT 1 FROM json_each(" + p.doc() + ") e WHERE e.key IN (" + literals(group) + "))")
 	}
-	return "CASE WHEN " + p.wellFormed() + " THEN " + c.sql + " ELSE 0 END"
+	return "CASE WHEN " + wellFormed(p.doc()) + " THEN " + c.sql + " ELSE 0 END"
 }
 
 func literals(names []string) string {

@@ -14,11 +14,11 @@ const smallTable = 20_000
 // Remaining implements store.Store. It has a connection of its own that cannot
 // write.
 func (s *Store) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, error) {
-	keys, err := s.group(ids)
+	b, err := s.group(ids)
 	if err != nil {
 		return nil, fmt.Errorf("remaining: %w", err)
 	}
-	left, err := s.present(ctx, keys)
+	left, err := s.present(ctx, b.keys)
 	if err != nil {
 		return nil, fmt.Errorf("remaining: %w", err)
 	}
@@ -52,11 +52,7 @@ func (s *Store) present(ctx context.Context, keys map[string][]string) (map[stor
 			return err
 		}
 		for place, k := range keys {
-			batch, err := list(k)
-			if err != nil {
-				return err
-			}
-			found, err := s.look(ctx, place, batch)
+			found, err := s.look(ctx, place, k)
 			if err != nil {
 				return err
 			}
@@ -69,48 +65,78 @@ func (s *Store) present(ctx context.Context, keys map[string][]string) (map[stor
 	return left, err
 }
 
-// look returns the keys of a place of which a row or kin is there.
-func (s *Store) look(ctx context.Context, place, batch string) ([]string, error) {
+// look returns the keys of a place of which a row or kin is there. What hangs on
+// kin is below it: nothing can be left there without the kin itself.
+func (s *Store) look(ctx context.Context, place string, keys []string) ([]string, error) {
 	var found []string
 	for _, p := range s.named(place) {
-		keys, err := s.lookAt(ctx, p, batch)
+		more, err := s.lookAt(ctx, p, keys)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, keys...)
+		found = append(found, more...)
 	}
-	for _, k := range s.kinOf(place) {
-		keys, err := s.lookAtKin(ctx, k, batch)
+	whole, err := s.whole(ctx, s.second.conn, place, keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range s.kinOf(s.family(place)) {
+		more, err := s.lookAtKin(ctx, k, whole)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, keys...)
+		found = append(found, more...)
 	}
 	return found, nil
 }
 
-func (s *Store) lookAt(ctx context.Context, p *part, batch string) ([]string, error) {
-	last, err := number(ctx, s.second.conn, "SELECT coalesce(max(rowid), 0) FROM "+p.table)
+func (s *Store) lookAt(ctx context.Context, p *part, keys []string) ([]string, error) {
+	b, err := p.id.batch(keys)
 	if err != nil {
 		return nil, err
 	}
-	how := ""
-	if last <= smallTable {
-		how = " NOT INDEXED"
+	in := p.idIn()
+	how, err := s.distrust(ctx, p)
+	if err != nil {
+		return nil, err
 	}
-	return texts(ctx, s.second.conn, "SELECT t."+quote(p.ID[0])+" FROM "+p.table+" AS t"+how+
-		" WHERE "+p.keyIn(p.ID[0])+" AND "+p.kind(), batch)
+	if how != "" {
+		in = p.id.in()
+	}
+	return p.id.keys(ctx, s.second.conn, "SELECT "+p.id.text("t.")+" FROM "+p.table+" AS t"+how+
+		" WHERE "+in+" AND "+p.kind()+" AND "+p.held(), b)
 }
 
-func (s *Store) lookAtKin(ctx context.Context, k kin, batch string) ([]string, error) {
+// distrust keeps a statement from using the indexes of a small table.
+func (s *Store) distrust(ctx context.Context, p *part) (string, error) {
+	last, err := number(ctx, s.second.conn, "SELECT coalesce(max(rowid), 0) FROM "+p.table)
+	if err != nil || last > smallTable {
+		return "", err
+	}
+	return " NOT INDEXED", nil
+}
+
+func (s *Store) lookAtKin(ctx context.Context, k kin, keys []string) ([]string, error) {
+	b, err := k.key.batch(keys)
+	if err != nil {
+		return nil, err
+	}
 	if k.With != "" {
-		return texts(ctx, s.second.conn, "SELECT DISTINCT t."+quote(k.By[0])+" FROM "+k.table+" AS t WHERE "+
-			k.rowIn()+" AND "+k.keyIn(k.By[0]), batch)
+		how, in := "", k.in()
+		if !k.own() {
+			if how, err = s.distrust(ctx, k.part); err != nil {
+				return nil, err
+			}
+		}
+		if how != "" {
+			in = k.by.in()
+		}
+		return k.by.keys(ctx, s.second.conn, "SELECT DISTINCT "+k.by.text("t.")+" FROM "+k.table+" AS t"+how+" WHERE "+in, b)
 	}
-	links, err := k.links(ctx, s.second.conn, batch)
-	keys := make([]string, len(links))
+	links, err := k.links(ctx, s.second.conn, b)
+	found := make([]string, len(links))
 	for i, l := range links {
-		keys[i] = l.Key
+		found[i] = l.Key
 	}
-	return keys, err
+	return found, err
 }

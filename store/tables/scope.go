@@ -2,6 +2,7 @@ package tables
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"lethe/store"
@@ -47,19 +48,29 @@ func escape(v string) string {
 	return strings.NewReplacer("%", "%25", "&", "%26", "=", "%3D").Replace(v)
 }
 
-// Unreached implements store.Limiter: sessions are tied to users, agents and
-// runs, and to nothing else.
+// Unreached implements store.Limiter: it names the places whose rows lack a key
+// that sel has.
 func (s *Store) Unreached(sel store.Selector) []string {
-	if !sel.ByID() && len(sel.Metadata) == 0 && sel.AppID == "" {
-		return nil
-	}
 	var names []string
-	for _, p := range s.parts {
-		if p.Scope != "" {
-			names = append(names, p.Name)
+	for _, name := range s.places() {
+		parts := s.named(name)
+		if len(parts) > 0 && !slices.ContainsFunc(parts, func(p *part) bool { return p.reaches(sel) }) {
+			names = append(names, name)
 		}
 	}
 	return names
+}
+
+func (p *part) reaches(sel store.Selector) bool {
+	switch {
+	case sel.ByID():
+		return p.Explicit
+	case p.Scope != "": // a session is tied to users, agents and runs, and to nothing else
+		return len(sel.Metadata) == 0 && sel.AppID == ""
+	default:
+		_, ok := p.match(sel)
+		return ok
+	}
 }
 
 // inScope reports whether every identity key of sel is in the scope with the

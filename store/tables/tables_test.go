@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -21,7 +22,8 @@ func owned(t *testing.T) (*tables.Store, *sqlx.DB) {
 	var dbs []*sqlx.DB
 	for _, ddl := range []string{
 		`CREATE TABLE "the parts" (n INTEGER PRIMARY KEY, "of" TEXT COLLATE NOCASE)`,
-		`CREATE TABLE "order" ("a ""key""" TEXT COLLATE NOCASE, owner TEXT COLLATE NOCASE, app)`,
+		`CREATE TABLE "order" ("a ""key""" TEXT COLLATE NOCASE, owner TEXT COLLATE NOCASE, app);
+		CREATE UNIQUE INDEX keys ON "order" ("a ""key""" COLLATE BINARY)`,
 	} {
 		path := filepath.Join(dir, string(rune('a'+len(paths)))+".db")
 		db, err := sqlx.Open("sqlite3", path+"?_busy_timeout=5000")
@@ -106,26 +108,15 @@ func TestWriterSettings(t *testing.T) {
 	}
 }
 
-func TestNumericKeysAreRefused(t *testing.T) {
-	for declared, want := range map[string]bool{"INTEGER": true, "NUMERIC": true, "REAL": true, "POINT": true, "TEXT": false, "VARCHAR(36)": false, "": false} {
-		path := filepath.Join(t.TempDir(), "a.db")
-		db, err := sqlx.Open("sqlite3", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		db.MustExec(`CREATE TABLE t (id ` + declared + `, owner TEXT)`)
-		db.Close()
-		s, err := tables.Open(t.Context(), tables.Map{
-			Files:  []tables.File{{Name: "f", Path: path}},
-			Places: []tables.Place{{Name: "p", File: "f", Table: "t", ID: []string{"id"}, Match: map[string]tables.Member{"user_id": {Column: "owner"}}}},
-		})
-		if errors.Is(err, store.ErrSchema) != want {
-			t.Errorf("type %q: error %v, refused should be %v", declared, err, want)
-		}
-		if err == nil {
-			s.Close()
-		}
-	}
+// hang makes the only place one of columns, and adds one that hangs on it.
+func hang(m *tables.Map) {
+	m.Places[0].Document, m.Places[0].Match = nil, map[string]tables.Member{"user_id": {Column: "o"}}
+	m.Places = append(m.Places, tables.Place{Name: "c", File: "f", Table: "c", ID: []string{"id"}, With: "p", By: []string{"p"}})
+}
+
+// tie makes the only place one of rows that belong to two people.
+func tie(m *tables.Map) {
+	m.Places[0].Document, m.Places[0].Ties = nil, &tables.Ties{Key: "user_id", Columns: []string{"a", "b"}}
 }
 
 func TestValidateRefuses(t *testing.T) {
@@ -134,21 +125,41 @@ func TestValidateRefuses(t *testing.T) {
 			Name: "p", File: "f", Table: "t", ID: []string{"id"}, Document: &tables.Document{Column: "d", Links: []string{"l"}, LinksTo: "p"},
 		}}}
 	}
-	if err := good().Validate(); err != nil {
-		t.Fatal(err)
+	for _, change := range []func(*tables.Map){func(*tables.Map) {}, hang, tie} {
+		m := good()
+		change(&m)
+		if err := m.Validate(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, spoil := range map[string]func(*tables.Map){
 		"no places":     func(m *tables.Map) { m.Places = nil },
 		"main":          func(m *tables.Map) { m.Files[0].Name = "main" },
 		"file name":     func(m *tables.Map) { m.Files[0].Name = `x" AS y; --` },
 		"place name":    func(m *tables.Map) { m.Places[0].Name = "a/b" },
+		"upper case":    func(m *tables.Map) { m.Places[0].Name = "P" },
+		"long name":     func(m *tables.Map) { m.Places[0].Name = strings.Repeat("p", 55) },
+		"same ties":     func(m *tables.Map) { tie(m); m.Places[0].Ties.Columns = []string{"a b", "a_b"} },
 		"no file":       func(m *tables.Map) { m.Places[0].File = "g" },
 		"two ways":      func(m *tables.Map) { m.Places[0].Scope = "s" },
 		"no way":        func(m *tables.Map) { m.Places[0].Document = nil },
 		"with, no by":   func(m *tables.Map) { m.Places[0].Document, m.Places[0].With = nil, "p" },
 		"links nowhere": func(m *tables.Map) { m.Places[0].Document.LinksTo = "q" },
 		"member":        func(m *tables.Map) { m.Places[0].Document.Links = []string{"a'b"} },
-		"table":         func(m *tables.Map) { m.Places[0].Table = "" },
+		"no such key":   func(m *tables.Map) { hang(m); m.Places[0].Match = map[string]tables.Member{"userid": {Column: "o"}} },
+		"circle": func(m *tables.Map) {
+			hang(m)
+			m.Places = append(m.Places, m.Places[1])
+			m.Places[1].With, m.Places[2].Name, m.Places[2].With = "q", "q", "c"
+		},
+		"arity":       func(m *tables.Map) { hang(m); m.Places[1].By = []string{"a", "b"} },
+		"member path": func(m *tables.Map) { hang(m); m.Places[0].Metadata = &tables.Member{Column: "d", Path: []string{""}} },
+		"one tie":     func(m *tables.Map) { tie(m); m.Places[0].Ties.Columns = []string{"a"} },
+		"tied ID":     func(m *tables.Map) { tie(m); m.Places[0].Ties.Columns[0] = "id" },
+		"tied key":    func(m *tables.Map) { tie(m); m.Places[0].Ties.Key = "who" },
+		"sharing":     func(m *tables.Map) { tie(m); m.Places[0].Ties.Shared = "keep" },
+		"redactions":  func(m *tables.Map) { tie(m); m.Places[0].Ties.Redact = []tables.Redaction{{Column: "text"}} },
+		"table":       func(m *tables.Map) { m.Places[0].Table = "" },
 	} {
 		m := good()
 		spoil(&m)

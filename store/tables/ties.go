@@ -9,7 +9,8 @@ import (
 // Ties are the columns of a table that each name one of the people a row belongs
 // to, such as the sender and the recipient of a message. Each of them is
 // matched as if it alone were the Key's column, in a place of its own that is
-// named place.column. An ID of that place means what the row is to this person.
+// named place.column, in lower case. An ID of that place means what the row is
+// to this person.
 //
 // Erasing it erases the row with all that hangs on it if no other of the Columns
 // names anyone else. If one does, the Shared rule says what becomes of the row;
@@ -48,7 +49,7 @@ func (p Place) spread() []Place {
 	var all []Place
 	for _, column := range p.Ties.Columns {
 		t := p
-		t.Name += "." + column
+		t.Name += "." + named(column)
 		t.rows, t.tie = p.Name, column
 		t.Match = maps.Clone(p.Match)
 		if t.Match == nil {
@@ -66,6 +67,26 @@ func (p Place) of() string {
 		return p.rows
 	}
 	return p.Name
+}
+
+// settings are what the rules Unlink and Redact set, for this tie or, of a place
+// that has not been spread, for all of them.
+func (p Place) settings() []Redaction {
+	var all []Redaction
+	if p.Ties.Shared == Redact {
+		for _, r := range p.Ties.Redact {
+			if r.Column == p.tie || p.tie == "" || !slices.Contains(p.Ties.Columns, r.Column) {
+				all = append(all, r)
+			}
+		}
+	}
+	for _, column := range p.Ties.Columns {
+		set := slices.ContainsFunc(all, func(r Redaction) bool { return r.Column == column })
+		if (column == p.tie || p.tie == "") && !set {
+			all = append(all, Redaction{Column: column})
+		}
+	}
+	return all
 }
 
 // ties checks the Ties.

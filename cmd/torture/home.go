@@ -42,13 +42,13 @@ func (c *slowClock) add(d time.Duration) time.Time {
 	return c.now
 }
 
-// houseKeepsKeys is how long a house keeps a subject key after the end.
-const houseKeepsKeys = time.Hour
+// homeKeepsKeys is how long a home keeps a subject key after the end.
+const homeKeepsKeys = time.Hour
 
-// A house is Lethe inside this process: a real ledger, real keys, a real log
+// A home is Lethe inside this process: a real ledger, real keys, a real log
 // and real workers. It has no queue: a case carries the rings itself, in any
 // order and as often as it likes, which no real queue could be made to do.
-type house struct {
+type home struct {
 	dir     string
 	clock   *slowClock
 	keys    *keyring.Keyring
@@ -59,7 +59,7 @@ type house struct {
 	windows map[string]int
 }
 
-// A lockedBuffer is what the house's logs are written to.
+// A lockedBuffer is what the home's logs are written to.
 type lockedBuffer struct {
 	mu sync.Mutex
 	bytes.Buffer
@@ -71,9 +71,9 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// openHouse opens what is in dir, or makes it.
-func openHouse(ctx context.Context, dir string, c *slowClock, stores ...string) (*house, error) {
-	h := &house{dir: dir, clock: c, logs: &lockedBuffer{}, windows: map[string]int{}}
+// openHome opens what is in dir, or makes it.
+func openHome(ctx context.Context, dir string, c *slowClock, stores ...string) (*home, error) {
+	h := &home{dir: dir, clock: c, logs: &lockedBuffer{}, windows: map[string]int{}}
 	var err error
 	if h.keys, err = keyring.Open(filepath.Join(dir, "keys")); err != nil {
 		return nil, err
@@ -90,27 +90,27 @@ func openHouse(ctx context.Context, dir string, c *slowClock, stores ...string) 
 		names = append(names, jobs.StoreName{Name: s, Kind: "memory"})
 		h.windows[s] = 8
 	}
-	h.intake = &jobs.Intake{Ledger: h.ledger, Keys: h.keys, Stores: names, KeepKey: houseKeepsKeys, Now: c.Now}
+	h.intake = &jobs.Intake{Ledger: h.ledger, Keys: h.keys, Stores: names, KeepKey: homeKeepsKeys, Now: c.Now}
 	return h, nil
 }
 
-func (h *house) close() error { return h.ledger.Close() }
+func (h *home) close() error { return h.ledger.Close() }
 
 // eraser makes one more process, as it were, over the stores.
-func (h *house) eraser(owner string, stores map[string]store.Store) *worker.Eraser {
+func (h *home) eraser(owner string, stores map[string]store.Store) *worker.Eraser {
 	byName := map[string]*worker.Store{}
 	for name, s := range stores {
 		byName[name] = &worker.Store{Store: s, Name: name, Kind: "memory", Concurrency: 2}
 	}
 	return &worker.Eraser{
-		Ledger: h.ledger, Stores: byName, Subject: h.keys.Subject, Owner: owner, KeepKey: houseKeepsKeys,
+		Ledger: h.ledger, Stores: byName, Subject: h.keys.Subject, Owner: owner, KeepKey: homeKeepsKeys,
 		Now: h.clock.Now, Logger: slog.New(slog.NewJSONHandler(h.logs, nil)),
 	}
 }
 
 // handle answers one ring as the queue's desk does: a panic goes no further,
 // and the context ends with the call. It reports whether it was a panic.
-func (h *house) handle(ctx context.Context, e *worker.Eraser, r jobs.Ring) (panicked bool, err error) {
+func (h *home) handle(ctx context.Context, e *worker.Eraser, r jobs.Ring) (panicked bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer func() {
@@ -122,12 +122,12 @@ func (h *house) handle(ctx context.Context, e *worker.Eraser, r jobs.Ring) (pani
 }
 
 // rings takes what is ready.
-func (h *house) rings(ctx context.Context) ([]jobs.Ring, error) {
+func (h *home) rings(ctx context.Context) ([]jobs.Ring, error) {
 	return h.ledger.Enqueue(ctx, h.windows)
 }
 
 // turn answers all that is ready, and returns how much that was.
-func (h *house) turn(ctx context.Context, e *worker.Eraser) (int, error) {
+func (h *home) turn(ctx context.Context, e *worker.Eraser) (int, error) {
 	rings, err := h.rings(ctx)
 	for _, r := range rings {
 		_, one := h.handle(ctx, e, r)
@@ -137,7 +137,7 @@ func (h *house) turn(ctx context.Context, e *worker.Eraser) (int, error) {
 }
 
 // reconcile does what jobs.Reconciler does, with no queue to ask.
-func (h *house) reconcile(ctx context.Context) error {
+func (h *home) reconcile(ctx context.Context) error {
 	if _, err := h.ledger.Expired(ctx); err != nil {
 		return err
 	}
@@ -149,8 +149,8 @@ func (h *house) reconcile(ctx context.Context) error {
 }
 
 // finish takes turns until the request has ended, letting time pass when
-// nothing is ready. Time is the house's own: a minute costs nothing.
-func (h *house) finish(ctx context.Context, e *worker.Eraser, id string) error {
+// nothing is ready. Time is the home's own: a minute costs nothing.
+func (h *home) finish(ctx context.Context, e *worker.Eraser, id string) error {
 	for range 400 {
 		r, err := h.intake.Request(ctx, id)
 		if err != nil {
@@ -181,8 +181,8 @@ func (h *house) finish(ctx context.Context, e *worker.Eraser, id string) error {
 	return fmt.Errorf("the faults have stopped and the request does not end: it is %s, %v\n%s", r.Status, where, h.lastLogs(3))
 }
 
-// lastLogs returns the last n lines of the house's logs.
-func (h *house) lastLogs(n int) []byte {
+// lastLogs returns the last n lines of the home's logs.
+func (h *home) lastLogs(n int) []byte {
 	h.logs.mu.Lock()
 	defer h.logs.mu.Unlock()
 	lines := bytes.Split(bytes.TrimSpace(h.logs.Bytes()), []byte("\n"))
@@ -191,7 +191,7 @@ func (h *house) lastLogs(n int) []byte {
 
 // statement verifies the certificate of a request, as a stranger would, and
 // returns what it says.
-func (h *house) statement(ctx context.Context, id string) (proof.Entry, error) {
+func (h *home) statement(ctx context.Context, id string) (proof.Entry, error) {
 	text, err := h.intake.Certificate(ctx, id)
 	if err != nil {
 		return nil, err
@@ -207,9 +207,9 @@ func (h *house) statement(ctx context.Context, id string) (proof.Entry, error) {
 	return r.Entry, nil
 }
 
-// leaks looks for a word that only people's data have, in what the house has
+// leaks looks for a word that only people's data have, in what the home has
 // written: logs and the ledger's files.
-func (h *house) leaks(word string) error {
+func (h *home) leaks(word string) error {
 	h.logs.mu.Lock()
 	texts := map[string][]byte{"the logs": bytes.Clone(h.logs.Bytes())}
 	h.logs.mu.Unlock()
