@@ -91,7 +91,7 @@ var fuzzExecs = regexp.MustCompile(`execs: (\d+)`)
 
 // fuzz runs one target and returns how often it was tried.
 func (t target) fuzz(ctx context.Context, root, long string) (int, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", long, "-fuzzminimizetime", "5s", "-parallel", "2", "./"+t.pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", long, "-fuzzminimizetime", "5s", "-parallel", "2", "./"+t.pkg)
 	cmd.Dir = root
 	cmd.WaitDelay = 5 * time.Second
 	text, err := cmd.CombinedOutput()

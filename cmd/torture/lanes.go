@@ -21,9 +21,9 @@ type lane struct {
 // those after it. Lanes in one line run at the same time: they mostly wait.
 func shares() []share {
 	return []share{
-		{9, []string{"kill", "redis"}},
-		{2, []string{"power"}},
-		{2, []string{"lies"}},
+		{8, []string{"kill", "redis"}},
+		{3, []string{"power"}},
+		{4, []string{"lies"}},
 		{1, []string{"model"}},
 		{2, []string{"fuzz"}},
 		{4, []string{"bugs"}},
