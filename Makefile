@@ -12,7 +12,7 @@ GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 BUILD := go build -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 
-.PHONY: help build demo test torture torture-smoke torture-long torture-replay lint lint-fast fmt bench clean
+.PHONY: help build demo test torture share torture-smoke torture-long torture-replay lint lint-fast fmt bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,11 @@ torture-long: ## run the crash lab for a release (many hours; writes torture-lon
 torture-replay: ## run one case of the crash lab again: SEED=1 PLAN=kill/17
 	.ci/need redis-server
 	$(LAB) --replay '$(SEED):$(PLAN)'
+
+share: ## two processes share an erasure of 200,000 rows, with the share each did (under a minute)
+	.ci/need redis-server
+	.ci/need postgres
+	LETHE_SHARE_ROWS=200000 go test -count=1 -timeout 10m -v -run TestTwoProcessesShareAnErasure ./cmd/lethe
 
 lint: lint-fast ## run every linter (the first run builds them: some minutes)
 	$(GOLANGCI) config verify

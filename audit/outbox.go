@@ -186,6 +186,18 @@ func (l *Log) Wait(ctx context.Context, entryID string) error {
 	}
 }
 
+// Waits reports whether an entry of that ID is in the outbox. One that is in
+// neither it nor the log will not be logged.
+func (l *Log) Waits(ctx context.Context, entryID string) (waits bool, err error) {
+	if isSQLite(l.db) {
+		return false, nil
+	}
+	if err := l.db.GetContext(ctx, &waits, `SELECT EXISTS (SELECT 1 FROM audit_outbox WHERE entry_id = $1)`, entryID); err != nil {
+		return false, fmt.Errorf("look into outbox: %w", err)
+	}
+	return waits, nil
+}
+
 // A Backlog is what has not been logged.
 type Backlog struct {
 	Waiting int64         // rows in the outbox

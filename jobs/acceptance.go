@@ -49,7 +49,8 @@ type Ledger interface {
 
 	// Certificate returns the certificate of the log's entry with that ID, and
 	// CertificateAt the same or, with newest, one for the log's newest head.
-	// If the log has no such entry, the error wraps ErrNotFound.
+	// If the log has no such entry, the error wraps ErrNotFound, or ErrTooLate if
+	// it will have it.
 	Certificate(ctx context.Context, entryID string) ([]byte, error)
 	CertificateAt(ctx context.Context, entryID string, newest bool) ([]byte, error)
 

@@ -14,7 +14,8 @@ type Book interface {
 	Stage(ctx context.Context) (Staging, error)
 
 	// Submit files a request. It is durable once it returns: the request and
-	// its first outbox rows are committed, and the log has its entry. With an
+	// its first outbox rows are committed, and the log has its entry, or will have
+	// it (AcceptedReceipt then wraps ErrTooLate). With an
 	// idempotency key used before, it returns that request and replayed = true,
 	// or ErrConflict if the body was another one. A Staging is used up.
 	Submit(ctx context.Context, s Submission) (r Request, replayed bool, err error)

@@ -60,6 +60,8 @@ type Reconciler struct {
 	Rest     func() bool                // whether nothing can be written now; nil for never
 	Now      func() time.Time
 	Logger   *slog.Logger
+
+	said string // the last error, "" after a turn without
 }
 
 // Run reconciles until ctx is done. Errors are logged and tried again.
@@ -85,9 +87,14 @@ func (r *Reconciler) turn(ctx context.Context, swept *time.Time) {
 		*swept = now
 		err = errors.Join(err, r.sweepKeys(ctx))
 	}
-	if err != nil && ctx.Err() == nil {
-		r.Logger.WarnContext(ctx, "reconciling", slog.Any("error", err))
+	text := ""
+	if err != nil {
+		text = err.Error()
 	}
+	if text != "" && text != r.said && ctx.Err() == nil { // once: it is tried again twice a second
+		r.Logger.WarnContext(ctx, "reconciling; it is tried again", slog.Any("error", err))
+	}
+	r.said = text
 }
 
 func (r *Reconciler) once(ctx context.Context) error {

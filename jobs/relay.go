@@ -36,6 +36,8 @@ type Relay struct {
 	Windows map[string]int // per store: how many tasks may be queued or running
 	Rest    func() bool    // whether nothing is to be begun now; nil for never
 	Logger  *slog.Logger
+
+	away bool // the outbox did not answer when it was last asked
 }
 
 // Run carries until ctx is done. Errors are logged and tried again.
@@ -57,9 +59,14 @@ func (r *Relay) Run(ctx context.Context) error {
 
 func (r *Relay) carry(ctx context.Context) {
 	rings, err := r.Outbox.Enqueue(ctx, r.Windows)
-	if err != nil && ctx.Err() == nil {
-		r.Logger.WarnContext(ctx, "the outbox did not answer", slog.Any("error", err))
+	switch {
+	case ctx.Err() != nil:
+	case err != nil && !r.away: // once: it is asked again five times a second
+		r.Logger.WarnContext(ctx, "the outbox does not answer; it is asked again", slog.Any("error", err))
+	case err == nil && r.away:
+		r.Logger.InfoContext(ctx, "the outbox answers again")
 	}
+	r.away = err != nil
 	for _, ring := range rings {
 		fault.Point("jobs/relay-taken")
 		if err := r.Bell.Ring(ctx, ring); err != nil && ctx.Err() == nil {

@@ -116,7 +116,7 @@ type Job struct {
 	Round          int          // 1 for the plan, more when new matches were found later
 	Places         []PlaceCount // what planning found, per place
 	Rewrite        Rewrite      // how its tables were purged, if a server keeps them
-	Note           string       // why it waits, as a code: "purge-window", "store-busy", "store-down", "store-error", …
+	Note           string       // why it waits, as a code: "purge-window", "store-busy", "store-down", "schema", "store-error", …
 
 	PlannedAt, FirstErasedAt, ErasedAt, VerifiedAt, PurgedAt *time.Time
 }

@@ -106,14 +106,17 @@ type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
-// A Finding is what Check has to say about one table or column. Problem is
-// empty for one that is mapped or waived.
+// A Finding is what Check has to say about one table, column or trigger.
+// Everything of a schema has one: it is mapped to a place, waived, or unmapped.
 type Finding struct {
-	Place   string `json:"place"`             // the place it is mapped to, or ""
-	Table   string `json:"table"`             // as the database names it, after its file if there are several
-	Column  string `json:"column,omitempty"`  // empty for the table as a whole
-	Waived  string `json:"waived,omitempty"`  // why it needs no mapping
-	Problem string `json:"problem,omitempty"` // what is wrong
+	Place    string `json:"place"`              // the place it is mapped to, or ""
+	Table    string `json:"table"`              // as the database names it, after its file if there are several
+	Column   string `json:"column,omitempty"`   // or trigger; empty for the table as a whole
+	Role     string `json:"role,omitempty"`     // of a column in its place: "id", "match user_id", "parent", "content"; else "trigger"
+	Unmapped bool   `json:"unmapped,omitempty"` // neither mapped nor waived: nothing in it is ever erased
+	Waived   string `json:"waived,omitempty"`   // why it needs no mapping
+	Note     string `json:"note,omitempty"`     // worth knowing, and no problem
+	Problem  string `json:"problem,omitempty"`  // what is wrong, and what to do
 }
 
 // An ID names one thing to erase inside a Store: a row of a place, with all

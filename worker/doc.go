@@ -27,8 +27,9 @@
 // 2026-11-29. A batch that was begun and never answered is a suspect: its worker
 // died, or lost its lease. At the third time it runs alone, so that nothing else
 // can be the reason, and if that kills the worker too it is bisected. The one ID
-// that remains is set aside as refused, for an hour at a time; the others have
-// finished. The road not taken, to count all attempts alike, would split batches
+// that remains is set aside as refused, for an hour at most; the others have
+// finished. An only ID may have been innocently there when its worker died three
+// times, so it is tried again after seconds first. The road not taken, to count all attempts alike, would split batches
 // for every outage.
 //
 // 2026-11-29. A batch that was begun before its request was cancelled is read
@@ -51,6 +52,12 @@
 // 2026-11-29. Verifying also believes Count: a store that counts rows which
 // Find does not yield gets no certificate. The rows may have come between the
 // two readings; then the next try finds them.
+//
+// 2026-11-29. The schema is compared with the data map before each plan, and
+// not on a timer: what matters is that no erasure is planned by an old map. It
+// costs 0.1 s in a schema of 300 tables (BenchmarkCheckOf300Tables). By default what
+// is found is told and the erasure goes on, since a deadline missed for a new
+// table harms the person too; Strict is for those who see it the other way.
 //
 // 2026-11-29. A store that is away is a [Link], opened in the background, and
 // opening it is the only judge: whatever a call's error tells of the store as a

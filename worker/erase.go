@@ -133,7 +133,7 @@ func (e *Eraser) finish(ctx context.Context, t jobs.Task, b jobs.Batch, receipt 
 		slices.Reverse(r.Leaves)
 	}
 	if fault.Bug("worker/log-an-id") {
-		e.Logger.InfoContext(ctx, "erased "+b.IDs[0].Key) //nolint:sloglint // it is a planted bug
+		e.Logger.InfoContext(ctx, "erased "+b.IDs[0].Key)
 	}
 	fault.Point("worker/finish")
 	if err := e.Ledger.Finish(ctx, t, r); err != nil {

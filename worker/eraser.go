@@ -73,6 +73,8 @@ type Eraser struct {
 	Subject func(request string) ([]byte, error)
 	Owner   string        // names this process in leases
 	KeepKey time.Duration // how long a subject key is kept after the end
+	Strict  bool          // no plan is made by a data map that does not cover its store's schema
+	Skew    time.Duration // by how much the clocks of processes that share the ledger may differ
 	Now     func() time.Time
 	Metrics *Metrics
 	Logger  *slog.Logger

@@ -25,7 +25,10 @@ const (
 	// alone, is not tried again as it is.
 	deadly = 3
 
-	deadlyRest = time.Hour // before one ID that kills its worker is tried again
+	// Before one ID that kills its worker is tried again. Workers may die of
+	// something else a few times, so it begins with little.
+	shortRest = 5 * time.Second
+	longRest  = time.Hour
 )
 
 // noteDeadly is the code of an ID that was set aside; see jobs.Job.Note.
@@ -49,11 +52,18 @@ func (e *Eraser) quarantine(ctx context.Context, t jobs.Task, b jobs.Batch) erro
 		slog.String("store", t.Store), slog.Int("ids", len(b.IDs)), slog.Int("crashes", b.Crashes))
 	if len(b.IDs) == 1 {
 		e.Metrics.batch(t.Store, "refused")
-		return e.Ledger.Refuse(ctx, t, suspicious, deadlyRest, noteDeadly)
+		return e.Ledger.Refuse(ctx, t, suspicious, restFrom(b.Attempts), noteDeadly)
 	}
 	e.Metrics.batch(t.Store, "split")
 	b.Crashes = suspicious
 	return e.Ledger.Split(ctx, t, b, len(b.IDs)/2, 0)
+}
+
+// restFrom is how long one ID is left alone after n attempts at it and at the
+// batches that it was in: an ID that was found by halving is left for long at
+// once.
+func restFrom(n int) time.Duration {
+	return min(shortRest<<min(max(n-deadly-1, 0), 10), longRest)
 }
 
 // isolate answers a batch that failed with cause. After some patience, and if

@@ -174,3 +174,36 @@ func TestACancelledRequestCountsWhatADeadWorkerErased(t *testing.T) {
 		})
 	}
 }
+
+// TestAnInnocentOnlyIDIsTriedAgainSoon: its worker has died three times of
+// something else.
+func TestAnInnocentOnlyIDIsTriedAgainSoon(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "m")
+	m := storetest.NewMemory(people(1, "alice")...)
+	e := h.eraser(kept("m", m))
+	id := h.forget("alice")
+	r := h.planned(e)
+	for range 3 {
+		task, err := h.ledger.Claim(t.Context(), r, "dies", 8e9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.ledger.Begin(t.Context(), task); err != nil {
+			t.Fatal(err)
+		}
+		h.restart()
+		r = h.ring()
+	}
+	h.handle(e, r)
+	if j := h.request(id).Jobs[0]; j.Refused != 1 || j.Note != "kills-its-worker" || m.Len() != 1 {
+		t.Fatalf("refused %d, note %q, %d rows", j.Refused, j.Note, m.Len())
+	}
+	h.clock.add(10e9)
+	h.turn(e)
+	h.turn(e)
+	if !h.request(id).Status.Ended() {
+		t.Errorf("after 10 s it is %s", h.request(id).Status)
+	}
+	h.wantCounts(id, "requested 1 found 1 erased 1 absent 0 batches 1 rounds 1 purged")
+}

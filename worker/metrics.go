@@ -18,6 +18,7 @@ type Metrics struct {
 	residues *prometheus.CounterVec
 	erasing  *prometheus.HistogramVec
 	requests *prometheus.HistogramVec
+	schemas  *prometheus.GaugeVec
 }
 
 // NewMetrics registers the worker's metrics, with a series for each store from
@@ -29,6 +30,7 @@ func NewMetrics(r prometheus.Registerer, stores []string) *Metrics {
 		outcomes: f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_ids_total", Help: "IDs in finished batches, by outcome."}, []string{"store", "outcome"}),
 		failures: f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_verify_failures_total", Help: "Batches that the store called erased and that could still be read."}, []string{"store"}),
 		residues: f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_residue_found_total", Help: "IDs found when a whole job was read again: written since planning, or come back."}, []string{"store"}),
+		schemas:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "lethe_store_unmapped", Help: "Tables with a problem, such as one that is neither mapped nor waived, when the store's schema was last compared with its data map: at the start and before each plan."}, []string{"store"}),
 		erasing: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "lethe_erase_duration_seconds", Help: "Time that a store took to erase one batch.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
@@ -48,6 +50,7 @@ func NewMetrics(r prometheus.Registerer, stores []string) *Metrics {
 		m.failures.WithLabelValues(s)
 		m.residues.WithLabelValues(s)
 		m.erasing.WithLabelValues(s)
+		m.schemas.WithLabelValues(s)
 	}
 	return m
 }
@@ -88,5 +91,11 @@ func (m *Metrics) erased(storeName string, d time.Duration) {
 func (m *Metrics) completed(origin string, d time.Duration) {
 	if m != nil {
 		m.requests.WithLabelValues(origin).Observe(d.Seconds())
+	}
+}
+
+func (m *Metrics) unmapped(storeName string, tables int) {
+	if m != nil {
+		m.schemas.WithLabelValues(storeName).Set(float64(tables))
 	}
 }

@@ -30,6 +30,9 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	if err != nil {
 		return err
 	}
+	if err := e.covered(ctx, t, s); err != nil {
+		return err
+	}
 	census, err := s.Count(ctx, e.selectors(ctx, t.Request))
 	if err != nil {
 		return fmt.Errorf("plan: count: %w", err)

@@ -42,6 +42,9 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 	if !ok {
 		return fmt.Errorf("purge: %w", errCannotPurge)
 	}
+	if err := rest(ctx, e.Skew); err != nil {
+		return err
+	}
 	if err := e.Ledger.Fence(ctx, t.Ring); err != nil {
 		return err
 	}
@@ -63,6 +66,21 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 	fault.Point("worker/purge-kept")
 	e.Logger.InfoContext(ctx, "purged a store", slog.String("store", s.Name), slog.Int("jobs", served))
 	return nil
+}
+
+// rest waits until what other processes call the time of the purge's beginning,
+// or earlier, is over: a job that one of them has verified by then, by a clock
+// that is behind, had its rows erased before the purge.
+func rest(ctx context.Context, skew time.Duration) error {
+	if skew == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(skew):
+		return nil
+	}
 }
 
 var errCannotPurge = errors.New("the store cannot purge")

@@ -138,6 +138,9 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
+// Down stops the server as Restart does, and leaves it so until Restart.
+func (s *Server) Down() { s.quit() }
+
 func (s *Server) exec(statement string) error {
 	db, err := sqlx.Open("pgx", s.DSN(superuser, "postgres"))
 	if err != nil {

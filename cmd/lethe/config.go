@@ -22,12 +22,21 @@ type Config struct {
 
 	// data: the folder for all that lethe keeps: the ledger with the log, the
 	// log's key, the keys of requests. Default lethe-data in the working
-	// directory.
+	// directory. With a PostgreSQL ledger it holds the keys alone, and all
+	// processes of that ledger must have the same one: on several machines, a
+	// folder of a file server that they share (NFS version 4, mounted "hard").
 	Data string `yaml:"data"`
 
-	// ledger: where the book of requests is kept. "sqlite" keeps it in the data
-	// folder and is all there is so far. Default sqlite.
-	Ledger string `yaml:"ledger"`
+	// ledger: where the book of requests and the log are kept. "sqlite" keeps
+	// them in the data folder, for one process. postgres://user@host/database
+	// names a database of PostgreSQL 13 or newer, for any number: its primary,
+	// reached directly and not through a pooler, and a user who may make tables
+	// in its schema. Default sqlite.
+	Ledger Secret `yaml:"ledger"`
+
+	// ledger_file: the path of a file that holds the URL, instead of ledger, so
+	// that its password stands neither here nor in a process list.
+	LedgerFile string `yaml:"ledger_file"`
 
 	// queue: what wakes the workers. "embedded" needs no other software;
 	// redis://… and rediss://… name a Redis server. Nothing personal is ever
@@ -71,6 +80,17 @@ type Config struct {
 	// kept. The key opens the subject commitment in the log, and is destroyed
 	// then. Default 720h.
 	SubjectKeyRetention Duration `yaml:"subject_key_retention"`
+
+	// strict: what to do when a store has a table or column that looks personal
+	// and is neither mapped nor waived, at the start or later. false: say so in
+	// the logs and in the metric lethe_store_unmapped, and go on. true: do not
+	// start; and a job of that store waits, with the note "schema", until the
+	// map is right. Default false. serve --strict is the same.
+	Strict bool `yaml:"strict"`
+
+	// Roles are what this process does, by its flag alone, for the file is the
+	// same for all. None given means all of them.
+	Roles Roles `yaml:"-"`
 }
 
 // A StoreConfig says how to reach one Store.
@@ -81,16 +101,35 @@ type StoreConfig struct {
 
 	// kind: what the store is. "mem0-sqlite" is Mem0 on SQLite files,
 	// "mem0-postgres" is Mem0's self-hosted server on PostgreSQL (pgvector) with
-	// its SQLite history file.
+	// its SQLite history file, "tables" is any tables of one SQLite file or one
+	// PostgreSQL database, as driver, places and waived say.
 	Kind string `yaml:"kind"`
+
+	// driver: for tables, "sqlite3" or "postgres".
+	Driver string `yaml:"driver"`
+
+	// file: for tables with driver sqlite3, the database file.
+	File string `yaml:"file"`
+
+	// places: for tables, where personal data is. See PlaceConfig.
+	Places []PlaceConfig `yaml:"places"`
+
+	// waived: for tables, what need not be erased, each with the reason:
+	// {audit_trail: "legal obligation", "orders.copy_trigger": "counts only"}.
+	// A key is a table (or view), a column as TABLE.COLUMN, a trigger as
+	// TABLE.TRIGGER, or on PostgreSQL another schema as SCHEMA.*.
+	Waived Waivers `yaml:"waived"`
 
 	// vectors: for mem0-sqlite, the SQLite file of the memories (Mem0's
 	// vector_store.db).
 	Vectors string `yaml:"vectors"`
 
-	// dsn_file: for mem0-postgres, the path of a file that holds the address of
-	// the database, such as postgres://user:password@host/postgres. It must be
-	// the primary. The user needs SELECT, DELETE and UPDATE on both tables.
+	// dsn_file: for mem0-postgres, and for tables with driver postgres, the path
+	// of a file that holds the address of the database, such as
+	// postgres://user:password@host/postgres. It must be the primary. The user
+	// needs SELECT, DELETE and UPDATE on Mem0's two tables, SELECT and DELETE on
+	// the tables of places. With driver sqlite3, instead of file: a file that
+	// holds the path of the database file, meant from its own folder.
 	DSNFile string `yaml:"dsn_file"`
 
 	// app_dsn_file: for mem0-postgres, the path of a file that holds the address
@@ -118,7 +157,7 @@ type StoreConfig struct {
 	// never "purged"), or a daily window in local time such as "02:00-05:00".
 	// Default always.
 	//
-	// For mem0-postgres it is "off", "rewrite", or "rewrite 02:00-05:00" for a
+	// On PostgreSQL it is "off", "rewrite", or "rewrite 02:00-05:00" for a
 	// daily window. DELETE leaves bytes in PostgreSQL's files, and so does its
 	// plain VACUUM. With rewrite, lethe runs VACUUM (FULL) on the mapped tables,
 	// which locks each for as long as it takes (with an HNSW index minutes, for
@@ -137,7 +176,7 @@ type StoreConfig struct {
 	// exclusion, beside that of the backups. Default none.
 	ReplicasUntil Duration `yaml:"replicas_until"`
 
-	// wal_until: for mem0-postgres, how long the server's write-ahead log and
+	// wal_until: on PostgreSQL, how long the server's write-ahead log and
 	// its archive may still hold what was erased, such as 7d. It stands in every
 	// certificate as an exclusion. Default none: the certificate then names the
 	// log without an end.
@@ -153,6 +192,9 @@ const KindMem0SQLite = "mem0-sqlite"
 
 // KindMem0Postgres is the kind of a store that is Mem0 on PostgreSQL.
 const KindMem0Postgres = "mem0-postgres"
+
+// KindTables is the kind of a store that is any SQL tables.
+const KindTables = "tables"
 
 // Load reads the file at path, or no file if path is empty, puts the flags on
 // top and fills in the defaults. The Config returned has been checked and its
@@ -183,7 +225,7 @@ func Load(path string, flags Overrides) (Config, error) {
 	c.override(flags)
 	c.fillIn()
 	c.resolve(here) // all are absolute now
-	if err := c.readQueueFile(); err != nil {
+	if err := c.readURLs(); err != nil {
 		return Config{}, err
 	}
 	if err := c.check(doc, flags); err != nil {

@@ -25,16 +25,17 @@ func (c *Config) check(doc document, flags Overrides) error {
 		}
 	}
 	add("listen", listenProblem(c.Listen))
-	add("ledger", ledgerProblem(c.Ledger))
-	if c.QueueFile != "" && doc.has("queue") {
-		add("queue_file", "give either queue or queue_file, not both")
-	} else {
-		field := "queue"
-		if c.QueueFile != "" {
-			field = "queue_file"
+	for _, u := range c.urls() {
+		switch {
+		case *u.file == "":
+			add(u.name, u.problem(u.url.Reveal()))
+		case doc.has(u.name):
+			add(u.name+"_file", "give either "+u.name+" or "+u.name+"_file, not both")
+		default:
+			add(u.name+"_file", u.problem(u.url.Reveal()))
 		}
-		add(field, queueProblem(c.Queue.Reveal()))
 	}
+	add("roles", c.rolesProblem())
 	add("log_origin", originProblem(c.LogOrigin))
 	c.checkOutside(add)
 	names := make(map[string]bool)
@@ -55,18 +56,23 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 	if !name.MatchString(s.Name) {
 		add("name", "must be 1 to 63 of a-z, 0-9, dot, dash and underscore, and start with a letter or digit")
 	}
+	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + " or " + KindTables
 	switch {
+	case s.Kind == KindTables:
+		s.checkTables(add)
+		return
 	case s.Kind == KindMem0SQLite:
 	case s.Kind == KindMem0Postgres:
 		s.checkPostgres(add)
 		return
-	case slices.Contains([]string{"mem0-platform", "mem0-server", "tables"}, s.Kind):
-		add("kind", s.Kind+" is not supported yet by this version; "+KindMem0SQLite+" and "+KindMem0Postgres+" are")
+	case slices.Contains([]string{"mem0-platform", "mem0-server"}, s.Kind):
+		add("kind", s.Kind+" is not supported yet by this version; "+kinds+" is")
 		return
 	default:
-		add("kind", "must be "+KindMem0SQLite+" or "+KindMem0Postgres)
+		add("kind", "must be "+kinds)
 		return
 	}
+	s.forTablesAlone(add)
 	if s.Purge.Rewrite() {
 		add("purge", "rewrite is for PostgreSQL; here the files are always rewritten: say always, off, or a window such as 02:00-05:00")
 	}
@@ -90,6 +96,7 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 }
 
 func (s *StoreConfig) checkPostgres(add func(field, problem string)) {
+	s.forTablesAlone(add)
 	if s.DSNFile == "" || s.DSNFile == fileNone {
 		add("dsn_file", "must be the path of a file that holds the address of the database")
 	}
@@ -131,10 +138,16 @@ func ledgerProblem(s string) string {
 	switch {
 	case s == ledgerSQLite:
 		return ""
-	case strings.HasPrefix(s, "postgres://"), strings.HasPrefix(s, "postgresql://"):
-		return "postgres is not supported yet by this version; use sqlite"
+	case isPostgres(s):
+		if _, err := url.Parse(s); err == nil {
+			return ""
+		}
 	}
-	return "must be sqlite"
+	return "must be sqlite, or the URL of a PostgreSQL database such as postgres://user@host/database; special characters of a password are written as %XX"
+}
+
+func isPostgres(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
 }
 
 func queueProblem(s string) string {

@@ -16,6 +16,9 @@ const (
 // Overrides are the flags that win over the file. Empty means not given.
 type Overrides struct {
 	Listen, Data, Ledger, Queue string
+	Roles                       Roles
+
+	Strict bool
 }
 
 // given reports whether the flag of that name was given.
@@ -29,6 +32,8 @@ func (o Overrides) given(name string) bool {
 		return o.Ledger != ""
 	case "queue":
 		return o.Queue != ""
+	case "roles":
+		return true // there is no other way
 	}
 	return false
 }
@@ -42,6 +47,7 @@ func (c *Config) resolve(dir string) {
 	}
 	from(&c.Data)
 	from(&c.QueueFile)
+	from(&c.LedgerFile)
 	from(&c.Witnesses)
 	if c.Stamps != nil {
 		from(&c.Stamps.RootsFile)
@@ -62,6 +68,7 @@ func (c *Config) resolve(dir string) {
 		}
 		from(&s.History)
 		from(&s.DSNFile)
+		from(&s.File)
 		from(&s.AppDSNFile)
 	}
 }
@@ -74,10 +81,14 @@ func (c *Config) override(flags Overrides) {
 	}
 	set(&c.Listen, flags.Listen)
 	set(&c.Data, flags.Data)
-	set(&c.Ledger, flags.Ledger)
+	c.Strict = c.Strict || flags.Strict
+	if flags.Ledger != "" {
+		c.Ledger, c.LedgerFile = Secret(flags.Ledger), ""
+	}
 	if flags.Queue != "" {
 		c.Queue, c.QueueFile = Secret(flags.Queue), ""
 	}
+	c.Roles = flags.Roles
 }
 
 func (c *Config) fillIn() {
@@ -88,7 +99,9 @@ func (c *Config) fillIn() {
 	}
 	or(&c.Listen, "127.0.0.1:8080")
 	or(&c.Data, "lethe-data")
-	or(&c.Ledger, ledgerSQLite)
+	if c.Ledger == "" && c.LedgerFile == "" {
+		c.Ledger = ledgerSQLite
+	}
 	if c.SubjectKeyRetention == 0 {
 		c.SubjectKeyRetention = Duration(720 * time.Hour)
 	}
@@ -116,14 +129,43 @@ func ownStore(data string) StoreConfig {
 	}
 }
 
-func (c *Config) readQueueFile() error {
-	if c.QueueFile == "" || c.Queue != "" {
-		return nil // both given: check says so
+// A urlField is a URL that may stand in a file of its own.
+type urlField struct {
+	name    string
+	url     *Secret
+	file    *string
+	problem func(url string) string
+}
+
+func (c *Config) urls() []urlField {
+	return []urlField{
+		{"ledger", &c.Ledger, &c.LedgerFile, ledgerProblem},
+		{"queue", &c.Queue, &c.QueueFile, queueProblem},
 	}
-	text, err := readSmallFile(c.QueueFile, 4096)
-	if err != nil {
-		return fmt.Errorf("read queue_file: %w", err)
+}
+
+func (c *Config) readURLs() error {
+	for _, u := range c.urls() {
+		if *u.file == "" || *u.url != "" { // both given: check says so
+			continue
+		}
+		text, err := readSmallFile(*u.file, 4096)
+		if err != nil {
+			return fmt.Errorf("read %s_file: %w", u.name, err)
+		}
+		*u.url = Secret(strings.TrimSpace(string(text)))
 	}
-	c.Queue = Secret(strings.TrimSpace(string(text)))
 	return nil
 }
+
+// postgres returns the address of the ledger's database, or "" for SQLite.
+func (c *Config) postgres() string {
+	if u := c.Ledger.Reveal(); isPostgres(u) {
+		return u
+	}
+	return ""
+}
+
+// alone reports whether no other process may serve the ledger: what is in an
+// embedded queue, no other process hears.
+func (c *Config) alone() bool { return c.postgres() == "" || c.Queue == queueEmbedded }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func writeConfig(t *testing.T, text string) string {
+func writeConfig(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "lethe.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -79,8 +79,8 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"not enforced", "limits: {max_rows: 5}\n", "lethe.yaml:1:1: limits: is not supported yet"},
 		{"policies", "data: x\npolicies: []\n", "lethe.yaml:2:1: policies: is not supported yet"},
 		{"kind to come", "stores:\n  - name: a\n    kind: mem0-platform\n", "lethe.yaml:3:11: stores[0].kind: mem0-platform is not supported yet"},
-		{"key to come", "stores:\n  - name: a\n    kind: tables\n    driver: sqlite3\n", "lethe.yaml:4:5: stores[0].driver: is not supported yet"},
-		{"unknown kind", "stores: [{name: a, kind: pinecone}]\n", "stores[0].kind: must be mem0-sqlite or mem0-postgres"},
+		{"key to come", "stores:\n  - name: a\n    kind: mem0-platform\n    url: x\n", "lethe.yaml:4:5: stores[0].url: is not supported yet"},
+		{"unknown kind", "stores: [{name: a, kind: pinecone}]\n", "stores[0].kind: must be mem0-sqlite, mem0-postgres or tables"},
 		{"bad name", "stores: [{name: A b, kind: mem0-sqlite, vectors: v, entities: e, history: h}]\n", "lethe.yaml:1:17: stores[0].name: must be 1 to 63"},
 		{"name twice", store + "}\n  - {name: a, kind: mem0-sqlite, vectors: w, entities: e, history: h}\n", "lethe.yaml:3:12: stores[1].name: is taken"},
 		{"forgotten file", "stores:\n  - name: a\n    kind: mem0-sqlite\n    vectors: v.db\n    history: h.db\n", "stores[0].entities: must be the path"},
@@ -91,7 +91,8 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"public", "listen: 0.0.0.0:80\n", "lethe.yaml:1:9: listen: must be a loopback address"},
 		{"every address", "listen: :80\n", "listen: must be a loopback address"},
 		{"no port", "listen: 127.0.0.1\n", "listen: must be an address with a port"},
-		{"postgres", "ledger: postgres://u:hunter2@h/db\n", "ledger: postgres is not supported yet"},
+		{"postgres", "ledger: postgres://u:hunter2%@h/db\n", "ledger: must be sqlite, or the URL of a PostgreSQL database"},
+		{"both ledgers", "ledger: sqlite\nledger_file: l\n", "ledger_file: give either ledger or ledger_file"},
 		{"queue", "queue: hunter2\n", "lethe.yaml:1:8: queue: must be embedded, or the URL"},
 		{"both queues", "queue: embedded\nqueue_file: q\n", "queue_file: give either queue or queue_file"},
 		{"origin", "log_origin: https://x.example\n", "log_origin: must be a URL without its scheme"},

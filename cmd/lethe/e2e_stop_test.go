@@ -25,7 +25,7 @@ func TestTheLastHeadIsKeptAtTheAnchors(t *testing.T) {
 	defer s.Close()
 	defer s.listener.Close()
 	ctx, stop := context.WithCancel(t.Context())
-	finish := s.publish(ctx)
+	finish := s.lastly(ctx)
 	stop()
 	time.Sleep(100 * time.Millisecond) // for a publisher that ends too early
 	if _, _, err := s.intake.Submit(t.Context(), jobs.Submission{Selector: store.Selector{UserID: "u1"}}); err != nil {

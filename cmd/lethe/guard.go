@@ -30,11 +30,17 @@ const keyWaysOut = "put the missing key's file back beside log.key and start aga
 const anchorWaysOut = "make the anchor answer, which is tried again by itself; or, if what it keeps is damaged or another log's and the ledger is known to be the newest, " +
 	"take that away, or the anchor out of the configuration, and start again"
 
+// stalledWaysOut is what he can do about one to which nobody appends.
+const stalledWaysOut = "start a process with the role scheduler that has the log's key, or see why the one that runs does not log; it goes on by itself then"
+
 // waysFor chooses between them. A log that contradicts itself or an anchor that
 // can be read is the graver trouble.
 func waysFor(refusal error) string {
-	if errors.Is(refusal, audit.ErrNoKey) {
+	switch {
+	case errors.Is(refusal, audit.ErrNoKey):
 		return keyWaysOut
+	case errors.Is(refusal, ledger.ErrStalled):
+		return stalledWaysOut
 	}
 	for _, grave := range []error{audit.ErrBehind, audit.ErrBroken, proof.ErrDiverged} {
 		if errors.Is(refusal, grave) {
@@ -47,7 +53,7 @@ func waysFor(refusal error) string {
 // openLedger opens the book and its log. If the log refuses to append, the
 // service serves what can be read.
 func (s *service) openLedger(ctx context.Context) (err error) {
-	if s.ledger, err = s.openBare(ctx); err != nil {
+	if s.ledger, err = s.openBare(ctx, s.config.alone()); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.ledger.Close)
@@ -55,13 +61,14 @@ func (s *service) openLedger(ctx context.Context) (err error) {
 		s.logger.WarnContext(ctx, "guarding the log", slog.String("warning", w))
 	}
 	_ = s.tell(ctx, nil) // from here on Run tells what changes
-	s.rotator = &rotator{file: s.config.keyFile(), log: s.ledger.Log(), write: s.ledger.Write, now: time.Now, logger: s.logger}
+	s.rotator = &rotator{file: s.config.keyFile(), log: s.ledger.Log(), write: s.ledger.Write, turn: s.ledger.Turn, now: s.ledger.Now, logger: s.logger}
 	return s.openPublisher()
 }
 
-// openBare opens the ledger with all keys that its log may have to sign with.
-func (s *service) openBare(ctx context.Context) (*ledger.Ledger, error) {
-	o := ledger.Options{Dir: s.config.Data, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer}
+// openBare opens the ledger with all keys that its log may have to sign with. If
+// it is to be alone, no other process may have it open.
+func (s *service) openBare(ctx context.Context, alone bool) (*ledger.Ledger, error) {
+	o := ledger.Options{Dir: s.config.Data, URL: s.config.postgres(), Alone: alone, Logger: s.logger, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer}
 	var err error
 	if o.Anchors, err = s.config.logAnchors(); err != nil {
 		return nil, err
@@ -96,17 +103,17 @@ func (s *service) openPublisher() error {
 	if s.config.Stamps != nil {
 		s.publisher.StampEvery = time.Duration(s.config.Stamps.Every)
 	}
-	s.registry.MustRegister(newPublished(s.publisher))
+	s.registry.MustRegister(newPublished(s.publisher, s.refused))
 	return nil
 }
 
-// refused reports whether the log refuses to append.
-func (s *service) refused() bool { return s.ledger.Log().Refusal() != nil }
+// refused reports whether nothing is to be begun now.
+func (s *service) refused() bool { return s.ledger.Refusal(context.Background()) != nil }
 
 // tell logs that the log has begun to refuse, for another reason than before, or
 // that it appends again. It returns the reason.
 func (s *service) tell(ctx context.Context, before error) error {
-	now := s.ledger.Log().Refusal()
+	now := s.ledger.Refusal(ctx)
 	switch {
 	case now != nil && (before == nil || before.Error() != now.Error()):
 		s.logger.ErrorContext(ctx, "the log refuses to append: requests can be read, and none is taken in or worked on",
@@ -124,7 +131,7 @@ func (s *service) watchLog(ctx context.Context) error {
 	go func() { done <- s.ledger.Log().Recover(ctx, s.guardEvery) }()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for last := s.ledger.Log().Refusal(); ; last = s.tell(ctx, last) {
+	for last := s.ledger.Refusal(ctx); ; last = s.tell(ctx, last) {
 		select {
 		case <-ctx.Done():
 			return <-done
@@ -137,18 +144,19 @@ func (s *service) watchLog(ctx context.Context) error {
 // the log's heads.
 type published struct {
 	publisher         *audit.Publisher
+	refuses           func() bool
 	refused, size, up *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*published)(nil)
 
-func newPublished(p *audit.Publisher) *published {
+func newPublished(p *audit.Publisher, refuses func() bool) *published {
 	of := []string{"kind", "name"}
 	return &published{
-		publisher: p,
-		refused:   prometheus.NewDesc("lethe_log_refused", "1 if the log refuses to append.", nil, nil),
-		size:      prometheus.NewDesc("lethe_log_published_size", "Entries of the newest head that an anchor, witness or authority took from this process; 0 if none.", of, nil),
-		up:        prometheus.NewDesc("lethe_log_publish_up", "1 if the last head was taken.", of, nil),
+		publisher: p, refuses: refuses,
+		refused: prometheus.NewDesc("lethe_log_refused", "1 if the log refuses to append.", nil, nil),
+		size:    prometheus.NewDesc("lethe_log_published_size", "Entries of the newest head that an anchor, witness or authority took from this process; 0 if none.", of, nil),
+		up:      prometheus.NewDesc("lethe_log_publish_up", "1 if the last head was taken.", of, nil),
 	}
 }
 
@@ -160,7 +168,7 @@ func (p *published) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	gauge(p.refused, one(p.publisher.Log.Refusal() != nil))
+	gauge(p.refused, one(p.refuses()))
 	told := map[[2]string]bool{} // two anchors on one host have one name
 	for _, d := range p.publisher.Status() {
 		if of := [2]string{d.Kind, d.Name}; !told[of] {

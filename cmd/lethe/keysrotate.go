@@ -198,10 +198,10 @@ func (o *rotation) take(ctx context.Context) (err error) {
 		return err
 	}
 	s := &service{config: o.config, logger: o.logger, keys: keys}
-	if s.signer, err = o.config.openLogKey(); err != nil {
+	if s.signer, err = o.config.openLogKey(ctx); err != nil {
 		return err
 	}
-	l, err := s.openBare(ctx)
+	l, err := s.openBare(ctx, true)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -42,13 +43,13 @@ func (c *Config) keyFile() keyfile.File {
 
 // openLogKey opens the log's key, or makes or adopts one at the first start.
 // Only then must the agent answer.
-func (c *Config) openLogKey() (*keyfile.Key, error) {
+func (c *Config) openLogKey(ctx context.Context) (*keyfile.Key, error) {
 	f := c.keyFile()
 	_, err := os.Stat(f.Path)
 	if errors.Is(err, fs.ErrNotExist) && c.LogKeyAgent != nil && c.LogKeyAgent.Key != "" {
 		return f.Adopt(c.LogOrigin, c.LogKeyAgent.Key)
 	}
-	if err := keyLost(c.Data); err != nil {
+	if err := c.keyLost(ctx); err != nil {
 		return nil, err
 	}
 	return f.Open(c.LogOrigin)

@@ -56,9 +56,12 @@ func openRepair(ctx context.Context, c Config, verifier string) (*ledger.Ledger,
 	if err != nil {
 		return nil, err
 	}
-	l, err := ledger.Open(ctx, ledger.Options{Dir: c.Data, Keys: keys, Origin: origin, Verifier: verifier, Former: former, Anchors: anchors})
+	l, err := ledger.Open(ctx, ledger.Options{
+		Dir: c.Data, URL: c.postgres(), Alone: true, Keys: keys,
+		Origin: origin, Verifier: verifier, Former: former, Anchors: anchors,
+	})
 	if errors.Is(err, ledger.ErrLocked) {
-		return nil, fmt.Errorf("%w: stop lethe serve first", err)
+		return nil, fmt.Errorf("%w: stop lethe serve first, every process of it", err)
 	}
 	return l, err
 }

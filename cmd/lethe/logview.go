@@ -15,6 +15,7 @@ import (
 
 	"lethe/audit"
 	"lethe/audit/proof"
+	"lethe/jobs/ledger"
 )
 
 // Files of the data folder that commands read without the service.
@@ -148,20 +149,32 @@ func (s *source) openLedger(ctx context.Context, origin, keys string) (*audit.Lo
 	if err != nil {
 		return nil, nil, err
 	}
-	path := filepath.Join(config.Data, ledgerFile)
-	if _, err := os.Stat(path); err != nil {
-		return nil, nil, fmt.Errorf("open the ledger: %w", err)
-	}
-	query := url.Values{"mode": {"ro"}, "_synchronous": {"FULL"}, "_busy_timeout": {"10000"}, "_query_only": {"on"}}
-	db, err := sqlx.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
+	db, err := readLedger(ctx, config)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the ledger: %w", err)
+		return nil, nil, err
 	}
 	l, err := audit.Open(ctx, db, audit.Options{Verifier: keys, Origin: origin, Anchors: anchors})
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	return l, func() { _ = db.Close() }, nil
+}
+
+// readLedger opens the ledger's database for reading alone.
+func readLedger(ctx context.Context, config Config) (*sqlx.DB, error) {
+	if u := config.postgres(); u != "" {
+		return ledger.Reader(ctx, u)
+	}
+	path := filepath.Join(config.Data, ledgerFile)
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	query := url.Values{"mode": {"ro"}, "_synchronous": {"FULL"}, "_busy_timeout": {"10000"}, "_query_only": {"on"}}
+	db, err := sqlx.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	return db, nil
 }
 
 // A guardedLog is a log of which Check also says what the guard found. It can be

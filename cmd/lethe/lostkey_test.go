@@ -14,11 +14,13 @@ import (
 
 	"lethe/audit"
 	"lethe/audit/proof"
+	"lethe/jobs/ledger"
 )
 
 func TestAKeyThatIsGoneIsNotReplaced(t *testing.T) {
 	dir := t.TempDir()
-	if err := keyLost(filepath.Join(dir, "none")); err != nil {
+	none := Config{Data: filepath.Join(dir, "none")}
+	if err := none.keyLost(t.Context()); err != nil {
 		t.Errorf("first use: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, ledgerFile), []byte("SQLite"), 0o600); err != nil {
@@ -38,7 +40,7 @@ func TestAKeyThatIsGoneIsNotReplaced(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, logKeyFile+publicSuffix), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := keyLost(dir); err != nil {
+	if err := config.keyLost(t.Context()); err != nil {
 		t.Errorf("with something left of it: %v", err)
 	}
 }
@@ -53,6 +55,7 @@ func TestWaysOutFitTheRefusal(t *testing.T) {
 		{proof.ErrDiverged, waysOut},
 		{audit.ErrUnread, anchorWaysOut},
 		{proof.ErrNotVerified, anchorWaysOut},
+		{ledger.ErrStalled, stalledWaysOut},
 		{errors.Join(audit.ErrUnread, audit.ErrBehind), waysOut},
 	} {
 		if got := waysFor(fmt.Errorf("%w: %w", audit.ErrRefused, tt.refusal)); got != tt.want {

@@ -27,8 +27,13 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", api.New(o))
+	mux, doors := http.NewServeMux(), api.New(o)
+	if s.config.Roles.has(roleAPI) {
+		mux.Handle("/", doors)
+	} else { // a process without the role says how it is
+		mux.Handle("GET /healthz", doors)
+		mux.Handle("GET /readyz", doors)
+	}
 	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, Timeout: 10 * time.Second})
 	mux.Handle("GET /metrics", api.Protect(metrics, o))
 	return mux

@@ -61,7 +61,7 @@ func TestPostgresStoreIsOpenedAndChecked(t *testing.T) {
 		t.Errorf("problems of a sound store:\n%s", text)
 	}
 	db.MustExec(`CREATE TABLE notes_about_people (who text)`)
-	if text := problems(); !strings.Contains(text, "postgres.notes_about_people who: its table: not in the data map") {
+	if text := problems(); !strings.Contains(text, "notes_about_people who: not in the data map") {
 		t.Errorf("problems of a store with a forgotten table:\n%s", text)
 	}
 }

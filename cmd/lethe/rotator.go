@@ -36,7 +36,9 @@ type rotator struct {
 	now    func() time.Time
 	logger *slog.Logger
 
-	idle bool // there was nothing to do, and only a next key will change that
+	known string                                        // keys that the log was given last
+	turn  func(context.Context) (end func(), err error) // of several processes, one acts; nil for a process that is alone
+	idle  bool                                          // there was nothing to do, and only a next key will change that
 }
 
 // Run takes steps until ctx is done. Whatever fails is tried again.
@@ -62,10 +64,12 @@ func (r *rotator) Run(ctx context.Context) error {
 
 // step does what is next, if anything is. It does all that can be done at once.
 func (r *rotator) step(ctx context.Context) error {
-	if r.log.Refusal() != nil { // nothing can be announced
+	refusal := r.log.Refusal()
+	lacks := errors.Is(refusal, audit.ErrNoKey)
+	if refusal != nil && !lacks { // nothing can be announced
 		return nil
 	}
-	if r.idle {
+	if r.idle && !lacks {
 		if _, err := os.Stat(r.file.Path + nextSuffix); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -74,6 +78,28 @@ func (r *rotator) step(ctx context.Context) error {
 	key, next, err := r.keys()
 	if err != nil {
 		return err
+	}
+	if news, err := r.hire(key, next); err != nil {
+		return err
+	} else if lacks {
+		if !news {
+			return nil
+		}
+		// Maybe another process has brought it. If not, the refusal says so.
+		if err := r.log.Guard(ctx); !errors.Is(err, audit.ErrNoKey) {
+			return err
+		}
+		return nil
+	}
+	if r.turn != nil {
+		end, err := r.turn(ctx)
+		if err != nil || end == nil {
+			return err
+		}
+		defer end()
+		if key, next, err = r.keys(); err != nil { // as the one before left them
+			return err
+		}
 	}
 	under, err := r.log.Rotation(ctx)
 	if err != nil {
@@ -104,6 +130,24 @@ func (r *rotator) step(ctx context.Context) error {
 		return nil
 	}
 	return r.retire(ctx, next)
+}
+
+// hire gives the log the keys that are in the files now: another process may
+// have put them there, and announced or retired one. It reports whether they are
+// others than before.
+func (r *rotator) hire(keys ...*keyfile.Key) (news bool, err error) {
+	known := ""
+	for _, k := range keys {
+		if k == nil {
+			continue
+		}
+		if err := r.log.Hire(audit.Signer{Name: k.Origin, Key: k.Signer}); err != nil {
+			return false, err
+		}
+		known += k.Verifier + " "
+	}
+	news, r.known = known != r.known, known
+	return news, nil
 }
 
 // keys reads the key in force, by its file, and the next one.

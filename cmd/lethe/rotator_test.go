@@ -54,7 +54,7 @@ func newTurn(t *testing.T) *turn {
 		t.Fatal(err)
 	}
 	r := &turn{T: t, config: config, file: config.keyFile()}
-	key, err := config.openLogKey()
+	key, err := config.openLogKey(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,10 +71,10 @@ func (r *turn) process(kill killer, live func(*ledger.Ledger, *rotator)) {
 		r.Fatal(err)
 	}
 	s := &service{config: r.config, keys: keys}
-	if s.signer, err = r.config.openLogKey(); err != nil {
+	if s.signer, err = r.config.openLogKey(r.Context()); err != nil {
 		r.Fatal(err)
 	}
-	l, err := s.openBare(r.Context())
+	l, err := s.openBare(r.Context(), true)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jmoiron/sqlx"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"lethe/audit/proof"
@@ -45,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"spoil":    spoil,
 			"holds":    holds,
 			"keep":     keep,
+			"sql":      sqlite,
 		},
 	})
 }
@@ -93,6 +95,14 @@ func remember(ts *testscript.TestScript, _ bool, args []string) {
 			}
 		}
 	}))
+}
+
+// sqlite FILE STATEMENTS runs statements on a SQLite file, made if need be.
+func sqlite(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sqlx.Open("sqlite3", ts.MkAbs(args[0])+"?_busy_timeout=10000")
+	ts.Check(err)
+	_, err = db.Exec(args[1])
+	ts.Check(errors.Join(err, db.Close()))
 }
 
 // ready waits until the server of the script takes requests.

@@ -2,10 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -20,13 +17,34 @@ func serveCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the service: HTTP API, workers and everything they need",
-		Long: `Serve runs the HTTP API, the workers and the reconciler in one process, and
+		Long: `Serve runs the HTTP API, the workers and the scheduler in one process, and
 stops within 10 seconds of a SIGTERM. Whatever it was doing then, or when it is
 killed, goes on at the next start.
+
+With --ledger postgres://… and --queue redis://… any number of processes, on any
+number of machines, share the work: give them the same configuration, and a data
+folder that they share for the keys. --roles says what a process does:
+
+  api        answers HTTP; the others only say how they are (/healthz, /readyz,
+             /metrics)
+  worker     lists, erases and verifies
+  scheduler  rings the workers, comes back to what is late, signs the log, brings
+             its heads to anchors and witnesses, and destroys keys on schedule
+
+Each role must be had by at least one process. A process that dies is replaced
+by the others: what it was at is taken up when its lease ends, after 8 seconds.
+A database or a Redis that goes away is waited for, and /readyz says so.
 
 Without --config it keeps a memory store of its own in the data folder, in the
 layout of Mem0's TypeScript SDK, so that a newcomer sees it work. Without
 --queue the queue is embedded, and no other software is needed.
+
+At the start, and again before each plan, the data map of every store is
+compared with its schema, as lethe stores check does. A table that looks
+personal and is neither mapped nor waived is told in the logs, by name, and
+counted in the metric lethe_store_unmapped. With --strict, or strict: true in
+the configuration, it stops the start with status 1, and jobs of its store wait
+with the note "schema" until the map is right.
 
 A store that cannot be reached or is not as it should be does not keep the service
 from starting: its requests wait until it is mended, /readyz and the metric
@@ -39,7 +57,8 @@ and in its logs, and ends with status 5 or 30.
 Logs go to standard error as JSON and name nobody.`,
 		Example: `  lethe serve
   lethe serve --config lethe.yaml --check
-  lethe serve --config lethe.yaml --queue redis://127.0.0.1:6379/0`,
+  lethe serve --config lethe.yaml --queue redis://127.0.0.1:6379/0
+  lethe serve --config lethe.yaml --ledger postgres://lethe@db/lethe --queue redis://queue:6379/0 --roles worker`,
 		Args:        wants(),
 		Annotations: map[string]string{exitNote: exitSection(exitUnverified, exitForked)},
 	}
@@ -48,11 +67,13 @@ Logs go to standard error as JSON and name nobody.`,
 	f.StringVar(&over.Data, "data", "", "`DIR` for the ledger, the log and the keys (default lethe-data)")
 	f.StringVar(&over.Listen, "listen", "", "`ADDR` of the HTTP server (default 127.0.0.1:8080)")
 	f.StringVar(&over.Queue, "queue", "", "embedded, or the `URL` of a Redis server (redis://…, rediss://…)")
-	f.StringVar(&over.Ledger, "ledger", "", "`KIND` of ledger: sqlite")
-	f.StringVar(&roles, "roles", allRoles, "`ROLES` of this process; with a SQLite ledger one process has all of them")
+	f.StringVar(&over.Ledger, "ledger", "", "sqlite, or the `URL` of a PostgreSQL database (postgres://…)")
+	f.StringVar(&roles, "roles", allRoles, "`ROLES` of this process; with a SQLite ledger or an embedded queue it has all of them")
+	f.BoolVar(&over.Strict, "strict", false, "do not start, and let jobs wait, if a table that looks personal is neither mapped nor waived")
 	f.BoolVar(&check, "check", false, "only check the configuration, and exit")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkRoles(roles); err != nil {
+		var err error
+		if over.Roles, err = parseRoles(roles); err != nil {
 			return usagef(cmd, "%s", err)
 		}
 		config, err := Load(path, over)
@@ -75,19 +96,4 @@ Logs go to standard error as JSON and name nobody.`,
 		return errors.Join(s.Run(cmd.Context()), s.Close())
 	}
 	return cmd
-}
-
-const allRoles = "api,worker,scheduler"
-
-// checkRoles accepts all roles in any order: a SQLite ledger belongs to one
-// process, so there is nobody to share them with.
-func checkRoles(roles string) error {
-	given := strings.Split(roles, ",")
-	slices.Sort(given)
-	want := strings.Split(allRoles, ",")
-	slices.Sort(want)
-	if !slices.Equal(given, want) {
-		return fmt.Errorf("--roles must be %s: with a SQLite ledger one process has every role", allRoles)
-	}
-	return nil
 }

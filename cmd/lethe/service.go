@@ -32,6 +32,7 @@ import (
 
 const (
 	windowFactor    = 8               // tasks queued or running for each one that a store takes at once
+	sharedFactor    = 3               // likewise, if other processes share them: what one holds the others cannot take
 	drainTimeout    = 6 * time.Second // for tasks; with the last heads to the anchors the whole stop stays under 10 s
 	sqliteWriter    = 1               // SQLite has one writer
 	postgresWriters = 4               // on two cores as fast as it gets
@@ -98,8 +99,11 @@ func connectStore(ctx context.Context, c StoreConfig) (store.Store, error) {
 			return nil, err
 		}
 	}
-	if c.Kind == KindMem0Postgres {
+	switch c.Kind {
+	case KindMem0Postgres:
 		return openPostgresStore(ctx, c)
+	case KindTables:
+		return openTablesStore(ctx, c)
 	}
 	return mem0.OpenSQLite(ctx, mem0.SQLiteConfig{Vectors: c.Vectors, Entities: c.Entities, History: c.History})
 }
@@ -124,7 +128,7 @@ func openPostgresStore(ctx context.Context, c StoreConfig) (store.Store, error) 
 // kept is what the configuration alone says of a store: all but the store.
 func (c *StoreConfig) kept() *worker.Store {
 	ws := &worker.Store{Name: c.Name, Kind: c.Kind, Concurrency: sqliteWriter, Exclusions: c.exclusions(), Purge: c.Purge.policy()}
-	if c.Kind == KindMem0Postgres {
+	if c.Kind == KindMem0Postgres || c.Driver == driverPostgres {
 		ws.Rewrites = c.Purge.Rewrite()
 		ws.Purge.Off = !ws.Rewrites
 		if c.History == "" && c.AppDSNFile == "" { // else the history file's one writer, or two databases
@@ -173,8 +177,11 @@ func (s *service) openBook(ctx context.Context) (err error) {
 	if s.keys, err = keyring.Open(filepath.Join(s.config.Data, keysFolder)); err != nil {
 		return err
 	}
-	alone := keyAlone(s.config.Data)
-	if s.signer, err = s.config.openLogKey(); err != nil {
+	alone, err := s.config.keyAlone(ctx)
+	if err != nil {
+		return err
+	}
+	if s.signer, err = s.config.openLogKey(ctx); err != nil {
 		return err
 	}
 	if alone {
@@ -184,6 +191,9 @@ func (s *service) openBook(ctx context.Context) (err error) {
 		return err
 	}
 	lab.Point("serve/book-open")
+	if !s.config.alone() { // what still runs may be another's
+		return nil
+	}
 	// This process has the ledger to itself, so whatever still runs in it is
 	// the work of one that died.
 	n, err := s.ledger.Abandoned(ctx)
@@ -213,10 +223,13 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
-	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: time.Now, Down: s.down}
+	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
-		Now: time.Now, Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
+		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
+	}
+	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
+		return err
 	}
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
@@ -244,36 +257,46 @@ func (s *service) Run(ctx context.Context) error {
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
-		Rest:     s.refused, Now: time.Now, Logger: s.logger,
+		Rest:     s.refused, Now: s.ledger.Now, Logger: s.logger,
 	}
 	lab.Point("serve/ready")
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return relay.Run(ctx) })
-	group.Go(func() error { return reconciler.Run(ctx) })
-	group.Go(func() error { return s.queue.Run(ctx, s.eraser.Handle) })
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
-	group.Go(func() error { return s.rotator.Run(ctx) })
 	for _, l := range s.links {
 		group.Go(func() error { return l.Run(ctx) })
 	}
-	finish := s.publish(ctx)
+	finish := func() error { return nil }
+	if s.config.Roles.has(roleWorker) {
+		group.Go(func() error { return s.queue.Run(ctx, s.eraser.Handle) })
+	}
+	if s.config.Roles.has(roleScheduler) {
+		group.Go(func() error { return relay.Run(ctx) })
+		group.Go(func() error { return reconciler.Run(ctx) })
+		group.Go(func() error { return s.rotator.Run(ctx) })
+		finish = s.lastly(ctx)
+	}
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
 	err := errors.Join(group.Wait(), finish())
 	s.logger.InfoContext(context.WithoutCancel(ctx), "stopped")
 	return errors.Join(err, s.ledger.Log().Refusal())
 }
 
-// publish runs the publisher until finish is called: after the rest has
-// stopped, so that what was appended until then is brought to the anchors too.
-func (s *service) publish(ctx context.Context) (finish func() error) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan error, 1)
-	go func() { done <- s.publisher.Run(ctx) }()
-	return func() error {
-		cancel()
-		return <-done
+// lastly runs what ends last until finish is called, after the rest has stopped:
+// first the sequencer, so that what was committed until then is logged, then the
+// publisher, so that it is brought to the anchors too.
+func (s *service) lastly(ctx context.Context) (finish func() error) {
+	var ends []func() error
+	for _, run := range []func(context.Context) error{s.ledger.Sequence, s.publisher.Run} {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		done := make(chan error, 1)
+		go func() { done <- run(ctx) }()
+		ends = append(ends, func() error {
+			cancel()
+			return <-done
+		})
 	}
+	return func() error { return errors.Join(ends[0](), ends[1]()) }
 }
 
 func (s *service) serveHTTP(ctx context.Context) error {
@@ -309,7 +332,7 @@ func (s *service) ready(ctx context.Context) []string {
 	if _, err := s.ledger.List(ctx, nil, 1, ""); err != nil {
 		reasons = append(reasons, "the ledger does not answer")
 	}
-	if err := s.ledger.Log().Refusal(); err != nil {
+	if err := s.ledger.Refusal(ctx); err != nil {
 		reasons = append(reasons, err.Error())
 	}
 	return reasons
@@ -319,9 +342,12 @@ func (s *service) ready(ctx context.Context) []string {
 // process takes as many at once as all windows together, so that tasks waiting
 // for a busy store never keep another store from being served.
 func (s *service) windows() windows {
-	w := windows{}
+	w, factor := windows{}, windowFactor
+	if !s.config.alone() {
+		factor = sharedFactor
+	}
 	for _, st := range s.stores {
-		w[st.Name] = windowFactor * max(1, st.Concurrency)
+		w[st.Name] = factor * max(1, st.Concurrency)
 	}
 	return w
 }

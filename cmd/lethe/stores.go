@@ -17,18 +17,31 @@ func storesCommand(c *console) *cobra.Command {
 
 func storesCheckCommand(c *console) *cobra.Command {
 	var (
-		path   string
-		flags  Overrides
-		asJSON bool
+		path  string
+		flags Overrides
+		check checking
 	)
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Connect to every store and compare its data map with its real schema",
 		Long: `Connects to every store of the configuration and compares what lethe knows of
-its tables with what is there. A table or column that looks personal and that
-lethe does not know is a problem: nothing in it would be erased. Changes
-nothing.`,
-		Example:     `  lethe stores check --config lethe.yaml`,
+its tables with what is there. Every table, column and trigger is
+
+  mapped    to a place, with its role there. A column without a role is content:
+            it goes with its row
+  waived    by the configuration, with the reason
+  unmapped  neither. If it can hold texts or documents, that is a problem, since
+            nothing in it would be erased. Tables with only numbers, dates and
+            fixed words are listed, and are problems with --strict alone
+
+Problems are also: triggers on mapped tables, virtual tables, materialized views
+and statistics that keep copies, and foreign keys of unmapped tables into mapped
+ones. Notes say what is worth knowing: parents without an index, collations,
+publications, samples in statistics, other schemas of the database.
+
+Changes nothing. Any problem is exit status 1.`,
+		Example: `  lethe stores check --config lethe.yaml
+  lethe stores check --config lethe.yaml --json | jq 'select(.problem)'`,
 		Args:        wants(),
 		Annotations: map[string]string{exitNote: exitSection()},
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -39,14 +52,18 @@ nothing.`,
 			if err != nil {
 				return err
 			}
-			return c.checkStores(cmd.Context(), config.Stores, asJSON)
+			return c.checkStores(cmd.Context(), config.Stores, check)
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "configuration `FILE` (YAML)")
 	cmd.Flags().StringVar(&flags.Data, "data", "", "`DIR` of the data folder")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON a finding")
+	cmd.Flags().BoolVar(&check.json, "json", false, "print one line of JSON a finding")
+	cmd.Flags().BoolVar(&check.strict, "strict", false, "whatever is unmapped is a problem, tables with only numbers and dates too")
 	return cmd
 }
+
+// A checking is how strictly stores are checked, and how it is told.
+type checking struct{ strict, json bool }
 
 // A storeFinding is what there is to say about one table or column of a store.
 type storeFinding struct {
@@ -55,29 +72,27 @@ type storeFinding struct {
 }
 
 // checkStores looks at every store, also after one with problems.
-func (c *console) checkStores(ctx context.Context, stores []StoreConfig, asJSON bool) error {
+func (c *console) checkStores(ctx context.Context, stores []StoreConfig, check checking) error {
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	if !asJSON {
-		fmt.Fprintln(w, "STORE\tTABLE\tCOLUMN\tPLACE\tVERDICT")
+	if !check.json {
+		fmt.Fprintln(w, "STORE\tTABLE\tCOLUMN\tPLACE\tROLE\tVERDICT")
 	}
 	problems := 0
 	for _, one := range stores {
 		for _, f := range findings(ctx, one) {
-			verdict := "ok"
-			switch {
-			case f.Problem != "":
-				verdict = "PROBLEM: " + f.Problem
-				problems++
-			case f.Waived != "":
-				verdict = "waived: " + f.Waived
+			if check.strict && f.Unmapped && f.Problem == "" {
+				f.Problem = "unmapped: map it as a place, or waive it with the reason"
 			}
-			if asJSON {
+			if f.Problem != "" {
+				problems++
+			}
+			if check.json {
 				if err := c.answerJSON(storeFinding{one.Name, f}); err != nil {
 					return err
 				}
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", one.Name, cmp.Or(f.Table, "-"), cmp.Or(f.Column, "-"), cmp.Or(f.Place, "-"), verdict)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", one.Name, cmp.Or(f.Table, "-"), cmp.Or(f.Column, "-"), cmp.Or(f.Place, "-"), cmp.Or(f.Role, "-"), verdict(f))
 		}
 	}
 	if err := w.Flush(); err != nil {
@@ -87,6 +102,23 @@ func (c *console) checkStores(ctx context.Context, stores []StoreConfig, asJSON 
 		return fmt.Errorf("%d problems: what is not mapped would not be erased", problems)
 	}
 	return nil
+}
+
+// verdict words a finding.
+func verdict(f store.Finding) string {
+	text := "ok"
+	switch {
+	case f.Problem != "":
+		text = "PROBLEM: " + f.Problem
+	case f.Waived != "":
+		text = "waived: " + f.Waived
+	case f.Unmapped:
+		text = "unmapped"
+	}
+	if f.Note != "" {
+		text += " (" + f.Note + ")"
+	}
+	return text
 }
 
 // findings returns what a store's check says. That it cannot be opened is a

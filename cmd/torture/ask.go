@@ -27,6 +27,7 @@ type ask struct {
 	key    string        // the idempotency key
 	twice  bool          // submitted by two clients at once
 	other  bool          // the key is used once more with another body, which must be refused
+	after  time.Duration // when it is asked
 	cancel time.Duration // after which it is cancelled; 0 for never
 
 	mu       sync.Mutex
@@ -87,6 +88,11 @@ func (h *house) again(ctx context.Context, f func(context.Context, *api.Client) 
 
 // follow files an ask and watches it to its end.
 func (h *house) follow(ctx context.Context, a *ask) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(a.after):
+	}
 	clients := 1
 	if a.twice {
 		clients = 2

@@ -128,7 +128,7 @@ func (c *kase) check(ctx context.Context, m mutant, checks map[string]string) (s
 	text, err := runCheck(ctx, checks[pkg], pkg, test, m.bug)
 	var failed *exec.ExitError
 	if !errors.As(err, &failed) {
-		return "", fmt.Errorf("THE PLANTED BUG %s SURVIVED %s (%v)\n%s", m.bug, m.check, err, tail(text, 5))
+		return "", fmt.Errorf("THE PLANTED BUG %s SURVIVED %s\n%s", m.bug, m.check, tail(text, 5))
 	}
 	return "test " + m.check, nil
 }

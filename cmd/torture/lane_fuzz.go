@@ -67,7 +67,7 @@ func fuzzLane(ctx context.Context, r *run) error {
 	if len(all) < 10 {
 		return fmt.Errorf("%w: only %d fuzz targets were found", errFound, len(all))
 	}
-	if r.size != "smoke" && r.options.n == 0 {
+	if r.size != "smoke" && r.number == 0 {
 		r.n = len(all)
 	}
 	time := map[string]string{"smoke": "3s", "full": "8s", "long": "1h"}[r.size]

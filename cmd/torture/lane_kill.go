@@ -3,14 +3,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,7 +71,7 @@ func aimed(plan string) ([]blow, story) {
 	case point == "jobs/key-destroyed": // by the start after the end of a request
 		return []blow{{plan: "worker/certified:1:kill"}, {plan: plan}}, story{extra: "subject_key_retention: 1ms\n"}
 	case point == "worker/residue":
-		return []blow{{plan: "worker/erased:*:sleep=700," + plan}}, story{late: "yes"}
+		return []blow{{plan: "worker/erased:*:sleep=1500," + plan}}, story{late: "yes"}
 	case strings.HasPrefix(point, "worker/purge"):
 		return []blow{{plan: plan}}, story{purge: "always"}
 	case point == "jobs/cancel-marked" || point == "jobs/queue-lost":
@@ -137,98 +135,6 @@ func (r *run) unvisited(points []string) {
 	default:
 		r.fail(-1, fmt.Errorf("%w: nobody was killed at %s", errFound, strings.Join(never, ", ")))
 	}
-}
-
-// A story is what a case is about. The zero story is left to chance.
-type story struct {
-	bugs     []string
-	plans    []string // of the lives before the last
-	disaster string
-	whole    bool   // every kind of request is made
-	big      int    // memories of the first person beyond a batch
-	purge    string // the rule; "" for chance
-	queue    string // "redis", "embedded", or "" for chance
-	late     string // "yes", or "" for chance
-	extra    string // of the configuration
-	last     string // plan of the last life, which survives it
-	limit    int    // seconds in which all must finish; 0 for a minute
-}
-
-// setting makes a world, a queue, a house and a book by chance.
-func (c *kase) setting(ctx context.Context, s story) (*house, *book, *redisServer, error) {
-	sc := scale{stores: 1 + c.rng.IntN(2), people: 6 + c.rng.IntN(8), each: 4, big: s.big}
-	if c.rng.IntN(8) == 0 && sc.big == 0 {
-		sc.big = 990 + c.rng.IntN(1500)
-	}
-	w, err := makeWorld(ctx, c.rng, c.dir, sc)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("make world: %w", err)
-	}
-	set := settings{queue: "embedded", purge: cmp.Or(s.purge, pick(c.rng, "always", "always", "off")), extra: s.extra}
-	var redis *redisServer
-	if c.rng.IntN(2) == 0 && s.queue != "embedded" || s.queue == "redis" {
-		if redis, err = startRedis(ctx, filepath.Join(c.dir, "redis")); err != nil {
-			return nil, nil, nil, err
-		}
-		set.queue = redis.url()
-	}
-	if c.rng.IntN(8) == 0 && !s.whole {
-		set.extra = "subject_key_retention: 1ms\n"
-	}
-	h, err := c.house(w, set)
-	if err == nil && s.limit > 0 {
-		h.limit = time.Duration(s.limit) * time.Second
-	}
-	return h, c.asks(w, s.whole), redis, err
-}
-
-// asks makes the requests of a case. No two are about the same row, so that the
-// oracle knows what each has to say.
-func (c *kase) asks(w *world, whole bool) *book {
-	one := func(of int) bool { return c.rng.IntN(of) == 0 || whole }
-	b := &book{}
-	people := slices.Clone(w.people)
-	take := func() string {
-		p := people[0]
-		people = people[1:]
-		return p
-	}
-	add := func(a *ask) *ask {
-		a.key = fmt.Sprintf("key-%d-%d", c.number, len(b.asks))
-		b.asks = append(b.asks, a)
-		return a
-	}
-	add(&ask{user: take(), twice: one(2), other: one(3)})
-	byID := take()
-	var ids []string
-	for _, in := range w.stores {
-		for _, id := range in.memoriesOf(byID) {
-			if c.rng.IntN(3) > 0 || len(ids) == 0 {
-				ids = append(ids, id, id) // some twice
-			}
-		}
-	}
-	for n := c.rng.IntN(3); n > 0 || whole && len(ids) < 5; n-- {
-		ids = append(ids, newID(c.rng)) // and some that are not there
-	}
-	add(&ask{ids: ids, twice: one(4)})
-	if one(2) {
-		add(&ask{user: take(), stores: []string{w.stores[c.rng.IntN(len(w.stores))].name}})
-	}
-	if one(2) {
-		add(&ask{user: take(), cancel: 1 + time.Duration(c.rng.IntN(400))*time.Millisecond})
-	}
-	if one(4) {
-		after := time.Duration(c.rng.IntN(200)+1) * time.Millisecond
-		if whole {
-			after += time.Second
-		}
-		add(&ask{user: take(), grace: time.Hour, cancel: after})
-	}
-	if one(4) {
-		add(&ask{user: "nobody." + w.token})
-	}
-	return b
 }
 
 // killed is one case: lives that end badly, one that does not, and the oracle.
@@ -303,7 +209,7 @@ func (h *house) autopsy(l *life, all []pass, what blow) (*pass, error) {
 	switch {
 	case acted == "kill" || what.plan == "":
 		if state.Signal() != syscall.SIGKILL {
-			return nil, fmt.Errorf("a life that was to be killed ended with %v", l.err)
+			return nil, fmt.Errorf("a life that was to be killed ended with %w", l.err)
 		}
 		if len(all) > 0 {
 			return &all[len(all)-1], nil
@@ -312,7 +218,7 @@ func (h *house) autopsy(l *life, all []pass, what blow) (*pass, error) {
 	case acted == "term" && l.err != nil:
 		return nil, fmt.Errorf("SIGTERM at %s: the service ended with %w", what.plan, l.err)
 	case acted == "":
-		return nil, fmt.Errorf("the service has died by itself: %v\n%s", l.err, h.lastWords())
+		return nil, fmt.Errorf("the service has died by itself: %w\n%s", l.err, h.lastWords())
 	}
 	return nil, nil
 }

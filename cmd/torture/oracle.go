@@ -45,7 +45,7 @@ func (o *oracle) ask(ctx context.Context, l *life) {
 		if a.id == "" || !a.ended {
 			continue
 		}
-		o.house.certificate(ctx, a)
+		o.certificate(ctx, a)
 		if key, err := l.client.SubjectKey(ctx, a.id); err == nil {
 			o.said[a.id] = string(key)
 		} else if !o.gone(err) {

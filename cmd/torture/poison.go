@@ -74,7 +74,7 @@ func (h *house) setAside(ctx context.Context, l *life, b *book) bool {
 		sick.mu.Lock()
 		r := sick.last
 		sick.mu.Unlock()
-		if len(r.Stores) == 1 && r.Stores[0].Refused == 1 && r.Stores[0].Note == "kills-its-worker" && b.asks[1].done() && b.asks[2].done() {
+		if len(r.Stores) == 1 && r.Stores[0].Refused == 1 && r.Stores[0].Note == "kills-its-worker" && r.Stores[0].BatchesDone == r.Stores[0].BatchesTotal-1 && b.asks[1].done() && b.asks[2].done() {
 			return !l.dead()
 		}
 	}

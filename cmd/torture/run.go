@@ -66,8 +66,8 @@ func (l *lab) run(ctx context.Context) report {
 		for _, name := range now.lanes {
 			one, _ := laneByName(name)
 			r := &run{lab: l, lane: one, n: one.n[l.size], until: until, result: &laneReport{Lane: one.name, What: one.what, Held: true}}
-			if l.options.n > 0 {
-				r.n = l.options.n
+			if l.number > 0 {
+				r.n = l.number
 			}
 			rep.Lanes = append(rep.Lanes, r.result)
 			together.Go(func() { r.live(ctx) })
@@ -168,7 +168,7 @@ func (r *run) cases(ctx context.Context, atOnce int, f func(context.Context, *ka
 }
 
 func (r *run) try(ctx context.Context, number int, f func(context.Context, *kase) error) {
-	c := &kase{run: r, number: number, rng: r.rand(number), dir: filepath.Join(r.lab.dir, fmt.Sprintf("%s-%d", r.lane.name, number))}
+	c := &kase{run: r, number: number, rng: r.rand(number), dir: filepath.Join(r.dir, fmt.Sprintf("%s-%d", r.lane.name, number))}
 	err := os.MkdirAll(c.dir, 0o700)
 	if err == nil {
 		err = guarded(func() error { return f(ctx, c) })

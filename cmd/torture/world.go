@@ -6,7 +6,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -255,6 +254,7 @@ func readAll(ctx context.Context, path string, rows map[string]string) error {
 		if err != nil {
 			return err
 		}
+		defer found.Close()
 		columns, err := found.Columns()
 		if err != nil {
 			return err
@@ -274,7 +274,7 @@ func readAll(ctx context.Context, path string, rows map[string]string) error {
 			}
 			rows[filepath.Base(path)+" "+table+" "+values[0].String] = asText(texts...)
 		}
-		if err := errors.Join(found.Err(), found.Close()); err != nil {
+		if err := found.Err(); err != nil {
 			return err
 		}
 	}

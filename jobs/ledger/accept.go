@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
-	"lethe/audit"
 	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/jobs/keyring"
@@ -18,7 +17,7 @@ import (
 
 // Accept implements jobs.Ledger.
 func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.Request, body []byte, err error) {
-	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err = l.write(ctx, func(ctx context.Context, tx *txn) error {
 		if a.Idempotency != nil {
 			// Looked up inside the transaction: of two equal submissions at
 			// once, one files and the other finds.
@@ -26,7 +25,10 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 				return err
 			}
 		}
-		if err := l.insertRequest(ctx, tx, a); err != nil {
+		if filed, err := l.insertRequest(ctx, tx, a); err != nil {
+			return err
+		} else if !filed { // by an equal submission, in another process, since it was looked up
+			existing, body, err = byIdempotency(ctx, tx, a.Idempotency)
 			return err
 		}
 		for i, j := range a.Request.Jobs {
@@ -42,7 +44,7 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 		if fault.Bug("ledger/accept-unlogged") {
 			return nil
 		}
-		return tx.Log(a.Entry)
+		return tx.log(ctx, a.Entry)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("accept request: %w", err)
@@ -51,25 +53,31 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 	return existing, body, nil
 }
 
-func (l *Ledger) insertRequest(ctx context.Context, tx *audit.Tx, a jobs.Acceptance) error {
+func (l *Ledger) insertRequest(ctx context.Context, tx *txn, a jobs.Acceptance) (filed bool, err error) {
 	r := a.Request
 	key, err := l.keys.Seal(r.ID) // without it, staged IDs could not be read either
 	if err != nil {
-		return err
+		return false, err
 	}
 	var selector []byte
+	byID := 1
 	if a.Selector != nil {
+		byID = 0
 		if selector, err = keyring.Seal(key, a.Selector, "selector "+r.ID); err != nil {
-			return err
+			return false, err
 		}
 	}
-	_, err = tx.ExecContext(ctx, tx.Rebind(`
+	res, err := tx.ExecContext(ctx, tx.Rebind(`
 		INSERT INTO requests (id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
 			by_id, requested, selector, subject, ticket_hmac, idempotency, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency) DO NOTHING`),
 		r.ID, r.Status, r.Origin, r.Ticket, r.Regime, r.Ground, millis(r.ReceivedAt), millis(r.DueAt), millis(r.CreatedAt), millis(r.NotBefore),
-		a.Selector == nil, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body)
-	return err
+		byID, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
 }
 
 // ByIdempotency implements jobs.Ledger.
@@ -81,12 +89,12 @@ func (l *Ledger) ByIdempotency(ctx context.Context, digest []byte) (*jobs.Reques
 	return r, body, nil
 }
 
-func byIdempotency(ctx context.Context, q sqlx.QueryerContext, digest []byte) (*jobs.Request, []byte, error) {
+func byIdempotency(ctx context.Context, q querier, digest []byte) (*jobs.Request, []byte, error) {
 	var found struct {
 		ID   string
 		Body []byte
 	}
-	err := sqlx.GetContext(ctx, q, &found, sqlx.Rebind(bindType, `SELECT id, body FROM requests WHERE idempotency = ?`), digest)
+	err := sqlx.GetContext(ctx, q, &found, q.Rebind(`SELECT id, body FROM requests WHERE idempotency = ?`), digest)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, nil
 	}
@@ -106,7 +114,7 @@ type row struct {
 
 // ring puts a row into the outbox: whatever has to be done is such a row,
 // committed together with the reason for it.
-func ring(ctx context.Context, tx *audit.Tx, r row) error {
+func ring(ctx context.Context, tx *txn, r row) error {
 	_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO outbox (id, kind, request, job, batch, store, next_at) VALUES (?, ?, ?, ?, ?, ?, ?)`),
 		ringID(r), r.Kind, r.Request, r.Job, r.Batch, r.Store, r.NextAt)
 	return err
@@ -120,22 +128,12 @@ func ringID(r row) string {
 	return uuid.NewString()
 }
 
-// write runs f in a transaction of the only writer, which f may share with
-// others: see audit.Writer. f must use the context and the transaction that it
-// is given. An error that wraps audit.ErrDoubt says that f's effects may stand.
-func (l *Ledger) write(ctx context.Context, f func(context.Context, *audit.Tx) error) error {
-	return l.writer.Do(ctx, f)
-}
-
 func (l *Ledger) wake() {
 	select {
 	case l.bell <- struct{}{}:
 	default: // one ring is pending already
 	}
 }
-
-// bindType is the placeholder style of SQLite.
-const bindType = sqlx.QUESTION
 
 func millis(t time.Time) int64 { return t.UnixMilli() }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"lethe/audit"
 	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/store"
@@ -43,7 +42,7 @@ func (l *Ledger) batch(request string, row batchRow) (jobs.Batch, error) {
 // counted as a crash by the next one; the first also says when erasing began.
 func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
 	var rowOf batchRow
-	err := l.owned(ctx, "begin batch", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.owned(ctx, "begin batch", t.Ring, func(ctx context.Context, tx *txn) error {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET attempts = attempts + 1, crashes = crashes + open, open = 1,
 			started_at = COALESCE(started_at, ?) WHERE id = ?`), millis(l.now()), t.Batch); err != nil {
 			return err
@@ -65,7 +64,7 @@ func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error 
 		leaves = append(leaves, leaf[:]...)
 	}
 	now := millis(l.now())
-	err := l.owned(ctx, "finish batch", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.ordered(ctx, "finish batch", t, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET done_at = ?, erased = ?, absent = ?, held = ?, refused = ?, leaves = ?, root = ?
 			WHERE id = ? AND done_at IS NULL`), now, r.Erased, r.Absent, r.Held, r.Refused, leaves, r.Root[:], t.Batch)
 		if err != nil {
@@ -106,7 +105,7 @@ func (l *Ledger) Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, a
 		}
 	}
 	next := millis(l.now().Add(after))
-	err := l.owned(ctx, "split batch", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.ordered(ctx, "split batch", t, func(ctx context.Context, tx *txn) error {
 		var seq int
 		if err := tx.GetContext(ctx, &seq, tx.Rebind(`SELECT MAX(seq) FROM batches WHERE job = ?`), t.Job); err != nil {
 			return err
@@ -136,7 +135,7 @@ func (l *Ledger) Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, a
 // that they are refused so far, and why, as a code. The batch is not done and its
 // request stays open; it is tried again after a while.
 func (l *Ledger) Refuse(ctx context.Context, t jobs.Task, crashes int, after time.Duration, note string) error {
-	return l.owned(ctx, "set batch aside", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
+	return l.owned(ctx, "set batch aside", t.Ring, func(ctx context.Context, tx *txn) error {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET refused = size, crashes = ?, open = 0 WHERE id = ?`), crashes, t.Batch); err != nil {
 			return err
 		}

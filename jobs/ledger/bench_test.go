@@ -10,7 +10,7 @@ import (
 
 // One accepted request, durable, with its entry in the log.
 func BenchmarkAccept(b *testing.B) {
-	book := newBook(b)
+	book := newBook(b, onSQLite)
 	for i := 0; b.Loop(); i++ {
 		book.submit(b, fmt.Sprint("u", i), "notes")
 	}
@@ -18,7 +18,7 @@ func BenchmarkAccept(b *testing.B) {
 
 // One batch of 1000 IDs as a worker carries it out, without the store.
 func BenchmarkClaimFinish(b *testing.B) {
-	book := newBook(b)
+	book := newBook(b, onSQLite)
 	book.submit(b, "u1", "notes")
 	plan := book.task(b, jobs.PlanTask)
 	round, seq, err := book.Replan(b.Context(), plan)

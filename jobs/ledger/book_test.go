@@ -13,6 +13,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	_ "github.com/mattn/go-sqlite3"
 
+	"lethe/audit/audittest"
 	"lethe/audit/keyfile"
 	"lethe/audit/proof"
 	"lethe/jobs"
@@ -33,17 +34,48 @@ type book struct {
 	intake *jobs.Intake
 	keys   *keyring.Keyring
 	key    *keyfile.Key
-	dir    string
+	on     where
+	dir    string   // SQLite
+	url    string   // PostgreSQL
 	raw    *sqlx.DB // sees the tables from outside
+	rest   func()   // ends the sequencer
 
 	mu  sync.Mutex
 	now time.Time
 }
 
-func newBook(t testing.TB) *book {
+// where is which database a book is kept in.
+type where string
+
+const (
+	onSQLite   where = "SQLite"
+	onPostgres where = "PostgreSQL"
+)
+
+// onEach runs a test on both databases: what a ledger promises, it promises on
+// both. Tests mostly wait for the disk, so they wait together.
+func onEach(t *testing.T, test func(*testing.T, where)) {
+	for _, on := range []where{onSQLite, onPostgres} {
+		t.Run(string(on), func(t *testing.T) {
+			t.Parallel()
+			test(t, on)
+		})
+	}
+}
+
+func newBook(t testing.TB, on where) *book {
+	t.Helper()
+	url := ""
+	if on == onPostgres {
+		url = audittest.Schema(t)
+	}
+	return newBookAt(t, on, url)
+}
+
+func newBookAt(t testing.TB, on where, url string) *book {
 	t.Helper()
 	dir := t.TempDir()
-	b := &book{dir: filepath.Join(dir, "data"), now: time.Now().UTC().Truncate(time.Millisecond)}
+	b := &book{on: on, url: url, dir: filepath.Join(dir, "data"), now: time.Now().UTC().Truncate(time.Millisecond)}
 	var err error
 	if b.keys, err = keyring.Open(filepath.Join(dir, "keys")); err != nil {
 		t.Fatal(err)
@@ -53,28 +85,72 @@ func newBook(t testing.TB) *book {
 	}
 	b.open(t)
 	t.Cleanup(func() { b.Close() })
-	if b.raw, err = sqlx.Open("sqlite3", "file:"+filepath.Join(b.dir, "ledger.db")+"?_busy_timeout=10000"); err != nil {
+	b.look(t)
+	return b
+}
+
+// look opens a view of the tables from outside.
+func (b *book) look(t testing.TB) {
+	t.Helper()
+	driver, address := "sqlite3", "file:"+filepath.Join(b.dir, "ledger.db")+"?_busy_timeout=10000"
+	if b.on == onPostgres {
+		driver, address = "pgx", b.url
+	}
+	raw, err := sqlx.Open(driver, address)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.raw.Close() })
-	return b
+	b.raw = raw
+	t.Cleanup(func() { raw.Close() })
 }
 
 // open opens the ledger, also again after a crash or a stop.
 func (b *book) open(t testing.TB) {
 	t.Helper()
+	b.openWith(t, b.options())
+}
+
+func (b *book) openWith(t testing.TB, o ledger.Options) {
+	t.Helper()
 	var err error
-	if b.Ledger, err = ledger.Open(context.Background(), b.options()); err != nil {
+	if b.Ledger, err = ledger.Open(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
+	b.rest = sequence(b.Ledger)
 	b.intake = &jobs.Intake{
 		Ledger: b.Ledger, Keys: b.keys, KeepKey: keepKey, Now: b.Now,
 		Stores: []jobs.StoreName{{Name: "memories", Kind: "mem0-sqlite"}, {Name: "notes", Kind: "tables-sqlite"}},
 	}
 }
 
+// sequence logs what l commits, as its process does, until rest is called.
+func sequence(l *ledger.Ledger) (rest func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = l.Sequence(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// Close closes the ledger and what runs beside it.
+func (b *book) Close() error {
+	b.rest()
+	return b.Ledger.Close()
+}
+
 func (b *book) options() ledger.Options {
-	return ledger.Options{Dir: b.dir, Keys: b.keys, Origin: b.key.Origin, Signer: b.key.Signer, Now: b.Now}
+	o := ledger.Options{Keys: b.keys, Origin: b.key.Origin, Signer: b.key.Signer, Now: b.Now}
+	if b.on == onPostgres {
+		o.URL = b.url
+	} else {
+		o.Dir = b.dir
+	}
+	return o
 }
 
 func (b *book) Now() time.Time {
@@ -266,7 +342,7 @@ func (b *book) tables(t testing.TB) string {
 
 func (b *book) count(t testing.TB, query string, args ...any) (n int) {
 	t.Helper()
-	if err := b.raw.Get(&n, `SELECT COUNT(*) FROM `+query, args...); err != nil {
+	if err := b.raw.Get(&n, b.raw.Rebind(`SELECT COUNT(*) FROM `+query), args...); err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -14,8 +14,43 @@
 // journal_mode=WAL, synchronous=FULL and secure_delete=ON, asserted on every
 // connection when it is opened. All writes go through one connection, that of
 // the log's writer (audit.Writer), which lets changes that are asked for at once
-// share a transaction; reads have a pool of their own. The statements use ? and
-// are rebound, so that another dialect needs only its own folder of migrations.
+// share a transaction; reads have a pool of their own.
+//
+// # PostgreSQL
+//
+// Any number of processes serve one ledger. The statements are the same, written
+// with ? and rebound; a dialect has its own folder of migrations and says how
+// rows are locked. A change is a transaction of its own, READ COMMITTED, and its
+// entries go through the log's outbox, which Sequence empties: a change that logs
+// returns once its entry is in the log, or after 3 s, when it is committed and
+// will be. Each connection is made sure of when it is opened: durable commits, a
+// primary, UTF8, version 13 or newer.
+//
+// Where SQLite has one writer at a time, PostgreSQL has locks, always taken in
+// this order: the request's row, then rows of the outbox, of jobs, of batches.
+//
+//	Accept           ON CONFLICT of the idempotency key: the second of two equal
+//	                 submissions waits for the first and finds its request
+//	Enqueue          an advisory lock a store, for the window is counted; rows by
+//	                 SKIP LOCKED, so that Claim, Retry and the reconciler go on
+//	Claim            one UPDATE that names state and epoch: it is evaluated again
+//	                 on the row that the other one left
+//	Extend, Begin, Freeze, Retry, Drop, Residue, Verified
+//	                 the outbox row is locked and still running under the epoch
+//	Replan, Planned, Finish, Split, Complete
+//	                 the request first: they go by what its other tasks did (is
+//	                 this the last batch? is every job planned, or done?)
+//	Stop, EndCancelled, SubjectKeyGone
+//	                 the request: once by one of several reconcilers
+//	Expired, Forgotten
+//	                 SKIP LOCKED: a row that its worker is writing has a worker
+//	Fence            reads, as on SQLite: what stops a task afterwards waits until
+//	                 the task has answered, for its row is running
+//
+// Statements after a lock see what was committed before it, as READ COMMITTED has
+// it; under one older snapshot (REPEATABLE READ) they would not, and each of them
+// would fail and be tried again. A deadlock that is left, or a failure to
+// serialize, undoes the transaction, and it is tried again.
 //
 // # Decisions
 //
@@ -38,4 +73,34 @@
 // 2026-11-28. What comes back to the log is followed in the transaction that
 // brings it back. A request that the log says has ended, and the book would
 // carry out again, could never end: its entry stands there already.
+//
+// 2026-11-29. Abandoned is for SQLite, where the only process has just begun. On
+// PostgreSQL a worker that died is known by the end of its lease alone: a table of
+// processes and their heartbeats would be a second clock that says the same.
+//
+// 2026-11-29. The window of a store counts the tasks of all processes. Two
+// processes are not to hold twice as many tasks that wait for one store.
+//
+// 2026-11-29. Keys stay in files, also on PostgreSQL, in a folder that its
+// processes share. A key in the database could not be destroyed: it would be
+// found in the write-ahead log, in replicas and in every backup.
+//
+// 2026-11-29. A request is accepted by its commit, not by its entry: what is
+// committed must be answered, and the outbox cannot lose the entry. So a log that
+// is not appended to makes the answer late and takes the receipt off it; only
+// a log that is known to be false makes it an error, before anything is written.
+//
+// 2026-11-29. If entries have waited for the log for a minute, nothing is taken in
+// or destroyed: what SQLite's writer refuses at once, processes that do not keep
+// the log themselves cannot know sooner.
+//
+// 2026-11-29. Processes go by one clock, the database's, once their own is a quarter
+// of a second off it. Epochs keep the book right whatever the clocks say; but a
+// lease that ends early has a batch done twice, and "purged" is said of what was
+// verified before a purge began, on another machine: so a purge waits for as long
+// as the clocks may differ (Skew) after the time that it names as its beginning.
+//
+// 2026-11-29. The lock of those who serve keeps an embedded queue, and commands
+// that repair, from running beside others. It is a session's, so that it goes with
+// the process, and so the address must be the server's own.
 package ledger

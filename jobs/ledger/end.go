@@ -8,7 +8,6 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
-	"lethe/audit"
 	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/jobs"
@@ -30,7 +29,7 @@ var errRunning = errors.New("a task still runs")
 // their key is destroyed. It returns jobs.ErrStopped if the request is being
 // cancelled, and jobs.ErrStale if it has ended or one of its jobs is not done.
 func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error {
-	err := l.owned(ctx, "complete request", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.ordered(ctx, "complete request", t, func(ctx context.Context, tx *txn) error {
 		var r struct {
 			Cancelling, Ended bool
 			Open              int
@@ -55,10 +54,13 @@ func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUn
 
 // Stop implements jobs.Ledger.
 func (l *Ledger) Stop(ctx context.Context, request string) error {
-	if err := l.log.Refusal(); err != nil { // it could not be ended
+	if err := l.Refusal(ctx); err != nil { // it could not be ended
 		return fmt.Errorf("stop request: %w", err)
 	}
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
+		if err := tx.lock(ctx, request); err != nil {
+			return err
+		}
 		row, err := requestByID(ctx, tx, request)
 		if err != nil {
 			return err
@@ -84,7 +86,10 @@ func (l *Ledger) Stop(ctx context.Context, request string) error {
 
 // EndCancelled implements jobs.Ledger.
 func (l *Ledger) EndCancelled(ctx context.Context, request string, entry func(jobs.Record) proof.Entry, keyUntil time.Time) (bool, error) {
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
+		if err := tx.lock(ctx, request); err != nil {
+			return err
+		}
 		var stopped int
 		err := tx.GetContext(ctx, &stopped, tx.Rebind(`SELECT COUNT(*) FROM requests r WHERE id = ? AND cancelling = 1 AND completed_at IS NULL
 			AND NOT EXISTS `+unsettledTasks), request)
@@ -111,11 +116,11 @@ func (l *Ledger) EndCancelled(ctx context.Context, request string, entry func(jo
 }
 
 // end writes what every end has in common.
-func (l *Ledger) end(ctx context.Context, tx *audit.Tx, request string, status jobs.Status, e proof.Entry, keyUntil time.Time) error {
+func (l *Ledger) end(ctx context.Context, tx *txn, request string, status jobs.Status, e proof.Entry, keyUntil time.Time) error {
 	if fault.Bug("ledger/end-unlogged") {
 		return closeRequest(ctx, tx.Tx, request, status, e.ID(), l.now(), keyUntil)
 	}
-	if err := tx.Log(e); err != nil {
+	if err := tx.log(ctx, e); err != nil {
 		return err
 	}
 	fault.Point("ledger/end-logged")
@@ -135,10 +140,10 @@ func closeRequest(ctx context.Context, tx *sqlx.Tx, request string, status jobs.
 	if err != nil {
 		return err
 	}
-	for _, wipe := range []string{
-		`DELETE FROM staged WHERE request = ?`,
-		`UPDATE batches SET ids = NULL WHERE job IN (SELECT id FROM jobs WHERE request = ?)`,
+	for _, wipe := range []string{ // the outbox first: workers lock in this order
 		`DELETE FROM outbox WHERE request = ?`,
+		`UPDATE batches SET ids = NULL WHERE job IN (SELECT id FROM jobs WHERE request = ?)`,
+		`DELETE FROM staged WHERE request = ?`,
 	} {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(wipe), request); err != nil {
 			return err
@@ -162,8 +167,16 @@ func (l *Ledger) destroySeal(request string) error {
 
 // SubjectKeyGone commits, after the key itself was destroyed, that it was.
 func (l *Ledger) SubjectKeyGone(ctx context.Context, request string, e proof.Entry) error {
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
-		if err := tx.Log(e); err != nil {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
+		if err := tx.lock(ctx, request); err != nil {
+			return err
+		}
+		var told int
+		err := tx.GetContext(ctx, &told, tx.Rebind(`SELECT COUNT(*) FROM requests WHERE id = ? AND key_gone = 1`), request)
+		if err != nil || told > 0 { // by another process, with its own time of day
+			return err
+		}
+		if err := tx.log(ctx, e); err != nil {
 			return err
 		}
 		return keyGone(ctx, tx.Tx, request)

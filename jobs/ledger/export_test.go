@@ -1,9 +1,20 @@
 package ledger
 
-import "github.com/jmoiron/sqlx"
+import (
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
 
 // Repeated is what is asked again and again.
 func Repeated() []string { return []string{stoppedRequests, dueKeys, dueUntil} }
+
+// Impatient makes a log that nobody appends to stalled after d, and looks at once.
+func (l *Ledger) Impatient(d time.Duration) {
+	l.health.mu.Lock()
+	defer l.health.mu.Unlock()
+	l.health.patience, l.health.at = d, time.Time{}
+}
 
 // Pools returns the writer and the readers, to be asked what they are set to.
 func (l *Ledger) Pools() []*sqlx.DB { return []*sqlx.DB{l.db, l.read} }

@@ -42,12 +42,12 @@ func (l *Ledger) Import(ctx context.Context, fetch proof.Fetch, keep time.Durati
 	return f.in, err
 }
 
-// Write runs f in a transaction of its own on the only connection that writes.
+// Write runs f in a transaction of its own, on SQLite on the only connection that writes.
 // It is for what has to be written whether or not the log appends.
 func (l *Ledger) Write(ctx context.Context, f func(context.Context, *sqlx.Tx) error) error {
 	tx, err := l.db.BeginTxx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("write to ledger: %w", err)
+		return fmt.Errorf("write to ledger: %w", plain(err))
 	}
 	if err := f(ctx, tx); err != nil {
 		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
@@ -95,6 +95,9 @@ func (f *follower) follow(ctx context.Context, tx *sqlx.Tx, x audit.Line) error 
 
 // end ends a request as the log says that it ended.
 func (f *follower) end(ctx context.Context, tx *sqlx.Tx, request string, status jobs.Status, e proof.Entry, ended proof.Time) error {
+	if err := (&txn{Tx: tx, sql: f.ledger.sql}).lock(ctx, request); err != nil {
+		return err
+	}
 	var open []bool
 	if err := tx.SelectContext(ctx, &open, tx.Rebind(`SELECT completed_at IS NULL FROM requests WHERE id = ?`), request); err != nil {
 		return err

@@ -17,7 +17,7 @@ type Collector struct {
 	l       *Ledger
 	timeout time.Duration
 
-	requests, open, oldest, due, outbox, refused, holds, logSize, logAge *prometheus.Desc
+	requests, open, oldest, due, outbox, refused, holds, logSize, logAge, logPending, logOutcast *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -38,6 +38,9 @@ func NewCollector(l *Ledger) *Collector {
 		holds:    desc("holds_active", "Legal holds that stand."),
 		logSize:  desc("log_size", "Entries in the log."),
 		logAge:   desc("log_checkpoint_age_seconds", "Age of the newest signed head of the log."),
+
+		logPending: desc("log_pending", "Entries that are committed and wait to be logged; always 0 on SQLite."),
+		logOutcast: desc("log_outcast", "Rows that were put beside the log's outbox by other means and could not be logged. Each is for people to look at."),
 	}
 }
 
@@ -81,6 +84,12 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 		return err
 	}
 	gauge(c.logSize, float64(size))
+	waits, err := c.l.log.Pending(ctx)
+	if err != nil {
+		return err
+	}
+	gauge(c.logPending, float64(waits.Waiting))
+	gauge(c.logOutcast, float64(waits.Outcast))
 	if size == 0 { // its head would have to be signed, by an agent that may hang
 		return nil
 	}

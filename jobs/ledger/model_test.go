@@ -30,37 +30,41 @@ type model struct {
 }
 
 func TestNoOrderOfCallsBreaksTheBook(t *testing.T) {
-	ends := map[jobs.Status]int{}
-	defer func() { t.Logf("ends: %v", ends) }()
-	defer set(t, "rapid.checks", "50")()
-	defer set(t, "rapid.steps", "60")()
-	b := newBook(t)
-	n := 0
-	rapid.Check(t, func(rt *rapid.T) {
-		n++
-		m := &model{book: b, t: rt, store: fmt.Sprint("store-", n), epochs: map[string]int64{}, finished: map[string]bool{}}
-		b.intake.Stores = []jobs.StoreName{{Name: m.store, Kind: "k"}, {Name: m.store + "-b", Kind: "k"}}
-		stores := []string{m.store}
-		if rapid.Bool().Draw(rt, "two stores") {
-			stores = append(stores, m.store+"-b")
-		}
-		r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u1"), Stores: stores})
-		m.must(err)
-		m.id = r.ID
-		rt.Repeat(map[string]func(*rapid.T){
-			"":         m.check,
-			"enqueue":  m.enqueue,
-			"claim":    m.claimOne,
-			"work":     m.work,
-			"carry on": m.carryOn,
-			"retry":    func(rt *rapid.T) { m.owned(m.Retry(t.Context(), m.some(rt).Ring, 0, "n")) },
-			"split":    m.split,
-			"expire":   m.expire,
-			"forget":   func(*rapid.T) { _, err := b.Forgotten(t.Context(), nil); m.must(err) },
-			"cancel":   m.cancel,
+	for _, on := range []where{onSQLite, onPostgres} { // one by one: rapid's flags are everybody's
+		t.Run(string(on), func(t *testing.T) {
+			ends := map[jobs.Status]int{}
+			defer func() { t.Logf("ends: %v", ends) }()
+			defer set(t, "rapid.checks", map[where]string{onSQLite: "50", onPostgres: "15"}[on])()
+			defer set(t, "rapid.steps", "60")()
+			b := newBook(t, on)
+			n := 0
+			rapid.Check(t, func(rt *rapid.T) {
+				n++
+				m := &model{book: b, t: rt, store: fmt.Sprint("store-", n), epochs: map[string]int64{}, finished: map[string]bool{}}
+				b.intake.Stores = []jobs.StoreName{{Name: m.store, Kind: "k"}, {Name: m.store + "-b", Kind: "k"}}
+				stores := []string{m.store}
+				if rapid.Bool().Draw(rt, "two stores") {
+					stores = append(stores, m.store+"-b")
+				}
+				r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u1"), Stores: stores})
+				m.must(err)
+				m.id = r.ID
+				rt.Repeat(map[string]func(*rapid.T){
+					"":         m.check,
+					"enqueue":  m.enqueue,
+					"claim":    m.claimOne,
+					"work":     m.work,
+					"carry on": m.carryOn,
+					"retry":    func(rt *rapid.T) { m.owned(m.Retry(t.Context(), m.some(rt).Ring, 0, "n")) },
+					"split":    m.split,
+					"expire":   m.expire,
+					"forget":   func(*rapid.T) { _, err := b.Forgotten(t.Context(), nil); m.must(err) },
+					"cancel":   m.cancel,
+				})
+				ends[m.ended]++
+			})
 		})
-		ends[m.ended]++
-	})
+	}
 }
 
 // set bounds a property whose every step is a durable commit, unless the
@@ -121,7 +125,7 @@ func (m *model) check(*rapid.T) {
 		m.t.Fatalf("erased %d by the ledger and %d by us", erased, m.erased)
 	}
 	var rows []jobs.Ring
-	m.must(m.raw.Select(&rows, `SELECT id, epoch FROM outbox WHERE request = ?`, m.id))
+	m.must(m.raw.Select(&rows, m.raw.Rebind(`SELECT id, epoch FROM outbox WHERE request = ?`), m.id))
 	for _, r := range rows {
 		if r.Epoch < m.epochs[r.ID] {
 			m.t.Fatalf("an epoch went from %d to %d", m.epochs[r.ID], r.Epoch)

@@ -4,29 +4,19 @@ import (
 	"context"
 	"crypto"
 	"crypto/ed25519"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
+	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	_ "github.com/mattn/go-sqlite3" // the ledger's database driver
-	"github.com/pressly/goose/v3"
 
 	"lethe/audit"
-	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/jobs/keyring"
 )
-
-//go:embed migration
-var migrations embed.FS
 
 // ErrLocked is wrapped by Open when another process serves this ledger.
 var ErrLocked = errors.New("ledger is in use")
@@ -35,72 +25,76 @@ var ErrLocked = errors.New("ledger is in use")
 // acknowledged.
 var ErrUnsafe = errors.New("ledger is not durable")
 
-// Options says how to open a ledger. Dir and Keys are required.
+// Options says how to open a ledger. Keys and one of Dir and URL are required.
 type Options struct {
-	Dir    string           // the folder of ledger.db, made if need be
+	Dir    string           // on SQLite, the folder of ledger.db, made if need be
+	URL    string           // on PostgreSQL, the primary's address, as pgx takes it; a secret
+	Alone  bool             // on PostgreSQL, no other process may have the ledger open; on SQLite none ever may
 	Keys   *keyring.Keyring // seals what the ledger keeps
 	Origin string           // the name of the log and of its key
 	Signer crypto.Signer    // the log's Ed25519 key
-	Now    func() time.Time // nil means time.Now
+	Now    func() time.Time // nil means the clock's; see Ledger.Now
 
 	Next   crypto.Signer // the key that is to follow, if there is one
 	Former []string      // verifier keys of those that were in force before
 
 	Verifier string         // of a log that is not appended to, in place of Signer
 	Anchors  []audit.Anchor // what they keep must be the beginning of the log
+
+	Logger *slog.Logger // of Sequence; nil for none
 }
 
-// A Ledger is the book. It may be used concurrently; one process at a time
-// serves a SQLite ledger.
+// A Ledger is the book. It may be used concurrently. One process at a time
+// serves a SQLite ledger, any number one on PostgreSQL.
 type Ledger struct {
-	db   *sqlx.DB // the only writer: one connection
-	read *sqlx.DB
+	sql  dialect
+	db   *sqlx.DB // to write with; on SQLite the only writer: one connection
+	read *sqlx.DB // can only read
 	keys *keyring.Keyring
 	log  *audit.Log
 	now  func() time.Time
+	bell chan struct{} // rung after a commit that left something ready
 
-	writer *audit.Writer
-	lock   *os.File
-	bell   chan struct{} // rung after a commit that left something ready
+	writer *audit.Writer // SQLite
+	lock   *os.File      // likewise
+
+	sequencer *audit.Sequencer // PostgreSQL
+	health    health           // likewise
+	presence  *sqlx.Conn       // likewise: holds the lock that says that somebody serves
+	alone     bool             // likewise: which lock
 }
 
-// Open opens the ledger and its log, migrates both, and takes the folder's
-// lock. It returns an error wrapping ErrLocked if another process has it. A
-// ledger whose log was found not to be what it was can be read, see
+// Open opens the ledger and its log, migrates both and takes its lock: on SQLite
+// the folder's, which one process has, on PostgreSQL one that any number may
+// share, unless one of them is to be alone. It returns an error wrapping ErrLocked
+// if another process is in the way, and ErrUnsafe for a database on which a commit could be lost. A ledger whose log was found not to be what it was can be read, see
 // audit.Log.Refusal.
 func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make ledger folder: %w", err)
-	}
-	l := &Ledger{keys: o.Keys, now: o.Now, bell: make(chan struct{}, 1)}
+	l := &Ledger{keys: o.Keys, now: o.Now, bell: make(chan struct{}, 1), health: health{patience: stallAfter}}
 	if l.now == nil {
-		l.now = time.Now
+		l.now = l.shared
 	}
 	defer func() {
 		if err != nil {
 			_ = l.Close()
 		}
 	}()
-	if l.lock, err = lockFile(filepath.Join(o.Dir, "ledger.lock")); err != nil {
-		return nil, err
+	if l.sql = sqlite(); o.URL != "" {
+		l.sql = postgres()
+		err = l.openPostgres(ctx, o.URL, o.Alone)
+	} else {
+		err = l.openSQLite(ctx, o.Dir)
 	}
-	path := filepath.Join(o.Dir, "ledger.db")
-	if l.db, err = connect(ctx, path, "immediate", 1); err != nil {
+	if err != nil {
 		return nil, err
-	}
-	if err := migrate(ctx, l.db); err != nil {
-		return nil, err
-	}
-	if l.read, err = connect(ctx, path, "deferred", 4); err != nil {
-		return nil, err
-	}
-	if err := audit.Migrate(ctx, l.db); err != nil {
-		return nil, fmt.Errorf("migrate log: %w", err)
 	}
 	if l.log, err = openLog(ctx, l.read, o, l.now); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	if l.writer, err = audit.NewWriter(ctx, l.log, l.db); err != nil {
+	if o.URL != "" {
+		l.look(ctx)
+		l.sequencer = &audit.Sequencer{Log: l.log, DB: l.db, Logger: o.Logger}
+	} else if l.writer, err = audit.NewWriter(ctx, l.log, l.db); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	if err := l.sweepStaged(ctx); err != nil && !errors.Is(err, audit.ErrRefused) { // what is refused can still be read
@@ -139,11 +133,14 @@ func (l *Ledger) Log() *audit.Log { return l.log }
 // hint that saves a wait, never the only way to learn of one.
 func (l *Ledger) Bell() <-chan struct{} { return l.bell }
 
-// Close checkpoints and closes the database and releases the lock.
+// Close closes the database and releases the lock. Sequence must have returned.
 func (l *Ledger) Close() error {
 	var errs []error
 	if l.writer != nil {
 		errs = append(errs, l.writer.Close())
+	}
+	if l.presence != nil {
+		_ = l.presence.Close() // given back, or gone with its server
 	}
 	if l.read != nil {
 		errs = append(errs, l.read.Close())
@@ -155,86 +152,4 @@ func (l *Ledger) Close() error {
 		errs = append(errs, l.lock.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// connect opens one pool and asserts on each of its connections what
-// durability rests on: go-sqlite3 forces synchronous=NORMAL unless it is told
-// otherwise, and NORMAL loses acknowledged commits at a power cut.
-func connect(ctx context.Context, path, lock string, conns int) (*sqlx.DB, error) {
-	q := url.Values{
-		"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_secure_delete": {"on"}, "_busy_timeout": {"10000"},
-		"_foreign_keys": {"on"}, "_txlock": {lock}, "_cache_size": {"-16384"},
-	}
-	if fault.Bug("ledger/any-durability") || fault.Bug("ledger/sync-normal") {
-		q.Set("_synchronous", "NORMAL")
-	}
-	db, err := sqlx.Open("sqlite3", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
-	if err != nil {
-		return nil, fmt.Errorf("open ledger: %w", err)
-	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	db.SetConnMaxLifetime(0)
-	if err := assertDurable(ctx, db, conns); err != nil {
-		_ = db.Close()
-		return nil, err
-	}
-	return db, nil
-}
-
-func assertDurable(ctx context.Context, db *sqlx.DB, conns int) error {
-	held := make([]*sqlx.Conn, 0, conns)
-	defer func() {
-		for _, c := range held {
-			_ = c.Close()
-		}
-	}()
-	for range conns { // held together, so that each is another connection
-		c, err := db.Connx(ctx)
-		if err != nil {
-			return fmt.Errorf("open ledger: %w", err)
-		}
-		held = append(held, c)
-		var mode string
-		var sync int
-		if err := errors.Join(c.GetContext(ctx, &mode, "PRAGMA journal_mode"), c.GetContext(ctx, &sync, "PRAGMA synchronous")); err != nil {
-			return fmt.Errorf("open ledger: %w", err)
-		}
-		if fault.Bug("ledger/any-durability") || fault.Bug("ledger/sync-normal") {
-			continue
-		}
-		if mode != "wal" || sync != 2 {
-			return fmt.Errorf("%w: journal_mode=%s synchronous=%d, want wal and 2 (FULL)", ErrUnsafe, mode, sync)
-		}
-	}
-	return nil
-}
-
-func migrate(ctx context.Context, db *sqlx.DB) error {
-	dir, err := fs.Sub(migrations, "migration/sqlite")
-	if err != nil {
-		return fmt.Errorf("migrate ledger: %w", err)
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db.DB, dir)
-	if err != nil {
-		return fmt.Errorf("migrate ledger: %w", err)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate ledger: %w", err)
-	}
-	return nil
-}
-
-// lockFile keeps a second process from migrating or serving the same ledger.
-// The lock goes with the process, however it ends.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock ledger: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("lock ledger: %w", ErrLocked)
-	}
-	return f, nil
 }

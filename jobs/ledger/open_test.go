@@ -13,7 +13,7 @@ import (
 )
 
 func TestSynchronousIsFullOnEveryConnection(t *testing.T) {
-	b := newBook(t)
+	b := newBook(t, onSQLite)
 	for i, pool := range b.Pools() {
 		conns := pool.Stats().MaxOpenConnections
 		if want := [2]int{1, 4}[i]; conns != want {
@@ -42,7 +42,7 @@ func check(t *testing.T, c *sqlx.Conn, pragma, want string) {
 }
 
 func TestSecondProcessIsRefused(t *testing.T) {
-	b := newBook(t)
+	b := newBook(t, onSQLite)
 	r := b.submit(t, "u1")
 	if _, err := ledger.Open(t.Context(), b.options()); !errors.Is(err, ledger.ErrLocked) {
 		t.Fatalf("err = %v, want ErrLocked", err)
@@ -59,7 +59,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 // A path is not a URL: none of these may open a database somewhere else.
 func TestOpensInTheFolderThatItIsGiven(t *testing.T) {
 	for _, name := range []string{"with space", "what?mode=memory", "100%41", "a#b", "ä+ö&c=d", "file:x"} {
-		b := newBook(t)
+		b := newBook(t, onSQLite)
 		o := b.options()
 		o.Dir = filepath.Join(t.TempDir(), name)
 		l, err := ledger.Open(t.Context(), o)
@@ -77,16 +77,18 @@ func TestOpensInTheFolderThatItIsGiven(t *testing.T) {
 }
 
 func TestALogUnderAnotherKeyIsRefused(t *testing.T) {
-	b := newBook(t)
-	b.submit(t, "u1")
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	other := newBook(t)
-	o := b.options()
-	o.Signer = other.key.Signer
-	if _, err := ledger.Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "open log") {
-		t.Errorf("err = %v, want one of the log", err)
-	}
-	b.open(t) // and the lock is free again
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		b.submit(t, "u1")
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		other := newBook(t, on)
+		o := b.options()
+		o.Signer = other.key.Signer
+		if _, err := ledger.Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "open log") {
+			t.Errorf("err = %v, want one of the log", err)
+		}
+		b.open(t) // and the lock is free again
+	})
 }

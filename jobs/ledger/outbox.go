@@ -1,13 +1,16 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"lethe/audit"
+	"github.com/jmoiron/sqlx"
+
 	"lethe/audit/fault"
 	"lethe/jobs"
 )
@@ -15,7 +18,7 @@ import (
 // Enqueue takes ready rows whose time has come, for each store at most as many
 // as fill its window, marks them queued and returns their rings. Rows of
 // different jobs take turns, so that a large request does not starve a small
-// one.
+// one; batches of a job are rung in the order of its plan.
 func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ring, error) {
 	now := millis(l.now())
 	var waiting []struct {
@@ -43,20 +46,44 @@ func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ri
 }
 
 func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int64) (rings []jobs.Ring, err error) {
-	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
-		// Counted anew: another relay may have filled the window since.
+	err = l.write(ctx, func(ctx context.Context, tx *txn) error {
+		// Counted anew: another relay may have filled the window since. On
+		// PostgreSQL one may do so at this moment, in another process.
+		if err := tx.alone(ctx, enqueueing, store); err != nil {
+			return err
+		}
 		var pending int
 		if err := tx.GetContext(ctx, &pending, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE store = ? AND state <> 'ready'`), store); err != nil {
 			return err
 		}
-		return tx.SelectContext(ctx, &rings, tx.Rebind(`
-			UPDATE outbox SET state = 'queued', queued_at = ? WHERE id IN (
-				SELECT id FROM (SELECT id, next_at, ROW_NUMBER() OVER (PARTITION BY job ORDER BY next_at, id) AS turn
-					FROM outbox WHERE state = 'ready' AND next_at <= ? AND store = ?) AS ready
-				ORDER BY turn, next_at LIMIT ?)
-			RETURNING id, epoch`), now, now, store, max(0, window-pending))
+		var picked []string // in the order in which they are to be rung
+		err := tx.SelectContext(ctx, &picked, tx.Rebind(`
+			SELECT o.id FROM (SELECT w.id, w.next_at, ROW_NUMBER() OVER (PARTITION BY w.job ORDER BY w.next_at, b.seq, w.id) AS turn
+				FROM outbox w LEFT JOIN batches b ON b.id = w.batch WHERE w.state = 'ready' AND w.next_at <= ? AND w.store = ?) AS ready
+			JOIN outbox o ON o.id = ready.id
+			WHERE o.state = 'ready' ORDER BY ready.turn, ready.next_at, o.id LIMIT ?`+tx.sql.takeOf("o")), now, store, max(0, window-pending))
+		if err != nil || len(picked) == 0 {
+			return err
+		}
+		rings, err = queued(ctx, tx, picked, now)
+		return err
 	})
 	return rings, err
+}
+
+// queued marks rows that the transaction has taken, and returns their rings in
+// the same order, which RETURNING does not keep.
+func queued(ctx context.Context, tx *txn, ids []string, now int64) ([]jobs.Ring, error) {
+	query, args, err := sqlx.In(`UPDATE outbox SET state = 'queued', queued_at = ? WHERE id IN (?) RETURNING id, epoch`, now, ids)
+	if err != nil {
+		return nil, err
+	}
+	var rings []jobs.Ring
+	if err := tx.SelectContext(ctx, &rings, tx.Rebind(query), args...); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(rings, func(a, b jobs.Ring) int { return cmp.Compare(slices.Index(ids, a.ID), slices.Index(ids, b.ID)) })
+	return rings, nil
 }
 
 // Unqueue makes a queued row ready again, because the queue did not take it.
@@ -72,14 +99,14 @@ func (l *Ledger) Unqueue(ctx context.Context, r jobs.Ring, after time.Duration) 
 // and is rung again when it is overdue. The attempt is counted before the work,
 // so that a crash counts.
 func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease time.Duration) (jobs.Task, error) {
-	if l.log.Refusal() != nil {
+	if l.Refusal(ctx) != nil {
 		return jobs.Task{}, jobs.ErrStale
 	}
 	var task struct {
 		Kind, Request, Job, Batch, Store string
 		Attempts, Crashes                int
 	}
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
 		return tx.GetContext(ctx, &task, tx.Rebind(`
 			UPDATE outbox SET state = 'running', attempts = attempts + 1, owner = ?, lease_until = ?
 			WHERE id = ? AND epoch = ? AND state IN ('ready', 'queued')
@@ -99,7 +126,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 // Extend moves the end of the lease of a claimed row. It returns jobs.ErrStale
 // if the row is no longer the caller's.
 func (l *Ledger) Extend(ctx context.Context, r jobs.Ring, lease time.Duration) error {
-	return l.owned(ctx, "extend lease", r, func(ctx context.Context, tx *audit.Tx) error {
+	return l.owned(ctx, "extend lease", r, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET lease_until = ? WHERE id = ?`), millis(l.now().Add(lease)), r.ID)
 		return err
 	})
@@ -111,7 +138,7 @@ func (l *Ledger) Extend(ctx context.Context, r jobs.Ring, lease time.Duration) e
 // the request is being cancelled. While the log refuses to append nothing may be
 // destroyed, for nothing could say so: it is jobs.ErrStale as in Claim.
 func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
-	if l.log.Refusal() != nil {
+	if l.Refusal(ctx) != nil {
 		return jobs.ErrStale
 	}
 	var f struct {
@@ -137,7 +164,7 @@ func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
 // Retry gives a claimed row back, to be rung again after a while under a new
 // epoch. The note is a code that says why the job waits.
 func (l *Ledger) Retry(ctx context.Context, r jobs.Ring, after time.Duration, note string) error {
-	err := l.owned(ctx, "put task back", r, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.owned(ctx, "put task back", r, func(ctx context.Context, tx *txn) error {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET note = ? WHERE id = (SELECT job FROM outbox WHERE id = ?)`), note, r.ID); err != nil {
 			return err
 		}
@@ -155,24 +182,41 @@ func (l *Ledger) Retry(ctx context.Context, r jobs.Ring, after time.Duration, no
 
 // Drop removes a claimed row: there is nothing more to do for it.
 func (l *Ledger) Drop(ctx context.Context, r jobs.Ring) error {
-	return l.owned(ctx, "drop task", r, func(ctx context.Context, tx *audit.Tx) error { return answered(ctx, tx, r) })
+	return l.owned(ctx, "drop task", r, func(ctx context.Context, tx *txn) error { return answered(ctx, tx, r) })
 }
 
 // answered removes a row of the outbox in the transaction that did its work.
-func answered(ctx context.Context, tx *audit.Tx, r jobs.Ring) error {
+func answered(ctx context.Context, tx *txn, r jobs.Ring) error {
 	_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE id = ? AND epoch = ?`), r.ID, r.Epoch)
 	return err
 }
 
 // owned runs f in a transaction in which the row of r is running under r's
-// epoch. Every write of a worker goes through it.
-func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(context.Context, *audit.Tx) error) error {
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
-		var n int
-		if err := tx.GetContext(ctx, &n, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE id = ? AND epoch = ? AND state = 'running'`), r.ID, r.Epoch); err != nil {
+// epoch, and stays so until the end. Every write of a worker goes through it or
+// through ordered.
+func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(context.Context, *txn) error) error {
+	return l.holding(ctx, what, "", r, f)
+}
+
+// ordered is owned for a write that goes by what other tasks of the request do,
+// or tells of all of them: it has the request to itself.
+func (l *Ledger) ordered(ctx context.Context, what string, t jobs.Task, f func(context.Context, *txn) error) error {
+	return l.holding(ctx, what, t.Request, t.Ring, f)
+}
+
+func (l *Ledger) holding(ctx context.Context, what, request string, r jobs.Ring, f func(context.Context, *txn) error) error {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
+		if request != "" {
+			if err := tx.lock(ctx, request); err != nil {
+				return err
+			}
+		}
+		var held []string
+		err := tx.SelectContext(ctx, &held, tx.Rebind(`SELECT id FROM outbox WHERE id = ? AND epoch = ? AND state = 'running'`+tx.sql.lock), r.ID, r.Epoch)
+		if err != nil {
 			return err
 		}
-		if n != 1 && !fault.Bug("ledger/no-epoch") {
+		if len(held) != 1 && !fault.Bug("ledger/no-epoch") {
 			return jobs.ErrStale
 		}
 		return f(ctx, tx)
@@ -184,7 +228,7 @@ func (l *Ledger) owned(ctx context.Context, what string, r jobs.Ring, f func(con
 }
 
 func (l *Ledger) exec(ctx context.Context, what, query string, args ...any) error {
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(query), args...)
 		return err
 	})

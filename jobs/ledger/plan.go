@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"lethe/audit"
 	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/jobs/keyring"
@@ -57,7 +56,7 @@ func (l *Ledger) Selector(ctx context.Context, request string) ([]byte, error) {
 // request as being planned. It returns the round's number and the sequence
 // number of its first batch.
 func (l *Ledger) Replan(ctx context.Context, t jobs.Task) (round, seq int, err error) {
-	err = l.owned(ctx, "begin plan", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
+	err = l.ordered(ctx, "begin plan", t, func(ctx context.Context, tx *txn) error {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM batches WHERE job = ? AND round > (SELECT round FROM jobs WHERE id = ?)`), t.Job, t.Job); err != nil {
 			return err
 		}
@@ -82,7 +81,7 @@ func (l *Ledger) Freeze(ctx context.Context, t jobs.Task, round, seq int, ids []
 	if err != nil {
 		return fmt.Errorf("freeze batch: %w", err)
 	}
-	return l.owned(ctx, "freeze batch", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
+	return l.owned(ctx, "freeze batch", t.Ring, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids) VALUES (?, ?, ?, ?, ?, ?)`),
 			id, t.Job, seq, round, len(ids), sealed)
 		return err
@@ -98,7 +97,7 @@ func (l *Ledger) Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after
 		return fmt.Errorf("commit plan: %w", err)
 	}
 	now := millis(l.now())
-	err = l.owned(ctx, "commit plan", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
+	err = l.ordered(ctx, "commit plan", t, func(ctx context.Context, tx *txn) error {
 		if err := answered(ctx, tx, t.Ring); err != nil {
 			return err
 		}
@@ -123,7 +122,7 @@ func (l *Ledger) Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after
 
 // beginErasing freezes the plan and fills the outbox once every job of the
 // request has been planned: nothing is erased on half a plan.
-func (l *Ledger) beginErasing(ctx context.Context, tx *audit.Tx, request string, now int64) error {
+func (l *Ledger) beginErasing(ctx context.Context, tx *txn, request string, now int64) error {
 	var list []struct {
 		ID, Plan string
 		Planned  bool
@@ -156,7 +155,7 @@ func (l *Ledger) beginErasing(ctx context.Context, tx *audit.Tx, request string,
 
 // begin puts a job's unfinished batches into the outbox or, if it has none,
 // its settling.
-func begin(ctx context.Context, tx *audit.Tx, job string, nextAt int64) error {
+func begin(ctx context.Context, tx *txn, job string, nextAt int64) error {
 	var pending []struct{ ID, Request, Store string }
 	err := tx.SelectContext(ctx, &pending, tx.Rebind(`SELECT b.id, j.request, j.store FROM batches b JOIN jobs j ON j.id = b.job
 		WHERE b.job = ? AND b.done_at IS NULL ORDER BY b.seq`), job)

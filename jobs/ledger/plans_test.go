@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,7 @@ import (
 // The reconciler asks twice a second: at a million requests a walk over all of
 // them would take a core.
 func TestWhatIsAskedAgainAndAgainWalksOverNoTable(t *testing.T) {
-	b := newBook(t)
+	b := newBook(t, onSQLite)
 	for _, q := range ledger.Repeated() {
 		var steps []struct {
 			ID, Parent, NotUsed int
@@ -24,6 +25,29 @@ func TestWhatIsAskedAgainAndAgainWalksOverNoTable(t *testing.T) {
 		for _, s := range steps {
 			if strings.HasPrefix(s.Detail, "SCAN") {
 				t.Errorf("%s: %s", q, s.Detail)
+			}
+		}
+	}
+}
+
+// The same on PostgreSQL, where a planner that finds a table small would walk
+// over it: it is told not to, and must have another way.
+func TestWhatIsAskedAgainAndAgainHasItsIndexOnPostgres(t *testing.T) {
+	b := newBook(t, onPostgres)
+	tx := b.raw.MustBegin()
+	defer tx.Rollback()
+	tx.MustExec(`SET LOCAL enable_seqscan = off`)
+	for _, q := range ledger.Repeated() {
+		for range strings.Count(q, "?") {
+			q = strings.Replace(q, "?", "1", 1)
+		}
+		var steps []string
+		if err := tx.Select(&steps, "EXPLAIN "+q); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range steps {
+			if strings.Contains(s, "Seq Scan") {
+				t.Error(fmt.Sprint(q, ": ", s))
 			}
 		}
 	}

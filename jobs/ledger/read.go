@@ -88,7 +88,7 @@ func (l *Ledger) Request(ctx context.Context, id string) (jobs.Request, error) {
 	return r, nil
 }
 
-func request(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Request, error) {
+func request(ctx context.Context, q querier, id string) (jobs.Request, error) {
 	row, err := requestByID(ctx, q, id)
 	if err != nil {
 		return jobs.Request{}, err
@@ -99,8 +99,8 @@ func request(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Reques
 	return r, err
 }
 
-func requestByID(ctx context.Context, q sqlx.QueryerContext, id string) (row requestRow, err error) {
-	err = sqlx.GetContext(ctx, q, &row, sqlx.Rebind(bindType, `SELECT `+requestColumns+` FROM requests WHERE id = ?`), id)
+func requestByID(ctx context.Context, q querier, id string) (row requestRow, err error) {
+	err = sqlx.GetContext(ctx, q, &row, q.Rebind(`SELECT `+requestColumns+` FROM requests WHERE id = ?`), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = jobs.ErrNotFound
 	}
@@ -108,7 +108,7 @@ func requestByID(ctx context.Context, q sqlx.QueryerContext, id string) (row req
 }
 
 // jobsOf returns the jobs of some requests, by request.
-func jobsOf(ctx context.Context, q sqlx.QueryerContext, requests ...string) (map[string][]jobs.Job, error) {
+func jobsOf(ctx context.Context, q querier, requests ...string) (map[string][]jobs.Job, error) {
 	of := make(map[string][]jobs.Job, len(requests))
 	if len(requests) == 0 {
 		return of, nil
@@ -118,7 +118,7 @@ func jobsOf(ctx context.Context, q sqlx.QueryerContext, requests ...string) (map
 		return nil, err
 	}
 	var rows []jobRow
-	if err := sqlx.SelectContext(ctx, q, &rows, sqlx.Rebind(bindType, query), args...); err != nil {
+	if err := sqlx.SelectContext(ctx, q, &rows, q.Rebind(query), args...); err != nil {
 		return nil, err
 	}
 	for _, row := range rows {
@@ -165,7 +165,7 @@ func (l *Ledger) Record(ctx context.Context, id string) (jobs.Record, error) {
 	return record(ctx, l.read, id)
 }
 
-func record(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Record, error) {
+func record(ctx context.Context, q querier, id string) (jobs.Record, error) {
 	row, err := requestByID(ctx, q, id)
 	if err != nil {
 		return jobs.Record{}, fmt.Errorf("read request: %w", err)
@@ -183,7 +183,7 @@ func record(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Record,
 		return jobs.Record{}, fmt.Errorf("read receipts: %w", err)
 	}
 	var roots [][]byte
-	err = sqlx.SelectContext(ctx, q, &roots, sqlx.Rebind(bindType, `SELECT b.root FROM batches b JOIN jobs j ON j.id = b.job
+	err = sqlx.SelectContext(ctx, q, &roots, q.Rebind(`SELECT b.root FROM batches b JOIN jobs j ON j.id = b.job
 		WHERE j.request = ? AND b.root IS NOT NULL ORDER BY j.seq, b.seq`), id)
 	if err != nil {
 		return jobs.Record{}, fmt.Errorf("read receipts: %w", err)
@@ -201,20 +201,34 @@ func record(ctx context.Context, q sqlx.QueryerContext, id string) (jobs.Record,
 
 // Certificate implements jobs.Ledger.
 func (l *Ledger) Certificate(ctx context.Context, entryID string) ([]byte, error) {
-	text, err := l.log.Certificate(ctx, entryID)
-	return text, unlogged(err)
-}
-
-// unlogged says in the book's words that the log has no such entry.
-func unlogged(err error) error {
-	if errors.Is(err, audit.ErrNotFound) {
-		return fmt.Errorf("%w: %w", jobs.ErrNotFound, err)
-	}
-	return err
+	return l.cut(ctx, entryID, l.log.Certificate)
 }
 
 // CertificateAt implements jobs.Ledger.
 func (l *Ledger) CertificateAt(ctx context.Context, entryID string, newest bool) ([]byte, error) {
-	text, err := l.log.CertificateAt(ctx, entryID, newest)
-	return text, unlogged(err)
+	return l.cut(ctx, entryID, func(ctx context.Context, id string) ([]byte, error) { return l.log.CertificateAt(ctx, id, newest) })
+}
+
+// cut asks for a certificate. On PostgreSQL its entry may be committed and not in
+// the log yet, which it is in a moment.
+func (l *Ledger) cut(ctx context.Context, entryID string, ask func(context.Context, string) ([]byte, error)) ([]byte, error) {
+	text, err := ask(ctx, entryID)
+	if !errors.Is(err, audit.ErrNotFound) {
+		return text, err
+	}
+	waits, out := l.log.Waits(ctx, entryID)
+	if out != nil {
+		return nil, out
+	}
+	if waits {
+		l.logged(ctx, entryID)
+	}
+	text, err = ask(ctx, entryID) // also if it did not wait: it may have been logged since
+	switch {
+	case !errors.Is(err, audit.ErrNotFound):
+		return text, err
+	case waits:
+		return nil, fmt.Errorf("%w: the log does not have its entry yet", jobs.ErrTooLate)
+	}
+	return nil, fmt.Errorf("%w: %w", jobs.ErrNotFound, err) // in the book's words
 }

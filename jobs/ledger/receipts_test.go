@@ -108,128 +108,26 @@ func TestTheOutcomesOfProofsAreThoseOfStores(t *testing.T) {
 }
 
 func TestEveryReceiptOfARequestCanBeProvedAfterItsEnd(t *testing.T) {
-	b := newBook(t)
-	r := b.submit(t, "u1")
-	of := func(id store.ID) store.Outcome {
-		return []store.Outcome{store.Erased, store.Absent, store.Held}[len(id.Key)%3]
-	}
-	var all []store.ID
-	for i, task := range b.tasks(t) {
-		batches := [][]store.ID{memories(fmt.Sprint("x", i), 1), memories(fmt.Sprint("y", i), 120), memories(fmt.Sprint("z", i), 7)}
-		batches[2][3].Place = "messages"
-		b.plannedIn(t, task, batches...)
-		for _, ids := range batches {
-			all = append(all, ids...)
-		}
-	}
-	for _, task := range b.tasks(t) {
-		b.receive(t, task, of)
-	}
-	if _, err := b.intake.MemoryProof(t.Context(), r.ID, all[0].Key); !errors.Is(err, jobs.ErrTooLate) {
-		t.Errorf("before the end: err = %v, want ErrTooLate", err)
-	}
-	for _, task := range b.tasks(t) {
-		if err := b.Verified(t.Context(), task, b.Now(), false, 0); err != nil {
-			t.Fatal(err)
-		}
-		if err := b.complete(t.Context(), task); err != nil && !errors.Is(err, jobs.ErrStale) {
-			t.Fatal(err)
-		}
-	}
-	for _, id := range all {
-		if m := b.proved(t, r.ID, id.Key); byte(m.Outcome) != byte(of(id)) || m.Place != id.Place {
-			t.Errorf("%s in %s, want %c in %s", m.Outcome, m.Place, of(id), id.Place)
-		}
-	}
-}
-
-func TestMemoryProofsAreRefusedWithoutRepeatingTheID(t *testing.T) {
-	b := newBook(t)
-	r := b.submit(t, "u1", "notes")
-	id := memories("m", 3)[1]
-	b.plannedIn(t, b.task(t, jobs.PlanTask), memories("m", 3))
-	b.receive(t, b.task(t, jobs.BatchTask), allErased)
-	b.settle(t)
-	b.proved(t, r.ID, id.Key)
-	for name, row := range map[string]struct {
-		request, memory string
-		want            error
-	}{
-		"no such request":    {uuid.NewString(), id.Key, jobs.ErrNotFound},
-		"not of the request": {r.ID, canaryMemory + "-nobody", jobs.ErrNotFound},
-		"with its place":     {r.ID, id.String(), jobs.ErrNotFound},
-		"blank":              {r.ID, " ", store.ErrSelector},
-		"wildcard":           {r.ID, "*", store.ErrSelector},
-		"with a line end":    {r.ID, canaryMemory + "\n", store.ErrSelector},
-	} {
-		_, err := b.intake.MemoryProof(t.Context(), row.request, row.memory)
-		if !errors.Is(err, row.want) || strings.Contains(err.Error(), canaryMemory) {
-			t.Errorf("%s: err = %v, want %v", name, err, row.want)
-		}
-	}
-	gone := func(when string, destroy error) {
-		t.Helper()
-		if destroy != nil {
-			t.Fatal(destroy)
-		}
-		if _, err := b.intake.MemoryProof(t.Context(), r.ID, id.Key); !errors.Is(err, jobs.ErrGone) {
-			t.Errorf("%s: err = %v, want ErrGone", when, err)
-		}
-	}
-	key := filepath.Join(filepath.Dir(b.dir), "keys", "subject", r.ID)
-	text, err := os.ReadFile(key)
-	gone("without the key", errors.Join(err, b.keys.DestroySubject(r.ID)))
-	entry := &proof.SubjectKeyDestroyed{RequestID: r.ID, DestroyedAt: proof.At(b.Now())}
-	gone("with a key put back from a backup", errors.Join(b.SubjectKeyGone(t.Context(), r.ID, entry), os.WriteFile(key, text, 0o600)))
-}
-
-// A proof that nobody would believe is not handed out.
-func TestDamagedReceiptsProveNothing(t *testing.T) {
-	b := newBook(t)
-	r := b.submit(t, "u1", "notes")
-	b.plannedIn(t, b.task(t, jobs.PlanTask), memories("m", 3))
-	b.receive(t, b.task(t, jobs.BatchTask), allErased)
-	b.settle(t)
-	for name, damage := range map[string]string{
-		"another leaf":    `UPDATE batches SET leaves = CAST(substr(leaves, 1, 64) || zeroblob(32) AS BLOB)`,
-		"half a leaf":     `UPDATE batches SET leaves = substr(leaves, 1, 40)`,
-		"no leaves":       `UPDATE batches SET leaves = x''`,
-		"no receipt":      `UPDATE batches SET root = NULL`,
-		"all of it, even": `UPDATE batches SET leaves = NULL`,
-	} {
-		var leaves, root []byte
-		if err := b.raw.QueryRow(`SELECT leaves, root FROM batches`).Scan(&leaves, &root); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.raw.Exec(damage); err != nil {
-			t.Fatal(err)
-		}
-		text, err := b.intake.MemoryProof(t.Context(), r.ID, memories("m", 3)[0].Key)
-		if err == nil || text != nil || strings.Contains(err.Error(), canaryMemory) {
-			t.Errorf("%s: %d bytes, %v", name, len(text), err)
-		}
-		if _, err := b.raw.Exec(`UPDATE batches SET leaves = ?, root = ?`, leaves, root); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.proved(t, r.ID, memories("m", 3)[0].Key)
-}
-
-// Of a memory that stands in two stores, the proof must not tell the better half.
-func TestAMemoryThatIsStillThereIsSaidFirst(t *testing.T) {
-	for _, held := range []string{"memories", "notes"} {
-		b := newBook(t)
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
 		r := b.submit(t, "u1")
-		for _, task := range b.tasks(t) {
-			b.plannedIn(t, task, memories("m", 2))
+		of := func(id store.ID) store.Outcome {
+			return []store.Outcome{store.Erased, store.Absent, store.Held}[len(id.Key)%3]
+		}
+		var all []store.ID
+		for i, task := range b.tasks(t) {
+			batches := [][]store.ID{memories(fmt.Sprint("x", i), 1), memories(fmt.Sprint("y", i), 120), memories(fmt.Sprint("z", i), 7)}
+			batches[2][3].Place = "messages"
+			b.plannedIn(t, task, batches...)
+			for _, ids := range batches {
+				all = append(all, ids...)
+			}
 		}
 		for _, task := range b.tasks(t) {
-			b.receive(t, task, func(store.ID) store.Outcome {
-				if task.Store == held {
-					return store.Held
-				}
-				return store.Erased
-			})
+			b.receive(t, task, of)
+		}
+		if _, err := b.intake.MemoryProof(t.Context(), r.ID, all[0].Key); !errors.Is(err, jobs.ErrTooLate) {
+			t.Errorf("before the end: err = %v, want ErrTooLate", err)
 		}
 		for _, task := range b.tasks(t) {
 			if err := b.Verified(t.Context(), task, b.Now(), false, 0); err != nil {
@@ -239,87 +137,207 @@ func TestAMemoryThatIsStillThereIsSaidFirst(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if m := b.proved(t, r.ID, memories("m", 2)[1].Key); m.Outcome != proof.OutcomeHeld {
-			t.Errorf("held in %s: the proof says %s", held, m.Outcome)
+		for _, id := range all {
+			if m := b.proved(t, r.ID, id.Key); byte(m.Outcome) != byte(of(id)) || m.Place != id.Place {
+				t.Errorf("%s in %s, want %c in %s", m.Outcome, m.Place, of(id), id.Place)
+			}
 		}
-	}
+	})
+}
+
+func TestMemoryProofsAreRefusedWithoutRepeatingTheID(t *testing.T) {
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		r := b.submit(t, "u1", "notes")
+		id := memories("m", 3)[1]
+		b.plannedIn(t, b.task(t, jobs.PlanTask), memories("m", 3))
+		b.receive(t, b.task(t, jobs.BatchTask), allErased)
+		b.settle(t)
+		b.proved(t, r.ID, id.Key)
+		for name, row := range map[string]struct {
+			request, memory string
+			want            error
+		}{
+			"no such request":    {uuid.NewString(), id.Key, jobs.ErrNotFound},
+			"not of the request": {r.ID, canaryMemory + "-nobody", jobs.ErrNotFound},
+			"with its place":     {r.ID, id.String(), jobs.ErrNotFound},
+			"blank":              {r.ID, " ", store.ErrSelector},
+			"wildcard":           {r.ID, "*", store.ErrSelector},
+			"with a line end":    {r.ID, canaryMemory + "\n", store.ErrSelector},
+		} {
+			_, err := b.intake.MemoryProof(t.Context(), row.request, row.memory)
+			if !errors.Is(err, row.want) || strings.Contains(err.Error(), canaryMemory) {
+				t.Errorf("%s: err = %v, want %v", name, err, row.want)
+			}
+		}
+		gone := func(when string, destroy error) {
+			t.Helper()
+			if destroy != nil {
+				t.Fatal(destroy)
+			}
+			if _, err := b.intake.MemoryProof(t.Context(), r.ID, id.Key); !errors.Is(err, jobs.ErrGone) {
+				t.Errorf("%s: err = %v, want ErrGone", when, err)
+			}
+		}
+		key := filepath.Join(filepath.Dir(b.dir), "keys", "subject", r.ID)
+		text, err := os.ReadFile(key)
+		gone("without the key", errors.Join(err, b.keys.DestroySubject(r.ID)))
+		entry := &proof.SubjectKeyDestroyed{RequestID: r.ID, DestroyedAt: proof.At(b.Now())}
+		gone("with a key put back from a backup", errors.Join(b.SubjectKeyGone(t.Context(), r.ID, entry), os.WriteFile(key, text, 0o600)))
+	})
+}
+
+// A proof that nobody would believe is not handed out.
+func TestDamagedReceiptsProveNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		r := b.submit(t, "u1", "notes")
+		b.plannedIn(t, b.task(t, jobs.PlanTask), memories("m", 3))
+		b.receive(t, b.task(t, jobs.BatchTask), allErased)
+		b.settle(t)
+		another, none := `CAST(substr(leaves, 1, 64) || zeroblob(32) AS BLOB)`, `x''`
+		if on == onPostgres {
+			another, none = `substr(leaves, 1, 64) || substr(leaves, 1, 32)`, `''`
+		}
+		for name, damage := range map[string]string{
+			"another leaf":    `UPDATE batches SET leaves = ` + another,
+			"half a leaf":     `UPDATE batches SET leaves = substr(leaves, 1, 40)`,
+			"no leaves":       `UPDATE batches SET leaves = ` + none,
+			"no receipt":      `UPDATE batches SET root = NULL`,
+			"all of it, even": `UPDATE batches SET leaves = NULL`,
+		} {
+			var leaves, root []byte
+			if err := b.raw.QueryRow(`SELECT leaves, root FROM batches`).Scan(&leaves, &root); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.raw.Exec(damage); err != nil {
+				t.Fatal(err)
+			}
+			text, err := b.intake.MemoryProof(t.Context(), r.ID, memories("m", 3)[0].Key)
+			if err == nil || text != nil || strings.Contains(err.Error(), canaryMemory) {
+				t.Errorf("%s: %d bytes, %v", name, len(text), err)
+			}
+			if _, err := b.raw.Exec(b.raw.Rebind(`UPDATE batches SET leaves = ?, root = ?`), leaves, root); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.proved(t, r.ID, memories("m", 3)[0].Key)
+	})
+}
+
+// Of a memory that stands in two stores, the proof must not tell the better half.
+func TestAMemoryThatIsStillThereIsSaidFirst(t *testing.T) {
+	onEach(t, func(t *testing.T, on where) {
+		for _, held := range []string{"memories", "notes"} {
+			b := newBook(t, on)
+			r := b.submit(t, "u1")
+			for _, task := range b.tasks(t) {
+				b.plannedIn(t, task, memories("m", 2))
+			}
+			for _, task := range b.tasks(t) {
+				b.receive(t, task, func(store.ID) store.Outcome {
+					if task.Store == held {
+						return store.Held
+					}
+					return store.Erased
+				})
+			}
+			for _, task := range b.tasks(t) {
+				if err := b.Verified(t.Context(), task, b.Now(), false, 0); err != nil {
+					t.Fatal(err)
+				}
+				if err := b.complete(t.Context(), task); err != nil && !errors.Is(err, jobs.ErrStale) {
+					t.Fatal(err)
+				}
+			}
+			if m := b.proved(t, r.ID, memories("m", 2)[1].Key); m.Outcome != proof.OutcomeHeld {
+				t.Errorf("held in %s: the proof says %s", held, m.Outcome)
+			}
+		}
+	})
 }
 
 // In one place the last word counts: it was found again, and its turn came again.
 func TestTheLastRoundOfAPlaceCounts(t *testing.T) {
-	b := newBook(t)
-	r := b.submit(t, "u1", "notes")
-	b.plannedIn(t, b.task(t, jobs.PlanTask), memories("m", 2), memories("m", 2))
-	for i, task := range b.tasks(t) {
-		b.receive(t, task, func(store.ID) store.Outcome { return []store.Outcome{store.Held, store.Absent}[i] })
-	}
-	b.settle(t)
-	if m := b.proved(t, r.ID, memories("m", 2)[0].Key); m.Outcome != proof.OutcomeAbsent {
-		t.Errorf("the proof says %s, want what came last", m.Outcome)
-	}
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		r := b.submit(t, "u1", "notes")
+		b.plannedIn(t, b.task(t, jobs.PlanTask), memories("m", 2), memories("m", 2))
+		for i, task := range b.tasks(t) {
+			b.receive(t, task, func(store.ID) store.Outcome { return []store.Outcome{store.Held, store.Absent}[i] })
+		}
+		b.settle(t)
+		if m := b.proved(t, r.ID, memories("m", 2)[0].Key); m.Outcome != proof.OutcomeAbsent {
+			t.Errorf("the proof says %s, want what came last", m.Outcome)
+		}
+	})
 }
 
 func TestWhatACancelledRequestErasedCanBeProved(t *testing.T) {
-	b := newBook(t)
-	r := b.submit(t, "u1", "notes")
-	b.plannedIn(t, b.task(t, jobs.PlanTask), memories("done", 4), memories("never", 4))
-	b.receive(t, b.claim(t, b.rings(t)[0]), allErased)
-	if got, err := b.intake.Cancel(t.Context(), r.ID); err != nil || got.Status != jobs.Cancelled {
-		t.Fatalf("%s, %v", got.Status, err)
-	}
-	if m := b.proved(t, r.ID, memories("done", 4)[2].Key); m.Outcome != proof.OutcomeErased {
-		t.Errorf("the proof says %s", m.Outcome)
-	}
-	if _, err := b.intake.MemoryProof(t.Context(), r.ID, memories("never", 4)[2].Key); !errors.Is(err, jobs.ErrNotFound) {
-		t.Errorf("of a batch that was never begun: err = %v, want ErrNotFound", err)
-	}
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		r := b.submit(t, "u1", "notes")
+		b.plannedIn(t, b.task(t, jobs.PlanTask), memories("done", 4), memories("never", 4))
+		b.receive(t, b.claim(t, b.rings(t)[0]), allErased)
+		if got, err := b.intake.Cancel(t.Context(), r.ID); err != nil || got.Status != jobs.Cancelled {
+			t.Fatalf("%s, %v", got.Status, err)
+		}
+		if m := b.proved(t, r.ID, memories("done", 4)[2].Key); m.Outcome != proof.OutcomeErased {
+			t.Errorf("the proof says %s", m.Outcome)
+		}
+		if _, err := b.intake.MemoryProof(t.Context(), r.ID, memories("never", 4)[2].Key); !errors.Is(err, jobs.ErrNotFound) {
+			t.Errorf("of a batch that was never begun: err = %v, want ErrNotFound", err)
+		}
+	})
 }
 
 func TestAReissuedCertificateSaysTheSameUnderTheNewestHead(t *testing.T) {
-	b := newBook(t)
-	r := b.submit(t, "u1", "notes")
-	if _, err := b.intake.Reissue(t.Context(), r.ID, false); !errors.Is(err, jobs.ErrTooLate) {
-		t.Errorf("before the end: err = %v, want ErrTooLate", err)
-	}
-	b.finish(t, 2)
-	b.submit(t, "u2", "notes")
-	keys, err := proof.ParseKeys([]byte(b.key.Verifier))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, accepted := range []bool{false, true} {
-		first, err := b.intake.Certificate(t.Context(), r.ID)
-		if accepted {
-			first, err = b.intake.AcceptedReceipt(t.Context(), r.ID)
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		r := b.submit(t, "u1", "notes")
+		if _, err := b.intake.Reissue(t.Context(), r.ID, false); !errors.Is(err, jobs.ErrTooLate) {
+			t.Errorf("before the end: err = %v, want ErrTooLate", err)
 		}
+		b.finish(t, 2)
+		b.submit(t, "u2", "notes")
+		keys, err := proof.ParseKeys([]byte(b.key.Verifier))
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := b.intake.Reissue(t.Context(), r.ID, accepted)
-		if err != nil {
-			t.Fatal(err)
+		for _, accepted := range []bool{false, true} {
+			first, err := b.intake.Certificate(t.Context(), r.ID)
+			if accepted {
+				first, err = b.intake.AcceptedReceipt(t.Context(), r.ID)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := b.intake.Reissue(t.Context(), r.ID, accepted)
+			if err != nil {
+				t.Fatal(err)
+			}
+			old, err := proof.Verify(first, keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			now, err := proof.Verify(text, keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(old.EntryText()) != string(now.EntryText()) || now.Head.Size != 3 || old.Head.Size >= now.Head.Size {
+				t.Errorf("%s under %d, want %s under 3", now.Entry.ID(), now.Head.Size, old.Entry.ID())
+			}
 		}
-		old, err := proof.Verify(first, keys)
-		if err != nil {
-			t.Fatal(err)
+		if _, err := b.intake.Reissue(t.Context(), uuid.NewString(), true); !errors.Is(err, jobs.ErrNotFound) {
+			t.Errorf("no such request: err = %v, want ErrNotFound", err)
 		}
-		now, err := proof.Verify(text, keys)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(old.EntryText()) != string(now.EntryText()) || now.Head.Size != 3 || old.Head.Size >= now.Head.Size {
-			t.Errorf("%s under %d, want %s under 3", now.Entry.ID(), now.Head.Size, old.Entry.ID())
-		}
-	}
-	if _, err := b.intake.Reissue(t.Context(), uuid.NewString(), true); !errors.Is(err, jobs.ErrNotFound) {
-		t.Errorf("no such request: err = %v, want ErrNotFound", err)
-	}
+	})
 }
 
 // The proof of one memory of a million, the last one.
 func BenchmarkMemoryProof(b *testing.B) {
 	const batches = 1000
-	book := newBook(b)
+	book := newBook(b, onSQLite)
 	r := book.submit(b, "u1", "notes")
 	plan := book.task(b, jobs.PlanTask)
 	var all [][]store.ID

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"lethe/audit"
 	"lethe/audit/fault"
 	"lethe/jobs"
 )
@@ -18,7 +17,7 @@ func (l *Ledger) Expired(ctx context.Context) (int, error) {
 }
 
 // Abandoned is Expired for every running row, whatever its lease. It is for
-// the start of the only process that serves the ledger.
+// the start of the only process that serves a SQLite ledger.
 func (l *Ledger) Abandoned(ctx context.Context) (int, error) {
 	if fault.Bug("ledger/nothing-abandoned") {
 		return 0, nil
@@ -44,12 +43,14 @@ func (l *Ledger) again(ctx context.Context, what, where string, args ...any) (n 
 	if any == 0 {
 		return 0, nil
 	}
-	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
-		_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request IN (SELECT id FROM requests WHERE cancelling = 1) AND NOT `+begunTask+` AND `+where), args...)
+	err = l.write(ctx, func(ctx context.Context, tx *txn) error {
+		// Rows that another transaction is at are left to it, or to the next turn.
+		taken := `WITH taken AS MATERIALIZED (SELECT o.id FROM outbox o WHERE ` + where + tx.sql.takeOf("o") + `) `
+		_, err := tx.ExecContext(ctx, tx.Rebind(taken+`DELETE FROM outbox WHERE id IN (SELECT id FROM taken) AND request IN (SELECT id FROM requests WHERE cancelling = 1) AND NOT `+begunTask), args...)
 		if err != nil {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET state = 'ready', epoch = epoch + 1 WHERE `+where), args...)
+		res, err := tx.ExecContext(ctx, tx.Rebind(taken+`UPDATE outbox SET state = 'ready', epoch = epoch + 1 WHERE id IN (SELECT id FROM taken)`), args...)
 		if err != nil {
 			return err
 		}
@@ -80,8 +81,8 @@ func (l *Ledger) Overdue(ctx context.Context, older time.Duration, limit int) ([
 const (
 	stoppedRequests = `SELECT id FROM requests r WHERE cancelling = 1 AND completed_at IS NULL
 		AND NOT EXISTS ` + unsettledTasks + ` ORDER BY id`
-	dueKeys = `SELECT id FROM requests WHERE key_gone = 0 AND key_until < ?1
-		UNION ALL SELECT request FROM orphans WHERE key_until < ?1 LIMIT 100`
+	dueKeys = `SELECT id FROM requests WHERE key_gone = 0 AND key_until < ?
+		UNION ALL SELECT request FROM orphans WHERE key_until < ? LIMIT 100`
 	dueUntil = `SELECT COUNT(*) FROM requests WHERE completed_at IS NULL AND due_at >= ? AND due_at < ?`
 )
 
@@ -99,7 +100,8 @@ func (l *Ledger) Stopped(ctx context.Context) ([]string, error) {
 // KeysDue returns ended requests, also those that only the log knows, whose subject key is to be destroyed now.
 func (l *Ledger) KeysDue(ctx context.Context) ([]string, error) {
 	var ids []string
-	err := l.read.SelectContext(ctx, &ids, dueKeys, millis(l.now()))
+	now := millis(l.now())
+	err := l.read.SelectContext(ctx, &ids, l.read.Rebind(dueKeys), now, now)
 	if err != nil {
 		return nil, fmt.Errorf("find due keys: %w", err)
 	}

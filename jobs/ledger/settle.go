@@ -8,14 +8,13 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
-	"lethe/audit"
 	"lethe/jobs"
 	"lethe/store"
 )
 
 // settle puts the settling of a job into the outbox and moves it to the stage
 // of being verified.
-func settle(ctx context.Context, tx *audit.Tx, job string, nextAt int64) error {
+func settle(ctx context.Context, tx *txn, job string, nextAt int64) error {
 	var of struct{ Request, Store string }
 	if err := tx.GetContext(ctx, &of, tx.Rebind(`UPDATE jobs SET stage = ?, note = '' WHERE id = ? RETURNING request, store`), jobs.StageVerifying, job); err != nil {
 		return err
@@ -28,7 +27,7 @@ func settle(ctx context.Context, tx *audit.Tx, job string, nextAt int64) error {
 
 // statusOf sets the status of a request whose jobs have been planned: erasing
 // while any of them erases, verifying afterwards.
-func statusOf(ctx context.Context, tx *audit.Tx, request string) error {
+func statusOf(ctx context.Context, tx *txn, request string) error {
 	_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = CASE
 			WHEN EXISTS (SELECT 1 FROM jobs WHERE request = requests.id AND stage IN (?, ?)) THEN ? ELSE ? END
 		WHERE id = ? AND status IN (?, ?, ?)`),
@@ -75,7 +74,7 @@ func (l *Ledger) Verified(ctx context.Context, t jobs.Task, asOf time.Time, purg
 	if purge {
 		stage = jobs.StagePurging
 	}
-	return l.owned(ctx, "commit verification", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
+	return l.owned(ctx, "commit verification", t.Ring, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET stage = ?, evidence = ?, remaining = 0, unattributable = ?, verified_at = ?, note = '' WHERE id = ?`),
 			stage, store.EvidenceVerified, unattributable, millis(asOf), t.Job)
 		return err
@@ -84,7 +83,7 @@ func (l *Ledger) Verified(ctx context.Context, t jobs.Task, asOf time.Time, purg
 
 // Residue records how much of a job could still be read.
 func (l *Ledger) Residue(ctx context.Context, t jobs.Task, remaining int) error {
-	return l.owned(ctx, "record residue", t.Ring, func(ctx context.Context, tx *audit.Tx) error {
+	return l.owned(ctx, "record residue", t.Ring, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET remaining = ?, note = 'residue' WHERE id = ?`), remaining, t.Job)
 		return err
 	})
@@ -109,7 +108,7 @@ func (l *Ledger) purged(ctx context.Context, storeName string, since time.Time, 
 	if how == jobs.RewriteUnseen {
 		evidence, at = store.EvidenceVerified, nil
 	}
-	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err = l.write(ctx, func(ctx context.Context, tx *txn) error {
 		var served []string
 		err := tx.SelectContext(ctx, &served, tx.Rebind(`UPDATE jobs SET stage = ?, evidence = ?, purged_at = ?, rewrite = ?, note = ''
 			WHERE store = ? AND stage = ? AND verified_at <= ? RETURNING id`),

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"time"
 
-	"lethe/audit"
 	"lethe/jobs/keyring"
 )
 
@@ -21,7 +20,7 @@ func (l *Ledger) AddStaged(ctx context.Context, request string, seq int, ids []s
 	if err != nil {
 		return fmt.Errorf("stage ids: %w", err)
 	}
-	err = l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err = l.write(ctx, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO staged (request, seq, ids, at) VALUES (?, ?, ?, ?)`), request, seq, sealed, millis(l.now()))
 		return err
 	})
@@ -76,7 +75,7 @@ func (l *Ledger) allStaged(ctx context.Context, request string, total int) error
 
 // DropStaged implements jobs.Ledger.
 func (l *Ledger) DropStaged(ctx context.Context, request string) error {
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM staged WHERE request = ?`), request)
 		return err
 	})
@@ -88,7 +87,7 @@ func (l *Ledger) DropStaged(ctx context.Context, request string) error {
 
 // sweepStaged removes what a crash left of requests that were never filed.
 func (l *Ledger) sweepStaged(ctx context.Context) error {
-	err := l.write(ctx, func(ctx context.Context, tx *audit.Tx) error {
+	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM staged WHERE at < ? AND request NOT IN (SELECT id FROM requests)`), millis(l.now().Add(-stagedFor)))
 		return err
 	})

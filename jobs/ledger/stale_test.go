@@ -37,64 +37,68 @@ func workerWrites(b *book) map[string]func(context.Context, jobs.Task) error {
 }
 
 func TestStaleEpochWritesNothing(t *testing.T) {
-	b := newBook(t)
-	b.submit(t, "u1", "notes")
-	b.plan(t, b.task(t, jobs.PlanTask), 3, 3)
-	tasks := b.tasks(t)
-	b.erase(t, tasks[0])
-	held := tasks[1]
-	if _, err := b.Begin(t.Context(), held); err != nil {
-		t.Fatal(err)
-	}
-	b.submit(t, "u2", "notes")
-	queued := held
-	queued.Ring = b.rings(t)[0] // rung, but nobody's yet
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		b.submit(t, "u1", "notes")
+		b.plan(t, b.task(t, jobs.PlanTask), 3, 3)
+		tasks := b.tasks(t)
+		b.erase(t, tasks[0])
+		held := tasks[1]
+		if _, err := b.Begin(t.Context(), held); err != nil {
+			t.Fatal(err)
+		}
+		b.submit(t, "u2", "notes")
+		queued := held
+		queued.Ring = b.rings(t)[0] // rung, but nobody's yet
 
-	older, newer, unknown := held, held, held
-	older.Epoch--
-	newer.Epoch++
-	unknown.ID = uuid.NewString()
-	before := b.tables(t)
-	for name, write := range workerWrites(b) {
-		for what, task := range map[string]jobs.Task{"an old epoch": older, "a future epoch": newer, "no row": unknown, "a row that is not running": queued} {
-			if err := write(t.Context(), task); !errors.Is(err, jobs.ErrStale) {
-				t.Errorf("%s under %s: err = %v, want ErrStale", name, what, err)
-			}
-			if d := cmp.Diff(before, b.tables(t)); d != "" {
-				t.Fatalf("%s under %s changed the book:\n%s", name, what, d)
+		older, newer, unknown := held, held, held
+		older.Epoch--
+		newer.Epoch++
+		unknown.ID = uuid.NewString()
+		before := b.tables(t)
+		for name, write := range workerWrites(b) {
+			for what, task := range map[string]jobs.Task{"an old epoch": older, "a future epoch": newer, "no row": unknown, "a row that is not running": queued} {
+				if err := write(t.Context(), task); !errors.Is(err, jobs.ErrStale) {
+					t.Errorf("%s under %s: err = %v, want ErrStale", name, what, err)
+				}
+				if d := cmp.Diff(before, b.tables(t)); d != "" {
+					t.Fatalf("%s under %s changed the book:\n%s", name, what, d)
+				}
 			}
 		}
-	}
+	})
 }
 
 // The same after the lease has ended, when the row is there under a new epoch
 // and another worker has done the work.
 func TestALateWorkerChangesNothing(t *testing.T) {
-	b := newBook(t)
-	b.submit(t, "u1", "notes")
-	b.plan(t, b.task(t, jobs.PlanTask), 3)
-	late := b.task(t, jobs.BatchTask)
-	if _, err := b.Begin(t.Context(), late); err != nil {
-		t.Fatal(err)
-	}
-	b.advance(lease + time.Millisecond)
-	if _, err := b.Expired(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	b.erase(t, b.task(t, jobs.BatchTask))
-	b.settle(t)
-	before := b.tables(t)
-	for name, write := range workerWrites(b) {
-		err := write(t.Context(), late)
-		if name == "Freeze" || name == "Split" {
-			if !errors.Is(err, jobs.ErrGone) && !errors.Is(err, jobs.ErrStale) { // there is no key to seal under
-				t.Errorf("%s: err = %v", name, err)
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		b.submit(t, "u1", "notes")
+		b.plan(t, b.task(t, jobs.PlanTask), 3)
+		late := b.task(t, jobs.BatchTask)
+		if _, err := b.Begin(t.Context(), late); err != nil {
+			t.Fatal(err)
+		}
+		b.advance(lease + time.Millisecond)
+		if _, err := b.Expired(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.erase(t, b.task(t, jobs.BatchTask))
+		b.settle(t)
+		before := b.tables(t)
+		for name, write := range workerWrites(b) {
+			err := write(t.Context(), late)
+			if name == "Freeze" || name == "Split" {
+				if !errors.Is(err, jobs.ErrGone) && !errors.Is(err, jobs.ErrStale) { // there is no key to seal under
+					t.Errorf("%s: err = %v", name, err)
+				}
+			} else if !errors.Is(err, jobs.ErrStale) {
+				t.Errorf("%s: err = %v, want ErrStale", name, err)
 			}
-		} else if !errors.Is(err, jobs.ErrStale) {
-			t.Errorf("%s: err = %v, want ErrStale", name, err)
+			if d := cmp.Diff(before, b.tables(t)); d != "" {
+				t.Fatalf("%s changed the book:\n%s", name, d)
+			}
 		}
-		if d := cmp.Diff(before, b.tables(t)); d != "" {
-			t.Fatalf("%s changed the book:\n%s", name, d)
-		}
-	}
+	})
 }

@@ -100,7 +100,7 @@ func TestCheckFindsWhatIsNotMapped(t *testing.T) {
 			problems[x.Table+" "+x.Column] = x.Problem
 		}
 	}
-	if len(problems) != 3 || problems["vectors.audit who"] == "" || problems["vectors.copy "] == "" {
+	if len(problems) != 3 || problems["vectors.audit who"] == "" || problems["vectors.vectors copy"] == "" {
 		t.Errorf("problems %v, want the table, its column and the trigger", problems)
 	}
 }

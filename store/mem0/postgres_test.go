@@ -189,7 +189,7 @@ func TestPostgresSaysWhichGrantIsMissing(t *testing.T) {
 	f.db.MustExec(`CREATE ROLE reader LOGIN; GRANT SELECT ON memories, memories_entities TO reader;
 		DO $$ BEGIN EXECUTE 'GRANT USAGE ON SCHEMA ' || current_schema() || ' TO reader'; END $$`)
 	f.config.DSN = strings.Replace(f.config.DSN, "lethe@", "reader@", 1)
-	if _, err := mem0.OpenPostgres(t.Context(), f.config); err == nil || !strings.Contains(err.Error(), `GRANT DELETE, UPDATE ON "memories"`) {
+	if _, err := mem0.OpenPostgres(t.Context(), f.config); err == nil || !strings.Contains(err.Error(), `GRANT DELETE, UPDATE ON "memories" TO the user of this store; GRANT DELETE, UPDATE ON "memories_entities"`) {
 		t.Errorf("error %v, want the GRANT", err)
 	}
 }
@@ -212,5 +212,85 @@ func TestPostgresDriftIsFoundBeforeAnErasure(t *testing.T) {
 	findings, err := f.s.Check(t.Context())
 	if err != nil || !slices.ContainsFunc(findings, func(f store.Finding) bool { return strings.Contains(f.Problem, "trigger") }) {
 		t.Errorf("check does not name the trigger, error %v", err)
+	}
+}
+
+// TestLinksWrittenMeanwhileGoToo writes links while a store is open that knows
+// which rows link: by others, by who began before it looked, and to a memory
+// that it has unlinked already.
+func TestLinksWrittenMeanwhileGoToo(t *testing.T) {
+	f := newPG(t, true, false).open()
+	if err := f.Add(t.Context(), people("alice", "bob")...); err != nil {
+		t.Fatal(err)
+	}
+	id := func(name string) []store.ID { return []store.ID{{Place: "memories", Key: f.key(name)}} }
+	erase := func(name string, want string) {
+		t.Helper()
+		if r, err := f.s.Erase(t.Context(), id(name)); err != nil || string(outcomes(r)) != want {
+			t.Errorf("%s: receipt %s, error %v; want %s", name, outcomes(r), err, want)
+		}
+		if left, err := f.s.Remaining(t.Context(), id(name)); err != nil || len(left) > 0 {
+			t.Errorf("%s: %d remaining, error %v", name, len(left), err)
+		}
+	}
+	const link = `UPDATE memories_entities SET payload = jsonb_set(payload, '{linked_memory_ids}', payload -> 'linked_memory_ids' || to_jsonb($1::text)) WHERE payload ->> 'user_id' = 'bob'`
+	remaining := func(name string, want int) {
+		t.Helper()
+		if left, err := f.s.Remaining(t.Context(), id(name)); err != nil || len(left) != want {
+			t.Errorf("%s: %d remaining, error %v; want %d", name, len(left), err, want)
+		}
+	}
+	early := f.db.MustBegin()
+	early.MustExec(`INSERT INTO memories VALUES ($1, '{1}', jsonb_build_object('entity_type', 'T', 'linked_memory_ids', ARRAY[$2::text, 'x']))`, f.key("stray"), f.key("alice2"))
+	erase("alice1", "e")
+	for range 3 {
+		f.db.MustExec(`UPDATE memories SET payload = payload`) // others write too
+		erase("alice1", "a")
+	}
+	if err := early.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	remaining("alice2", 1)
+	erase("alice2", "e")
+	erase("alice2", "a")
+	f.db.MustExec(link, f.key("alice1"))
+	remaining("alice1", 1)
+	erase("alice1", "e")
+	erase("alice1", "a")
+	f.db.MustExec(link, f.key("alice3"))
+	erase("alice3", "e")
+	rows, err := f.Rows(t.Context())
+	if err != nil || len(rows) != 5 { // bob's, and the stray entity with its other link
+		t.Errorf("%d rows, error %v", len(rows), err)
+	}
+	for _, row := range rows {
+		for _, name := range []string{"alice1", "alice2", "alice3"} {
+			if strings.Contains(row, f.key(name)) {
+				t.Errorf("%s is still linked to", name)
+			}
+		}
+	}
+}
+
+// Each of two stores writes what the other has to see.
+func TestTwoStoresSeeEachOthersWork(t *testing.T) {
+	f := newPG(t, true, false).open()
+	if err := f.Add(t.Context(), people("alice")...); err != nil {
+		t.Fatal(err)
+	}
+	other, err := mem0.OpenPostgres(t.Context(), f.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for i, name := range []string{"alice1", "alice2", "alice3"} {
+		s := []store.Store{f.s, other}[i%2]
+		id := []store.ID{{Place: "memories", Key: f.key(name)}}
+		if r, err := s.Erase(t.Context(), id); err != nil || r[0] != store.Erased {
+			t.Errorf("%s: receipt %s, error %v", name, outcomes(r), err)
+		}
+	}
+	if rows, err := f.Rows(t.Context()); err != nil || len(rows) > 0 {
+		t.Errorf("%d rows left, error %v", len(rows), err)
 	}
 }

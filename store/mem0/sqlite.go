@@ -40,7 +40,7 @@ func (c SQLiteConfig) dataMap() (tables.Map, error) {
 	if c.Vectors == "" {
 		return tables.Map{}, fmt.Errorf("%w: the vectors file is required", store.ErrRefused)
 	}
-	m := tables.Map{Waived: []tables.Waiver{{Table: "memory_migrations", Reason: "the telemetry ID of the installation, not a person's"}}}
+	m := tables.Map{Waived: []tables.Waiver{{Table: "memory_migrations", Reason: "the telemetry ID of the installation, not a person's", Optional: true}}}
 	// Children first: see package tables.
 	if c.History != "" {
 		m.Files = append(m.Files, tables.File{Name: "history", Path: c.History})

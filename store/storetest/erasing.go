@@ -191,7 +191,8 @@ func checkFindsNoProblem(c contract) {
 		c.Error("no findings at all")
 	}
 	for _, f := range findings {
-		if f.Problem != "" || f.Place == "" && f.Waived == "" {
+		// What is unmapped and no problem, such as another schema, has a note.
+		if f.Problem != "" || f.Place == "" && f.Waived == "" && f.Note == "" {
 			c.Errorf("table %s column %s: problem %q", f.Table, f.Column, f.Problem)
 		}
 	}

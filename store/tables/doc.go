@@ -44,10 +44,16 @@
 // # PostgreSQL
 //
 // A [Postgres] erases from tables of one PostgreSQL database, and from SQLite
-// files with what hangs on their rows, as one store. Its documents are jsonb
-// and its keys uuid or text. Find pages by the index of the key. Links have no
-// index in the customer's tables, so each Erase and each Remaining of memories
-// reads the table of entities once.
+// files with what hangs on their rows, as one store. ID columns are text, uuid
+// or integers, or domains over them. Find pages by the index of the key, and
+// what hangs on rows is looked for by an index of its columns, if there is one.
+// Links have no index in the customer's tables, so each of Erase and Remaining
+// keeps the rows that link in memory, about 150 bytes a link. It reads all of
+// them once, and then the head of each row for what was written since; Erase
+// not even that while nobody but this store has written to the database.
+//
+// A document in a column of type json can hold what the server cannot read: it
+// is then read here.
 //
 // A [Rewriter] locks each table for as long as its rewrite takes, needs room
 // for a copy, and builds every index anew; an HNSW index is most of the time.
@@ -55,6 +61,26 @@
 // tables once more to look.
 //
 // # Decisions
+//
+// 2026-11-29. Rows of PostgreSQL that are only deleted are not locked before,
+// since that needs the privilege to change them. Two erasures take them in one
+// order because the server must go by an index wherever there is one; what then
+// still waits in a circle is ended by the server, and done again.
+//
+// 2026-11-29. Types whose equal values have several texts (numeric, character(n),
+// citext, a collation that is not deterministic) cannot be keys. Enumerations
+// cannot either: they name kinds, and no rows. A selector's text that is not how
+// the server writes a value of the column equals none; it is bound as NULL, so
+// that nothing is cast and a statement's text says nothing of its values.
+//
+// 2026-11-29. What the customer's foreign keys delete in tables that are not
+// mapped is a problem of [Postgres.Check], and no reason not to open: rows that
+// hang on a person's are the person's more often than not. Row security is one,
+// since what it hides would be left, and never missed.
+//
+// 2026-11-29. The layout is compared inside each transaction that erases, under
+// locks that keep it so. It costs a seventh of a millisecond; the road not
+// taken, a cheaper signature of the catalogues' row versions, gains nothing.
 //
 // 2026-11-29. Foreign keys are off for our connections. What the map does not say
 // is not done: ON DELETE CASCADE would take rows that no plan has shown, a reply

@@ -53,11 +53,11 @@ func kinIn(parts []*part) []kin {
 // ddl makes the index.
 func (k kin) ddl() string {
 	var columns []string
-	for i, c := range k.key.columns {
+	for i, c := range k.quoted() {
 		columns = append(columns, c+" "+map[keyType]string{textKey: "TEXT", integerKey: "INTEGER"}[k.key.types[i]])
 	}
 	return "CREATE TABLE " + k.index + " (" + strings.Join(columns, ", ") + ", row INTEGER, PRIMARY KEY (" +
-		strings.Join(k.key.columns, ", ") + ", row)) WITHOUT ROWID"
+		strings.Join(k.quoted(), ", ") + ", row)) WITHOUT ROWID"
 }
 
 // own reports whether the desks keep an index.
@@ -77,7 +77,16 @@ func (k kin) in() string {
 
 // rowIn says that a row of t is listed for one of the keys of a bound batch.
 func (k kin) rowIn() string {
-	return "t.rowid IN (SELECT row FROM " + k.index + " WHERE " + among(k.key.columns) + ")"
+	return "t.rowid IN (SELECT row FROM " + k.index + " WHERE " + among(k.quoted()) + ")"
+}
+
+// quoted are the columns of the index.
+func (k kin) quoted() []string {
+	columns := make([]string, len(k.key.columns))
+	for i, c := range k.key.columns {
+		columns[i] = quote(c)
+	}
+	return columns
 }
 
 func (s *Store) kinOf(place string) []kin {

@@ -28,8 +28,13 @@ type Map struct {
 // A File is a SQLite database file under the name by which places refer to it.
 type File struct{ Name, Path string }
 
-// A Waiver says why a table holds nothing to erase.
-type Waiver struct{ Table, Reason string }
+// A Waiver says why a table holds nothing to erase; or, as TABLE.COLUMN or
+// TABLE.TRIGGER, a column or trigger of it; or, as SCHEMA.*, another schema of
+// a PostgreSQL database.
+type Waiver struct {
+	Table, Reason string
+	Optional      bool // there may be no such table
+}
 
 // A Place is one kind of row in one table. Places of the same Name are parts
 // of one place: an ID of it may be in any of them.
@@ -257,15 +262,6 @@ func (p Place) members() []string {
 		names = append(names, g...)
 	}
 	return names
-}
-
-// simple returns an error for what no engine does yet.
-func (p Place) simple() error {
-	nested := slices.ContainsFunc(slices.Collect(maps.Values(p.Match)), func(m Member) bool { return len(m.Path) > 0 })
-	if len(p.ID) > 1 || nested || p.Metadata != nil || p.Created != nil || p.Expires != nil || p.Ties != nil {
-		return fmt.Errorf("%w: place %q: has more than one ID column, or members inside documents", store.ErrRefused, p.Name)
-	}
-	return nil
 }
 
 func plain(name string) bool {

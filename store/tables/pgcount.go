@@ -2,19 +2,25 @@ package tables
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"lethe/store"
 )
+
+// countBatch is how many keys one statement of Count asks for: it may have to
+// go through a table of what hangs on them, for want of an index.
+const countBatch = 20_000
 
 // Count implements store.Store. It keeps the keys that it has found in memory,
 // about 100 bytes each.
 func (s *Postgres) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
 	census, err := s.count(ctx, sels)
 	if err != nil {
-		return store.Census{}, fmt.Errorf("count: %w", err)
+		return store.Census{}, fmt.Errorf("count: %w", s.lacking(ctx, err))
 	}
 	return census, nil
 }
@@ -35,19 +41,73 @@ func (s *Postgres) count(ctx context.Context, sels iter.Seq2[store.Selector, err
 			picked[id] = true
 		}
 	}
+	for _, name := range s.places() {
+		census.Places = append(census.Places, store.PlaceCount{Place: name, Found: found[name]})
+	}
 	var err error
 	if census.Unattributable, err = s.malformed(ctx); err != nil {
 		return census, err
 	}
-	for _, name := range s.places() {
-		census.Places = append(census.Places, store.PlaceCount{Place: name, Found: found[name]})
+	if err := s.countBelow(ctx, &census, picked); err != nil || s.beside == nil {
+		return census, err
 	}
-	if s.beside == nil {
-		return census, nil
+	return census, s.countBeside(ctx, &census, picked)
+}
+
+// countBelow counts the rows that hang on picked ones, and those that hang on
+// nothing that is there and was not picked.
+func (s *Postgres) countBelow(ctx context.Context, census *store.Census, picked map[store.ID]bool) error {
+	keys := make(map[string][]string)
+	for id := range picked {
+		keys[id.Place] = append(keys[id.Place], id.Key)
 	}
+	for _, p := range s.parts {
+		if p.With == "" {
+			continue
+		}
+		// Rows with owners of their own are no orphans.
+		lost, orphans := "NOT coalesce("+s.attached(p)+", false)", 0
+		if !slices.ContainsFunc(s.named(p.Name), func(own *pgPart) bool { return own.oid == p.oid }) {
+			var err error
+			if orphans, err = s.number(ctx, "SELECT count(*) FROM "+p.table+" t WHERE "+lost); err != nil {
+				return err
+			}
+		}
+		census.Places = add(census.Places, s.m, p.Place, 0)
+		for _, root := range s.above(p) {
+			for batch := range slices.Chunk(keys[root], countBatch) {
+				statement, args := "SELECT count(*) FROM "+p.table+" t WHERE "+s.hangs(p, root), s.bind(root, batch)
+				n, err := s.number(ctx, statement, args...)
+				if err != nil {
+					return err
+				}
+				census.Places = add(census.Places, s.m, p.Place, n)
+				if orphans == 0 {
+					continue
+				}
+				n, err = s.number(ctx, statement+" AND "+lost, args...)
+				if err != nil {
+					return err
+				}
+				orphans -= n // they are tied to whom the asker named
+			}
+		}
+		census.Unattributable += max(orphans, 0)
+	}
+	return nil
+}
+
+func (s *Postgres) number(ctx context.Context, statement string, args ...any) (n int, err error) {
+	err = s.db.GetContext(ctx, &n, statement, args...)
+	return n, pgCoded(ctx, err)
+}
+
+// countBeside counts what hangs on picked rows in the files beside the
+// database.
+func (s *Postgres) countBeside(ctx context.Context, census *store.Census, picked map[store.ID]bool) error {
 	own, err := s.beside.Count(ctx, func(func(store.Selector, error) bool) {})
 	if err != nil {
-		return census, err
+		return err
 	}
 	census.Unattributable += own.Unattributable
 	for _, p := range s.beside.parts {
@@ -56,12 +116,12 @@ func (s *Postgres) count(ctx context.Context, sels iter.Seq2[store.Selector, err
 		}
 		n, orphans, err := s.countHanging(ctx, p, picked)
 		if err != nil {
-			return census, err
+			return err
 		}
 		census.Places = append(census.Places, store.PlaceCount{Place: p.Name, Found: n, With: p.With})
 		census.Unattributable += orphans
 	}
-	return census, nil
+	return nil
 }
 
 // countHanging counts the rows of a part beside the database that hang on
@@ -102,22 +162,64 @@ func (s *Postgres) countHanging(ctx context.Context, p *part, picked map[store.I
 	return found, orphans, flush()
 }
 
-// malformed counts the documents that are not objects.
+// malformed counts the documents that are not objects, and the sessions that do
+// not parse.
 func (s *Postgres) malformed(ctx context.Context) (int, error) {
 	total := 0
 	var seen []string
 	for _, p := range s.parts {
-		if p.Document == nil || slices.Contains(seen, p.table) {
+		if p.Scope != "" {
+			n, err := s.unparsed(ctx, p)
+			if err != nil {
+				return 0, err
+			}
+			total += n
+		}
+		bad := p.malformed()
+		if bad == "" || slices.Contains(seen, p.table+bad) {
 			continue
 		}
-		seen = append(seen, p.table)
-		var n int
-		if err := s.db.GetContext(ctx, &n, "SELECT count(*) FROM "+p.table+" t WHERE NOT "+p.wellFormed()); err != nil {
-			return 0, pgCoded(ctx, err)
+		seen = append(seen, p.table+bad)
+		n, err := s.number(ctx, "SELECT count(*) FROM "+p.table+" t WHERE "+bad)
+		if err != nil {
+			return 0, err
 		}
 		total += n
 	}
 	return total, nil
+}
+
+// malformed says that a document in which the part looks for anyone is no
+// object. It is empty for a part that looks in none. A column that is NULL beside
+// others says nothing, which is no fault.
+func (p *pgPart) malformed() string {
+	if p.Document != nil {
+		return "NOT " + p.wellFormed()
+	}
+	var bad []string
+	members := []pgMember{p.metadata}
+	for _, m := range p.members {
+		members = append(members, m)
+	}
+	for _, m := range members {
+		typeOf := map[string]string{"json": "json_typeof", "jsonb": "jsonb_typeof"}[m.json]
+		test := typeOf + "(t." + quote(m.Column) + ") <> 'object'"
+		if m.json != "" && !slices.Contains(bad, test) {
+			bad = append(bad, test)
+		}
+	}
+	slices.Sort(bad)
+	return strings.Join(bad, " OR ")
+}
+
+func (s *Postgres) unparsed(ctx context.Context, p *pgPart) (int, error) {
+	n := 0
+	err := pgKey{}.read(ctx, s.db, "SELECT t."+quote(p.Scope)+" FROM "+p.table+" t", nil, 1, func(_ string, rest []sql.NullString) {
+		if _, err := ParseScope(rest[0].String); err != nil {
+			n++
+		}
+	})
+	return n, err
 }
 
 // places returns the names of all places whose rows stand on their own.
@@ -126,9 +228,9 @@ func (s *Postgres) places() []string {
 	if s.beside != nil {
 		names = slices.DeleteFunc(s.beside.places(), func(n string) bool { return slices.Contains(s.beside.m.Elsewhere, n) })
 	}
-	for _, p := range s.parts {
-		if !slices.Contains(names, p.Name) {
-			names = append(names, p.Name)
+	for _, name := range s.roots() {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names
@@ -136,8 +238,23 @@ func (s *Postgres) places() []string {
 
 // Unreached implements store.Limiter.
 func (s *Postgres) Unreached(sel store.Selector) []string {
-	if s.beside == nil {
-		return nil
+	var names []string
+	if s.beside != nil {
+		names = s.beside.Unreached(sel)
 	}
-	return s.beside.Unreached(sel)
+	for _, name := range s.roots() {
+		reached := slices.ContainsFunc(s.named(name), func(p *pgPart) bool { return p.reaches(sel) })
+		if !reached && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (p *pgPart) reaches(sel store.Selector) bool {
+	if sel.ByID() {
+		return p.Explicit
+	}
+	_, ok := p.match(sel, 0)
+	return ok
 }

@@ -3,9 +3,9 @@ package tables
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 
@@ -59,19 +59,27 @@ func (s *Postgres) findIn(ctx context.Context, p *pgPart, sel store.Selector, yi
 	if _, ok := p.match(sel, 0); !ok {
 		return true, nil
 	}
-	var from, to *string
+	if err := s.nameless(ctx, p, sel); err != nil {
+		return false, err
+	}
+	var from, to []string
+	last := "" // a key may be several rows'
 	for {
 		keys, err := s.page(ctx, p, sel, from, &to)
 		if err != nil {
 			return false, err
 		}
 		for _, key := range keys {
-			if key == "" {
-				return false, fmt.Errorf("%w: a selected row of place %s has no usable id", store.ErrRefused, p.Name)
+			if key == last {
+				continue
+			}
+			if !p.id.holds(key) {
+				return false, p.unusable()
 			}
 			if !yield(store.ID{Place: p.Name, Key: key}, nil) {
 				return false, nil
 			}
+			last = key
 		}
 		if to == nil {
 			return true, nil
@@ -80,36 +88,72 @@ func (s *Postgres) findIn(ctx context.Context, p *pgPart, sel store.Selector, yi
 	}
 }
 
+func (p *pgPart) unusable() error {
+	return fmt.Errorf("%w: a selected row of place %s has no usable id", store.ErrRefused, p.Name)
+}
+
 // page reads the selected keys after from, which is nil at first, and sets to
-// to the last key of the page, or nil for the last page.
-func (s *Postgres) page(ctx context.Context, p *pgPart, sel store.Selector, from *string, to **string) (keys []string, err error) {
+// to the last key of the page, as texts, or nil for the last page.
+func (s *Postgres) page(ctx context.Context, p *pgPart, sel store.Selector, from []string, to *[]string) (keys []string, err error) {
+	evidence, more := p.evidence()
 	err = s.tx(ctx, s.db, func(tx *sqlx.Tx) error {
 		if err := s.unchanged(ctx, tx); err != nil {
 			return err
 		}
 		keys, *to = nil, nil // a page may be read twice
-		id := "t." + quote(p.ID[0])
-		bounds, args := condition{sql: "true"}, []any{}
+		bounds := condition{sql: "true"}
 		if from != nil {
-			args = append(args, *from)
-			bounds.and(fmt.Sprintf("%s > $%d::text::%s", id, len(args), p.cast()))
+			p.id.bound(&bounds, ">", from)
 		}
-		var last string
-		err := tx.GetContext(ctx, &last, fmt.Sprintf("SELECT %s::text FROM %s t WHERE %s ORDER BY %[1]s OFFSET %[4]d LIMIT 1",
-			id, p.table, bounds.sql, pageRows-1), args...)
-		switch {
-		case err == nil:
-			*to = &last
-			args = append(args, last)
-			bounds.and(fmt.Sprintf("%s <= $%d::text::%s", id, len(args), p.cast()))
-		case !errors.Is(err, sql.ErrNoRows):
-			return pgCoded(ctx, err)
+		ends, err := p.id.list(ctx, tx, "SELECT "+p.id.texts("t.")+" FROM "+p.table+" t WHERE "+bounds.sql+
+			" ORDER BY "+p.id.columns("t.")+fmt.Sprintf(" OFFSET %d LIMIT 1", pageRows-1), bounds.args...)
+		if err != nil {
+			return err
 		}
-		c, _ := p.match(sel, len(args))
-		return pgCoded(ctx, tx.SelectContext(ctx, &keys, "SELECT coalesce("+id+"::text, '') FROM "+p.table+" t WHERE "+
-			bounds.sql+" AND "+c.sql+" ORDER BY "+id, append(args, c.args...)...))
+		if len(ends) == 1 && ends[0] != "" {
+			*to, _ = p.id.keying().parse(ends[0])
+			p.id.bound(&bounds, "<=", *to)
+		}
+		c, _ := p.match(sel, len(bounds.args))
+		return p.id.read(ctx, tx, "SELECT "+p.id.texts("t.")+more+" FROM "+p.table+" t WHERE "+bounds.sql+" AND "+c.sql+
+			" ORDER BY "+p.id.columns("t."), append(bounds.args, c.args...), len(evidence), func(key string, rest []sql.NullString) {
+			if p.confirms(sel, evidence, rest) {
+				keys = append(keys, key)
+			}
+		})
 	})
-	return keys, err
+	return keys, s.lacking(ctx, err)
+}
+
+// bound says that a row's key is on one side of another, whose texts it binds.
+func (k pgKey) bound(c *condition, side string, values []string) {
+	marks := make([]string, len(k))
+	for i, v := range k {
+		c.args = append(c.args, values[i])
+		marks[i] = fmt.Sprintf("$%d::text::%s", len(c.args), v.cast())
+	}
+	c.and(k.tuple("t.") + " " + side + " (" + strings.Join(marks, ", ") + ")")
+}
+
+// nameless returns an error if sel selects a row whose key has a NULL: it cannot
+// be erased, and must not go unnoticed.
+func (s *Postgres) nameless(ctx context.Context, p *pgPart, sel store.Selector) error {
+	if !p.null {
+		return nil
+	}
+	var nulls []string
+	for _, v := range p.id {
+		nulls = append(nulls, "t."+quote(v.name)+" IS NULL")
+	}
+	c, _ := p.match(sel, 0)
+	evidence, more := p.evidence()
+	found := false
+	err := p.id.read(ctx, s.db, "SELECT "+p.id.texts("t.")+more+" FROM "+p.table+" t WHERE ("+strings.Join(nulls, " OR ")+") AND "+c.sql,
+		c.args, len(evidence), func(_ string, rest []sql.NullString) { found = found || p.confirms(sel, evidence, rest) })
+	if err == nil && found {
+		err = p.unusable()
+	}
+	return err
 }
 
 // explicit returns the IDs that askers may mean by keys and of which anything
@@ -124,7 +168,7 @@ func (s *Postgres) explicit(ctx context.Context, asked []string) ([]store.ID, er
 			continue
 		}
 		for _, key := range asked {
-			if k, ok := p.canonical(key); ok {
+			if k := p.id.asked(key); p.id.holds(k) {
 				keys[p.Name] = append(keys[p.Name], k)
 			}
 		}

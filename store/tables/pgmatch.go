@@ -3,31 +3,49 @@ package tables
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
-
-	"github.com/google/uuid"
 
 	"lethe/store"
 )
 
 // match returns the condition under which sel selects a row of the part, named
 // t, with parameters numbered after the first n, and false if it can select
-// none. Its text depends on which keys sel has, never on what they are.
+// none. Its text depends on which keys sel has, never on what they are. Session
+// scopes and doubtful documents it lets through: see pgPart.confirms.
 func (p *pgPart) match(sel store.Selector, n int) (condition, bool) {
 	var c condition
-	if sel.ByID() || p.Document == nil && len(sel.Metadata) > 0 || p.Document != nil && !p.Document.Metadata && len(sel.Metadata) > 0 {
+	switch {
+	case sel.ByID() || p.With != "":
+		return c, false
+	case p.Scope != "":
+		return condition{sql: "true"}, sel.AppID == "" && len(sel.Metadata) == 0
+	case p.Document != nil:
+		return p.matchDocument(sel, n)
+	case p.Metadata == nil && len(sel.Metadata) > 0:
 		return c, false
 	}
 	for _, f := range sel.Identity() {
 		n++
-		if p.Document == nil {
-			m, ok := p.Match[f.Name]
-			if !ok {
-				return c, false
-			}
-			c.and(fmt.Sprintf(`t.%s COLLATE "C" = $%d::text`, quote(m.Column), n), f.Value)
-			continue
+		m, ok := p.members[f.Name]
+		if !ok {
+			return c, false
 		}
+		c.and(m.equals(n, f.Value))
+	}
+	for _, k := range sel.MetadataKeys() {
+		v := sel.Metadata[k]
+		n += 2
+		c.and(p.metadata.unless(fmt.Sprintf("%s -> $%d::text = %s", p.metadata.document(), n-1, pgScalar(v, n))), k, v.Literal())
+	}
+	return c, c.sql != ""
+}
+
+func (p *pgPart) matchDocument(sel store.Selector, n int) (condition, bool) {
+	var c condition
+	if !p.Document.Metadata && len(sel.Metadata) > 0 {
+		return c, false
+	}
+	for _, f := range sel.Identity() {
+		n++
 		names := p.Document.Keys[f.Name]
 		if len(names) == 0 {
 			return c, false
@@ -47,10 +65,8 @@ func (p *pgPart) match(sel store.Selector, n int) (condition, bool) {
 	if c.sql == "" {
 		return c, false
 	}
-	if p.Document != nil {
-		// CASE, since ? asks the elements of an array too.
-		c.sql = "CASE WHEN " + p.wellFormed() + " THEN " + c.sql + " ELSE false END AND " + p.kind()
-	}
+	// CASE, since ? asks the elements of an array too.
+	c.sql = "CASE WHEN " + p.wellFormed() + " THEN " + c.sql + " ELSE false END AND " + p.kind()
 	return c, true
 }
 
@@ -91,27 +107,4 @@ func (p *pgPart) shaped(s Shape) string {
 		c.and(p.doc() + " ?| ARRAY[" + literals(group) + "]")
 	}
 	return "(" + c.sql + ")"
-}
-
-// cast is the type of the part's keys, and keyIn says that a row's key is in a
-// bound batch: of its own type, so that the index of the key serves.
-func (p *pgPart) cast() string {
-	if p.uuid {
-		return "uuid"
-	}
-	return "text"
-}
-
-func (p *pgPart) keyIn() string {
-	return "t." + quote(p.ID[0]) + " = ANY($1::text[]::" + p.cast() + "[])"
-}
-
-// canonical returns a key as the database writes it, and false for one that
-// cannot be in this part.
-func (p *pgPart) canonical(key string) (string, bool) {
-	if !p.uuid {
-		return key, utf8.ValidString(key) && !strings.ContainsRune(key, 0)
-	}
-	id, err := uuid.Parse(key)
-	return id.String(), err == nil && len(key) == len(id.String())
 }

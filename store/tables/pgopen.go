@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 
@@ -45,6 +42,9 @@ type Postgres struct {
 	db     *sqlx.DB // for all but Remaining
 	second *sqlx.DB // for Remaining: its own connections, read only
 	beside *Store   // or nil
+
+	backlinks *pgBacklinks // for Erase
+	seen      *pgBacklinks // for Remaining
 }
 
 // A pgPart is a Place as PostgreSQL's statements see it.
@@ -52,7 +52,12 @@ type pgPart struct {
 	Place
 	oid   uint32
 	table string // quoted
-	uuid  bool   // the ID is a uuid, else text
+	id    pgKey
+	by    pgKey // what it hangs on
+	null  bool  // a column of the ID can be NULL
+
+	members  map[string]pgMember // of Match
+	metadata pgMember
 }
 
 // OpenPostgres connects and compares the tables with the map. The error wraps
@@ -73,12 +78,12 @@ func (s *Postgres) open(ctx context.Context, c PostgresConfig) (err error) {
 	if err := c.Map.Validate(); err != nil {
 		return err
 	}
+	if len(c.Map.Elsewhere) > 0 {
+		return fmt.Errorf("%w: what hangs on rows of another database can be in SQLite files alone", store.ErrRefused)
+	}
 	for _, p := range c.Map.Places {
-		if err := p.simple(); err != nil {
-			return err
-		}
-		if p.Scope != "" || p.With != "" || p.Optional {
-			return fmt.Errorf("%w: place %q: PostgreSQL has only places of columns or a document so far", store.ErrRefused, p.Name)
+		if p.Ties != nil {
+			return fmt.Errorf("%w: place %q: rows that belong to several people can be in SQLite files alone so far", store.ErrRefused, p.Name)
 		}
 	}
 	if s.db, err = pgPool(c.DSN, false); err != nil {
@@ -90,13 +95,10 @@ func (s *Postgres) open(ctx context.Context, c PostgresConfig) (err error) {
 	if err := s.primary(ctx); err != nil {
 		return err
 	}
-	for _, p := range c.Map.Places {
-		part, err := s.suits(ctx, p)
-		if err != nil {
-			return err
-		}
-		s.parts = append(s.parts, part)
+	if err := s.fit(ctx); err != nil {
+		return err
 	}
+	s.backlinks, s.seen = newPgBacklinks(s.parts), newPgBacklinks(s.parts)
 	if s.live, err = s.layout(ctx, s.db); err != nil {
 		return err
 	}
@@ -116,6 +118,9 @@ func pgPool(dsn string, readOnly bool) (*sqlx.DB, error) {
 		"application_name": "lethe", "statement_timeout": pgStatement, "lock_timeout": pgLock,
 		"idle_in_transaction_session_timeout": pgStatement, "standard_conforming_strings": "on",
 		"default_transaction_isolation": "read committed", "synchronous_commit": "on",
+		"synchronize_seqscans": "off",               // two erasures go through a table in one order
+		"jit":                  "off",               // it compiles longer than a batch takes
+		"plan_cache_mode":      "force_custom_plan", // a batch that the planner sees is looked up by hash
 	} {
 		config.RuntimeParams[name] = value
 	}
@@ -140,33 +145,4 @@ func (s *Postgres) Close() error {
 		errs = append(errs, s.beside.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// pgCoded reduces an error to what PostgreSQL's code says: its text can quote
-// rows, and that of a connection the address.
-func pgCoded(ctx context.Context, err error) error {
-	var e *pgconn.PgError
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case !errors.As(err, &e):
-		return fmt.Errorf("%w: no answer from PostgreSQL", store.ErrUnavailable)
-	case slices.Contains([]string{"40001", "40P01", "55P03", "57014"}, e.Code):
-		return fmt.Errorf("%w: postgres: another transaction is in the way or it took too long (%s)", store.ErrBusy, e.Code)
-	case strings.HasPrefix(e.Code, "08"), strings.HasPrefix(e.Code, "57P"), strings.HasPrefix(e.Code, "53"):
-		return fmt.Errorf("%w: postgres: the server is going, starting or full (%s)", store.ErrUnavailable, e.Code)
-	case strings.HasPrefix(e.Code, "28"):
-		return fmt.Errorf("%w: postgres: the server does not accept the user or the password (%s)", store.ErrDenied, e.Code)
-	case e.Code == "3D000":
-		return fmt.Errorf("%w: postgres: the server has no such database (%s)", store.ErrUnavailable, e.Code)
-	case e.Code == "42501":
-		return fmt.Errorf("%w: postgres: a permission is missing (%s)", store.ErrSchema, e.Code)
-	case slices.Contains([]string{"42P01", "42703", "3F000"}, e.Code):
-		return fmt.Errorf("%w: postgres: a table, a column or a schema is gone (%s)", store.ErrSchema, e.Code)
-	case e.Code == "25006":
-		return fmt.Errorf("%w: postgres: the database is read only (%s)", store.ErrUnavailable, e.Code)
-	}
-	return fmt.Errorf("postgres: error %s", e.Code)
 }

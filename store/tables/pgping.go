@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"lethe/store"
 )
+
+var errNoTable = errors.New("found none")
 
 // Ping implements store.Pinger.
 func (s *Postgres) Ping(ctx context.Context) error {
@@ -59,27 +60,5 @@ func (s *Postgres) unseen(ctx context.Context, p Place) error {
 	if len(closed) > 0 {
 		return fmt.Errorf("%w: place %s: GRANT USAGE ON SCHEMA %s TO the user of this store", store.ErrSchema, p.Name, quote(closed[0]))
 	}
-	return fmt.Errorf("%w: place %s: want table %s, found none", store.ErrSchema, p.Name, p.Table)
-}
-
-// granted returns an error that says which GRANT on a table is missing.
-func (s *Postgres) granted(ctx context.Context, p *pgPart) error {
-	needs := []string{"SELECT", "DELETE"}
-	if p.Document != nil && p.Document.LinksTo != "" {
-		needs = append(needs, "UPDATE")
-	}
-	var missing []string
-	for _, need := range needs {
-		var has bool
-		if err := s.db.GetContext(ctx, &has, `SELECT has_table_privilege($1::oid, $2)`, p.oid, need); err != nil {
-			return pgCoded(ctx, err)
-		}
-		if !has {
-			missing = append(missing, need)
-		}
-	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%w: place %s: GRANT %s ON %s TO the user of this store", store.ErrSchema, p.Name, strings.Join(missing, ", "), p.table)
-	}
-	return nil
+	return fmt.Errorf("%w: place %s: want table %s, %w", store.ErrSchema, p.Name, p.Table, errNoTable)
 }

@@ -71,6 +71,9 @@ func (s *Postgres) presentHere(ctx context.Context, keys map[string][]string) (l
 		if err := s.unchanged(ctx, tx); err != nil {
 			return err
 		}
+		if err := s.seen.refresh(ctx, tx, false); err != nil {
+			return err
+		}
 		for place, k := range keys {
 			found, err := s.look(ctx, tx, place, k)
 			if err != nil {
@@ -82,32 +85,47 @@ func (s *Postgres) presentHere(ctx context.Context, keys map[string][]string) (l
 		}
 		return nil
 	})
-	return left, err
+	return left, s.lacking(ctx, err)
 }
 
-// look returns the keys of a place of which a row or a link is there.
+// look returns the keys of a place of which a row, something that hangs on it,
+// or a link is there. What hangs deeper does so on a row that hangs here.
 func (s *Postgres) look(ctx context.Context, tx *sqlx.Tx, place string, keys []string) ([]string, error) {
 	var all []string
 	for _, p := range s.parts {
-		if p.Name != place {
+		key, condition := p.id, p.kind()
+		switch {
+		case p.With == place:
+			key, condition = p.by, "true"
+		case p.Name == place && p.With == "":
+		default:
 			continue
 		}
 		if err := s.distrust(ctx, tx, p); err != nil {
 			return nil, err
 		}
-		var found []string
-		err := tx.SelectContext(ctx, &found, "SELECT t."+quote(p.ID[0])+"::text FROM "+p.table+" t WHERE "+p.keyIn()+" AND "+p.kind(), keys)
-		if err != nil {
-			return nil, pgCoded(ctx, err)
-		}
-		all = append(all, found...)
-	}
-	for _, p := range s.linksTo(place) {
-		found, err := p.links(ctx, tx, keys)
+		found, err := key.list(ctx, tx, "SELECT DISTINCT "+key.texts("t.")+" FROM "+p.table+" t WHERE "+key.among("t.", 1)+" AND "+condition,
+			key.bind(keys)...)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, found...)
+	}
+	rows, err := s.seen.of(ctx, place, keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range s.linksTo(place) {
+		if len(rows[p]) == 0 {
+			continue
+		}
+		found, err := p.links(ctx, tx, keys, rows[p])
+		if err != nil {
+			return nil, err
+		}
+		for _, linked := range found {
+			all = append(all, linked...)
+		}
 	}
 	return all, nil
 }

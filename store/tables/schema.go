@@ -24,7 +24,6 @@ type liveTable struct {
 	columns []liveColumn
 	unique  [][]string // columns that together tell rows apart; the primary key first
 	indexes [][]liveKey
-	foreign []string // tables that foreign keys lead to
 }
 
 type liveColumn struct {
@@ -91,9 +90,6 @@ func (t *liveTable) inspect(ctx context.Context, q sqlx.QueryerContext, schema s
 	err := sqlx.SelectContext(ctx, q, &t.columns, `SELECT name, type, "notnull" AS required, pk > 0 AS pk
 		FROM pragma_table_xinfo(?, ?)`, t.Name, schema)
 	if err != nil {
-		return err
-	}
-	if err := sqlx.SelectContext(ctx, q, &t.foreign, `SELECT DISTINCT "table" FROM pragma_foreign_key_list(?, ?)`, t.Name, schema); err != nil {
 		return err
 	}
 	var primary []string

@@ -1,0 +1,215 @@
+package tables
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// PgBacklinks are the rows that link to each key. The customer's tables have no
+// index for that question, so it is kept in memory, about 150 bytes a link: read
+// once, and then only what was written since. It can list too much, never too
+// little: whoever uses it looks at the rows themselves.
+//
+// Written since is what PostgreSQL's snapshots say: a row that was not visible
+// then has a transaction that was not over, so its number (the row's xmin) is
+// not below the oldest one that was running. To find those rows takes a look at
+// the head of each row of the table, but at no document.
+type pgBacklinks struct {
+	turn  chan struct{} // taken for each use of what follows
+	parts []*pgPart
+	rows  []map[string][]string // of each part, by the key they link to
+	at    *pgSnapshot           // as of which rows are complete; nil before the first time
+
+	// Transactions of this process, which take links away and never add any.
+	// If nobody else has written, there is nothing to look at.
+	ours map[uint64]bool
+}
+
+func newPgBacklinks(parts []*pgPart) *pgBacklinks {
+	b := &pgBacklinks{turn: make(chan struct{}, 1), ours: make(map[uint64]bool)}
+	for _, p := range parts {
+		if p.changes() && len(p.Document.Links) > 0 {
+			b.parts = append(b.parts, p)
+			b.rows = append(b.rows, make(map[string][]string))
+		}
+	}
+	return b
+}
+
+// take waits for a turn.
+func (b *pgBacklinks) take(ctx context.Context) (release func(), err error) {
+	select {
+	case b.turn <- struct{}{}:
+		return func() { <-b.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// begin reads everything if that has not been done: not under locks, since it
+// can take long.
+func (b *pgBacklinks) begin(ctx context.Context, s *Postgres) error {
+	release, err := b.take(ctx)
+	if err != nil {
+		return err
+	}
+	known := b.at != nil || len(b.parts) == 0
+	release()
+	if known {
+		return nil
+	}
+	return s.tx(ctx, s.db, func(tx *sqlx.Tx) error {
+		if err := s.unchanged(ctx, tx); err != nil {
+			return err
+		}
+		return b.refresh(ctx, tx, false)
+	})
+}
+
+// refresh reads what was written since the last time. A transaction that will
+// write is noted as one of ours.
+func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) error {
+	if len(b.parts) == 0 {
+		return nil
+	}
+	release, err := b.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	var now string
+	var own uint64
+	if writes {
+		err = tx.QueryRowxContext(ctx, `SELECT pg_current_snapshot()::text, pg_current_xact_id()::text`).Scan(&now, &own)
+		b.ours[own] = true
+	} else {
+		err = tx.QueryRowxContext(ctx, `SELECT pg_current_snapshot()::text`).Scan(&now)
+	}
+	if err != nil {
+		return pgCoded(ctx, err)
+	}
+	at, err := parsePgSnapshot(now)
+	if err != nil {
+		return err
+	}
+	if b.at == nil || !b.at.quiet(at, b.ours) {
+		for i := range b.parts {
+			if err := b.read(ctx, tx, i); err != nil {
+				return err
+			}
+		}
+	}
+	b.at = &at
+	for xid := range b.ours {
+		if xid < at.xmin {
+			delete(b.ours, xid)
+		}
+	}
+	return nil
+}
+
+func (b *pgBacklinks) read(ctx context.Context, tx *sqlx.Tx, i int) error {
+	p, rows := b.parts[i], b.rows[i]
+	since, args := "true", []any{}
+	if b.at != nil {
+		since, args = "age(t.xmin) <= age($1::text::xid)", []any{strconv.FormatUint(b.at.xmin&0xffffffff, 10)}
+	}
+	return p.id.read(ctx, tx, "SELECT "+p.id.texts("t.")+", l.value #>> '{}' FROM "+p.table+" t CROSS JOIN LATERAL "+p.elements()+
+		" WHERE "+since+" AND "+p.doc()+" ?| ARRAY["+literals(p.Document.Links)+"] AND "+p.wellFormed()+" AND "+p.kind()+
+		" AND jsonb_typeof(l.value) = 'string'", args, 1, func(row string, rest []sql.NullString) {
+		key := rest[0].String
+		if !slices.Contains(rows[key], row) {
+			rows[key] = append(rows[key], row)
+		}
+	})
+}
+
+// of returns the rows of each part that may link to a batch of a place.
+func (b *pgBacklinks) of(ctx context.Context, place string, keys []string) (map[*pgPart][]string, error) {
+	release, err := b.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	found := make(map[*pgPart][]string)
+	for i, p := range b.parts {
+		if p.Document.LinksTo != place {
+			continue
+		}
+		seen := make(map[string]bool)
+		for _, key := range keys {
+			for _, row := range b.rows[i][key] {
+				if !seen[row] {
+					seen[row] = true
+					found[p] = append(found[p], row)
+				}
+			}
+		}
+	}
+	return found, nil
+}
+
+// forget drops keys to which nothing links any more. Whoever links to them again
+// is read as new.
+func (b *pgBacklinks) forget(ctx context.Context, keys map[string][]string) {
+	release, err := b.take(ctx)
+	if err != nil {
+		return // it lists too much, which it may
+	}
+	defer release()
+	for i, p := range b.parts {
+		for _, key := range keys[p.Document.LinksTo] {
+			delete(b.rows[i], key)
+		}
+	}
+}
+
+// A pgSnapshot says which transactions were over: those below xmin, and those
+// below xmax that were not running.
+type pgSnapshot struct {
+	xmin, xmax uint64
+	running    map[uint64]bool
+}
+
+func parsePgSnapshot(text string) (pgSnapshot, error) {
+	parts := strings.SplitN(text, ":", 3)
+	s := pgSnapshot{running: make(map[uint64]bool)}
+	var err error
+	if s.xmin, err = strconv.ParseUint(parts[0], 10, 64); err != nil {
+		return s, err
+	}
+	if s.xmax, err = strconv.ParseUint(parts[1], 10, 64); err != nil {
+		return s, err
+	}
+	for _, x := range strings.FieldsFunc(parts[2], func(r rune) bool { return r == ',' }) {
+		xid, err := strconv.ParseUint(x, 10, 64)
+		if err != nil {
+			return s, err
+		}
+		s.running[xid] = true
+	}
+	return s, nil
+}
+
+// quiet reports whether every transaction that has ended since s is known.
+func (s pgSnapshot) quiet(now pgSnapshot, known map[uint64]bool) bool {
+	if now.xmax-s.xmax > 10_000 {
+		return false
+	}
+	for xid := range s.running {
+		if !known[xid] && !now.running[xid] {
+			return false
+		}
+	}
+	for xid := s.xmax; xid < now.xmax; xid++ {
+		if !known[xid] && !now.running[xid] {
+			return false
+		}
+	}
+	return true
+}
