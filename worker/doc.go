@@ -40,6 +40,19 @@
 // next waits 9d. Rewriting a large file for each single erasure would
 // otherwise keep the application that owns it from working.
 //
+// 2026-11-29. What a store says is checked before it is kept ([Store.Find] and
+// its neighbours). The crash lab had found that one strange answer, an outcome
+// that there is none of, a count below zero or an ID without a key, was frozen
+// into the ledger, and that no certificate could be made ever after, though
+// the store had long been mended; and that a store which answered Remaining
+// with a stranger's ID had it erased. A store that panics has failed, like one
+// that returns an error: otherwise its batch would never be split, and a purge
+// that panicked kept the store locked until the process ended.
+//
+// 2026-11-29. Verifying also believes Count: a store that counts rows which
+// Find does not yield gets no certificate. The rows may have come between the
+// two readings; then the next try finds them.
+//
 // 2026-11-29. The schema is compared with the data map before each plan, and
 // not on a timer: what matters is that no erasure is planned by an old map. It
 // costs 0.1 s in a schema of 300 tables (BenchmarkCheckOf300Tables). By default what

@@ -70,9 +70,6 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 	}
 	fault.Point("worker/erased")
 	e.Metrics.erased(t.Store, e.Now().Sub(began))
-	if len(receipt) != len(b.IDs) {
-		return nil, fmt.Errorf("erase batch %d: the receipt has %d outcomes for %d IDs", b.Seq, len(receipt), len(b.IDs))
-	}
 	if n := receipt.Count(store.Refused); n > 0 && !fault.Bug("worker/refused-is-done") {
 		return nil, fmt.Errorf("erase batch %d: %w: %d of %d", b.Seq, store.ErrRefused, n, len(receipt))
 	}

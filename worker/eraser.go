@@ -214,6 +214,8 @@ func note(err error) string {
 		return "store-not-configured"
 	case errors.Is(err, errRemains):
 		return "not-verified"
+	case errors.Is(err, errAbsurd), errors.Is(err, errPanicked):
+		return "store-broken"
 	case errors.Is(err, store.ErrRefused):
 		return "store-refused"
 	case errors.Is(err, store.ErrUnavailable):

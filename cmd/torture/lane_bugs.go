@@ -19,6 +19,7 @@ type mutant struct {
 	bug   string
 	scene *scene
 	check string // package and test, such as "worker TestX"
+	run   *rerun
 }
 
 // A scene is a case of a lane that is made for something.
@@ -34,7 +35,7 @@ const bugsAtOnce = 4
 // bugsLane fails if a planted bug survives, or if what should catch it objects
 // without it too.
 func bugsLane(ctx context.Context, r *run) error {
-	all := mutants()
+	all := append(mutants(), insideMutants()...)
 	if r.n == 0 || r.n > len(all) {
 		r.n = len(all)
 	}
@@ -65,6 +66,9 @@ func bugsLane(ctx context.Context, r *run) error {
 func (c *kase) hunt(ctx context.Context, m mutant, checks map[string]string) (string, error) {
 	if m.check != "" {
 		return c.check(ctx, m, checks)
+	}
+	if m.run != nil {
+		return c.rerun(ctx, m)
 	}
 	for try := range m.scene.tries {
 		err := c.play(ctx, m.scene, try, m.bug)

@@ -21,9 +21,9 @@ type lane struct {
 // those after it. Lanes in one line run at the same time: they mostly wait.
 func shares() []share {
 	return []share{
-		{9, []string{"kill", "redis"}},
-		{2, []string{"power"}},
-		{2, []string{"lies"}},
+		{8, []string{"kill", "redis"}},
+		{3, []string{"power"}},
+		{4, []string{"lies"}},
 		{1, []string{"model"}},
 		{2, []string{"fuzz"}},
 		{4, []string{"bugs"}},
@@ -48,10 +48,10 @@ func lanes() []lane {
 	return []lane{
 		{"kill", "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", count(40, 700, 20000), killLane},
 		{"redis", "a Redis that dies, forgets, hangs, fills up, lies", count(14, 300, 5000), redisLane},
-		{"power", "power cuts and I/O errors under the ledger and the log", count(60, 5000, 100000), powerLane},
+		{"power", "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", count(2, 100, 2000), powerLane},
 		{"lies", "stores that lie, fail, lag or change under the work", count(400, 100000, 5000000), liesLane},
-		{"model", "concurrent clients against a small model of the intake", count(20, 300, 5000), modelLane},
-		{"fuzz", "decoders and parsers fed with garbage", count(1, 8, 8), fuzzLane},
+		{"model", "concurrent clients against a small model of the intake", count(20, 1200, 20000), modelLane},
+		{"fuzz", "decoders and parsers fed with garbage", count(1, 16, 16), fuzzLane},
 		{"bugs", "planted bugs, each of which a lane must catch", count(6, 0, 0), bugsLane},
 	}
 }

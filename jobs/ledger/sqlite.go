@@ -42,7 +42,7 @@ func connect(ctx context.Context, path, lock string, conns int) (*sqlx.DB, error
 		"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_secure_delete": {"on"}, "_busy_timeout": {"10000"},
 		"_foreign_keys": {"on"}, "_txlock": {lock}, "_cache_size": {"-16384"},
 	}
-	if fault.Bug("ledger/any-durability") {
+	if fault.Bug("ledger/any-durability") || fault.Bug("ledger/sync-normal") {
 		q.Set("_synchronous", "NORMAL")
 	}
 	db, err := sqlx.Open("sqlite3", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
@@ -77,7 +77,7 @@ func assertDurable(ctx context.Context, db *sqlx.DB, conns int) error {
 		if err := errors.Join(c.GetContext(ctx, &mode, "PRAGMA journal_mode"), c.GetContext(ctx, &sync, "PRAGMA synchronous")); err != nil {
 			return fmt.Errorf("open ledger: %w", err)
 		}
-		if fault.Bug("ledger/any-durability") {
+		if fault.Bug("ledger/any-durability") || fault.Bug("ledger/sync-normal") {
 			continue
 		}
 		if mode != "wal" || sync != 2 {
