@@ -23,7 +23,7 @@ const (
 )
 
 // killsAtOnce is how many cases run at the same time: they mostly wait.
-const killsAtOnce = 6
+const killsAtOnce = 8
 
 // A blow is what happens to one life of the service.
 type blow struct {
