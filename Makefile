@@ -31,6 +31,7 @@ test: ## run all tests with the race detector (installs redis-server, postgres, 
 	.ci/need openssl
 	.ci/need curl
 	.ci/need postgres
+	.ci/need pgvector
 	go vet -race ./...
 	go test -race -timeout 14m ./...
 

@@ -43,7 +43,7 @@ func fields() map[string]*rapid.Generator[string] {
 
 // mayBeAbsent are the Go names of strings and times that some entry leaves out.
 func mayBeAbsent(name string) bool {
-	return slices.Contains([]string{"ApprovedBy", "Ground", "Ticket", "By", "Store", "Until", "FirstErasedAt", "ErasedAt"}, name)
+	return slices.Contains([]string{"ApprovedBy", "Ground", "Ticket", "By", "Store", "Until", "FirstErasedAt", "ErasedAt", "With"}, name)
 }
 
 // fill gives every field of an entry a value of its own.

@@ -17,44 +17,7 @@ func serveCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the service: HTTP API, workers and everything they need",
-		Long: `Serve runs the HTTP API, the workers and the scheduler in one process, and
-stops within 10 seconds of a SIGTERM. Whatever it was doing then, or when it is
-killed, goes on at the next start.
-
-With --ledger postgres://… and --queue redis://… any number of processes, on any
-number of machines, share the work: give them the same configuration, and a data
-folder that they share for the keys. --roles says what a process does:
-
-  api        answers HTTP; the others only say how they are (/healthz, /readyz,
-             /metrics)
-  worker     lists, erases and verifies
-  scheduler  rings the workers, comes back to what is late, signs the log, brings
-             its heads to anchors and witnesses, and destroys keys on schedule
-
-Each role must be had by at least one process. A process that dies is replaced
-by the others: what it was at is taken up when its lease ends, after 8 seconds.
-A database or a Redis that goes away is waited for, and /readyz says so.
-
-Without --config it keeps a memory store of its own in the data folder, in the
-layout of Mem0's TypeScript SDK, so that a newcomer sees it work. Without
---queue the queue is embedded, and no other software is needed.
-
-At the start, and again before each plan, the data map of every store is
-compared with its schema, as lethe stores check does. A table that looks
-personal and is neither mapped nor waived is told in the logs, by name, and
-counted in the metric lethe_store_unmapped. With --strict, or strict: true in
-the configuration, it stops the start with status 1, and jobs of its store wait
-with the note "schema" until the map is right.
-
-A store that cannot be reached or is not as it should be does not keep the service
-from starting: its requests wait until it is mended, /readyz and the metric
-lethe_store_up say so.
-
-If the log was put back to an older state, or does not agree with a head that is
-kept at an anchor, the service only serves what can be read, says why on /readyz
-and in its logs, and ends with status 5 or 30.
-
-Logs go to standard error as JSON and name nobody.`,
+		Long:  serveLong,
 		Example: `  lethe serve
   lethe serve --config lethe.yaml --check
   lethe serve --config lethe.yaml --queue redis://127.0.0.1:6379/0
@@ -97,3 +60,42 @@ Logs go to standard error as JSON and name nobody.`,
 	}
 	return cmd
 }
+
+const serveLong = `Serve runs the HTTP API, the workers and the scheduler in one process, and
+stops within 10 seconds of a SIGTERM. Whatever it was doing then, or when it is
+killed, goes on at the next start.
+
+With --ledger postgres://… and --queue redis://… any number of processes, on any
+number of machines, share the work: give them the same configuration, and a data
+folder that they share for the keys. --roles says what a process does:
+
+  api        answers HTTP; the others only say how they are (/healthz, /readyz,
+             /metrics)
+  worker     lists, erases and verifies
+  scheduler  rings the workers, comes back to what is late, signs the log, brings
+             its heads to anchors and witnesses, and destroys keys on schedule
+
+Each role must be had by at least one process. A process that dies is replaced
+by the others: what it was at is taken up when its lease ends, after 8 seconds.
+A database or a Redis that goes away is waited for, and /readyz says so.
+
+Without --config it keeps a memory store of its own in the data folder, in the
+layout of Mem0's TypeScript SDK, so that a newcomer sees it work. Without
+--queue the queue is embedded, and no other software is needed.
+
+At the start, and again before each plan, the data map of every store is
+compared with its schema, as lethe stores check does. A table that looks
+personal and is neither mapped nor waived is told in the logs, by name, and
+counted in the metric lethe_store_unmapped. With --strict, or strict: true in
+the configuration, it stops the start with status 1, and jobs of its store wait
+with the note "schema" until the map is right.
+
+A store that cannot be reached or is not as it should be does not keep the service
+from starting: its requests wait until it is mended, /readyz and the metric
+lethe_store_up say so.
+
+If the log was put back to an older state, or does not agree with a head that is
+kept at an anchor, the service only serves what can be read, says why on /readyz
+and in its logs, and ends with status 5 or 30.
+
+Logs go to standard error as JSON and name nobody.`

@@ -195,7 +195,7 @@ func (h *house) watch(ctx context.Context, a *ask) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(40 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
@@ -257,7 +257,7 @@ func (b *book) open(ctx context.Context, h *house) (wait func()) {
 			}
 			select {
 			case <-ctx.Done():
-			case <-time.After(60 * time.Millisecond):
+			case <-time.After(200 * time.Millisecond):
 			}
 		}
 	})

@@ -15,8 +15,15 @@ import (
 	"time"
 )
 
+// Cases from againFrom on go once more, a few times, to a point at which by
+// chance nobody was killed.
+const (
+	againFrom  = 1000000
+	againTries = 4
+)
+
 // killsAtOnce is how many cases run at the same time: they mostly wait.
-const killsAtOnce = 6
+const killsAtOnce = 8
 
 // A blow is what happens to one life of the service.
 type blow struct {
@@ -39,7 +46,11 @@ func killLane(ctx context.Context, r *run) error {
 		return fmt.Errorf("find the fault points: %w", err)
 	}
 	tour := tourOf(points)
-	r.cases(ctx, killsAtOnce, func(ctx context.Context, c *kase) error {
+	one := func(ctx context.Context, c *kase) error {
+		if c.number >= againFrom {
+			first, s := aimed(points[(c.number-againFrom)/againTries] + ":1:kill")
+			return c.killed(ctx, first, s)
+		}
 		if c.number%poisonEvery == poisonEvery-1 {
 			return c.poisoned(ctx)
 		}
@@ -52,7 +63,11 @@ func killLane(ctx context.Context, r *run) error {
 			return c.killed(ctx, append(first, blows[1:]...), s)
 		}
 		return c.killed(ctx, blows, story{})
-	})
+	}
+	r.cases(ctx, killsAtOnce, one)
+	if r.only < 0 && r.result.Cases >= len(points) {
+		r.visit(ctx, points, one)
+	}
 	if r.only < 0 {
 		r.unvisited(points)
 	}
@@ -119,6 +134,22 @@ func (c *kase) blows(points []string) []blow {
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
 
+// visit goes to the points at which nobody was killed.
+func (r *run) visit(ctx context.Context, points []string, one func(context.Context, *kase) error) {
+	for i, p := range points {
+		for try := range againTries {
+			r.mu.Lock()
+			at := r.result.Points[p]
+			been := at != nil && at.Acts["kill"] > 0
+			r.mu.Unlock()
+			if been || ctx.Err() != nil {
+				break
+			}
+			r.try(ctx, againFrom+againTries*i+try, one)
+		}
+	}
+}
+
 // unvisited fails the lane for points at which nobody was killed: then the
 // zeros mean little.
 func (r *run) unvisited(points []string) {
@@ -175,7 +206,7 @@ func (h *house) suffer(ctx context.Context, b *book, what blow, before *pass, bu
 		case what.plan == "" && time.Since(began) >= what.after:
 			l.kill()
 			h.tally("kills from outside", 1)
-		case l.isStopped():
+		case strings.Contains(what.plan, ":stop") && l.isStopped():
 			time.Sleep(8700 * time.Millisecond) // longer than the ledger's lease
 			l.signal(syscall.SIGCONT)
 		case b.done() || time.Since(began) > 25*time.Second: // the plan was not reached
@@ -186,7 +217,7 @@ func (h *house) suffer(ctx context.Context, b *book, what blow, before *pass, bu
 			}
 			continue // it was killed while it stopped, or should not have died
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 	h.set(nil)
 	all := h.passes(l)
@@ -253,7 +284,7 @@ func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.Wait
 // what can only be asked of one, ends it, and judges.
 func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time, late *sync.WaitGroup, stop func(), wait func()) error {
 	for !b.done() && time.Since(began) < h.limit && !l.dead() && ctx.Err() == nil {
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()

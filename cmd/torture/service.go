@@ -120,7 +120,7 @@ func (h *house) start(ctx context.Context, plan string, bugs ...string) (*life, 
 			l.kill()
 			return nil, errors.New("the service does not start")
 		case <-time.After(20 * time.Millisecond):
-			if l.isStopped() {
+			if strings.Contains(plan, ":stop") && l.isStopped() {
 				return l, nil
 			}
 		}
