@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 )
 
 const (
@@ -77,12 +76,11 @@ func (r *run) remark(what, text string) {
 // A seedling is a new home, which is copied rather than built each time.
 type seedling struct {
 	dir        string
-	mu         sync.Mutex
 	operations int // of the disk, in the life that errors are swept over
 }
 
 func newSeedling(ctx context.Context, r *run) (*seedling, error) {
-	s := &seedling{dir: filepath.Join(r.lab.dir, "seedling")}
+	s := &seedling{dir: filepath.Join(r.dir, "seedling")}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
 	}

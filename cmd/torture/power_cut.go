@@ -59,7 +59,7 @@ func (s *seedling) live(ctx context.Context, c *kase) (*cutLife, error) {
 	if l.h, err = openHome(ctx, l.dir, newSlowClock(), "a"); err != nil {
 		return nil, err
 	}
-	defer l.h.close() //nolint:errcheck // what it leaves is what is looked at
+	defer l.h.close() // what it leaves is what is looked at
 	l.store = honest(l.h)
 	e := l.h.eraser("worker", map[string]store.Store{"a": l.store})
 	if err := l.tell(ctx); err != nil {
@@ -225,7 +225,7 @@ func (l *cutLife) look(ctx context.Context, dir string, was told) error {
 	if err != nil {
 		return fmt.Errorf("open it again: %w", err)
 	}
-	defer h.close() //nolint:errcheck // it is thrown away
+	defer h.close() // it is thrown away
 	for _, earlier := range l.told {
 		if earlier.operations > was.operations || earlier.head == nil {
 			continue

@@ -34,7 +34,7 @@ func diskTroubles() []trouble {
 
 // rehearse counts the operations of a life without trouble.
 func (s *seedling) rehearse(ctx context.Context, r *run) error {
-	c := &kase{run: r, dir: filepath.Join(r.lab.dir, "rehearsal")}
+	c := &kase{run: r, dir: filepath.Join(r.dir, "rehearsal")}
 	defer os.RemoveAll(c.dir)
 	l := &errorLife{kase: c, dir: c.dir}
 	if err := l.live(ctx, s, 0, trouble{}); err != nil {

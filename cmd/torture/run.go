@@ -242,12 +242,5 @@ func (r *run) tally(name string, by int) {
 	r.result.Counts[name] += by
 }
 
-// skip says that a lane did not do what it is for.
-func (r *run) skip(why string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.result.Notes = append(r.result.Notes, "skipped: "+why)
-}
-
 // errFound is what a lane returns for what is wrong with all of it.
 var errFound = errors.New("the lane has not done what it is for")
