@@ -274,7 +274,7 @@ func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.Wait
 		return err
 	}
 	if l.dead() || l.client == nil {
-		return fmt.Errorf("the service does not start again: %v\n%s", l.err, h.lastWords())
+		return fmt.Errorf("the service does not start again: %w\n%s", l.err, h.lastWords())
 	}
 	h.died = died
 	return h.conclude(ctx, b, l, time.Now(), late, stop, wait)
@@ -290,7 +290,7 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 		return ctx.Err()
 	}
 	if l.dead() {
-		return fmt.Errorf("the service has died by itself: %v\n%s", l.err, h.lastWords())
+		return fmt.Errorf("the service has died by itself: %w\n%s", l.err, h.lastWords())
 	}
 	h.measure("all done once nothing goes wrong", time.Since(began))
 	if late != nil {

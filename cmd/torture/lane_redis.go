@@ -103,7 +103,7 @@ func (c *kase) upset(ctx context.Context, chosen []disaster, s story) error {
 		return err
 	}
 	if l.dead() {
-		return fmt.Errorf("the service does not start: %v\n%s", l.err, h.lastWords())
+		return fmt.Errorf("the service does not start: %w\n%s", l.err, h.lastWords())
 	}
 	for _, d := range chosen {
 		time.Sleep(time.Duration(c.rng.IntN(400)) * time.Millisecond)
