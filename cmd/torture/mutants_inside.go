@@ -38,7 +38,7 @@ func (c *kase) rerun(ctx context.Context, m mutant) (string, error) {
 	text, err := c.again(ctx, m.run, m.bug)
 	var failed *exec.ExitError
 	if !errors.As(err, &failed) || failed.ExitCode() != 1 || !strings.Contains(text, "make torture-replay") {
-		return "", fmt.Errorf("THE PLANTED BUG %s SURVIVED %d cases of lane %s (%v)", m.bug, m.run.cases, m.run.lane, err)
+		return "", fmt.Errorf("THE PLANTED BUG %s SURVIVED %d cases of lane %s", m.bug, m.run.cases, m.run.lane)
 	}
 	if sound, err := c.again(ctx, m.run, ""); err != nil {
 		return "", fmt.Errorf("what should catch %s objects without it, too: %w\n%s", m.bug, err, tail(sound, 12))
