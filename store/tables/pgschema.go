@@ -234,8 +234,8 @@ func (s *Postgres) related() error {
 
 // layout describes all tables of the map in one line: which ones their names
 // mean, since another can take the place of one, or of none, their columns, what
-// is unique in them, the triggers and policies on them and on their parts, and the keys that refer to
-// them from elsewhere.
+// is unique in them, the triggers and policies on them and on their parts, and
+// the keys that refer to them from elsewhere.
 //
 // It has the numbers of the tables in its text: the server then plans it once.
 func (s *Postgres) layout(ctx context.Context, q sqlx.QueryerContext) (string, error) {
@@ -252,7 +252,8 @@ func (s *Postgres) layoutNow() string {
 	for _, p := range s.m.Places {
 		names = append(names, quote(p.Table))
 	}
-	return strings.NewReplacer("$1", "'{"+strings.Join(oids, ",")+"}'", "$2", literals(names)).Replace(pgLayout)
+	// The names last: what is put in is not looked at again.
+	return strings.ReplaceAll(strings.ReplaceAll(pgLayout, "$1", "'{"+strings.Join(oids, ",")+"}'"), "$2", literals(names))
 }
 
 const pgLayout = `WITH RECURSIVE tree AS (
