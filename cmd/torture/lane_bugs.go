@@ -101,8 +101,8 @@ func (c *kase) play(ctx context.Context, of *scene, try int, bug string) error {
 	if of.lane == "redis" {
 		var chosen []disaster
 		for _, d := range disasters() {
-			if d.name == s.disaster {
-				chosen = append(chosen, d)
+			if d.name == s.disaster { // more than once: there must be something to lose
+				chosen = append(chosen, d, d, d, d)
 			}
 		}
 		return c.upset(ctx, chosen, s)

@@ -47,7 +47,7 @@ func mutants() []mutant {
 		{bug: "jobs/error-repeats-value", check: "jobs TestSubmitSaysWhichFieldIsWrong"},
 		{bug: "jobs/due-late", scene: kill(1, all)},
 		{bug: "jobs/leases-for-ever", scene: kill(1, panics)},
-		{bug: "jobs/redis-is-the-truth", scene: &scene{"redis", forgot, 2}},
+		{bug: "jobs/redis-is-the-truth", scene: &scene{"redis", forgot, 5}},
 		{bug: "jobs/cancelled-says-none", check: "jobs/ledger TestCancelWhileRunningWaits"},
 		{bug: "audit/answer-early", scene: kill(8, with("audit/commit:9:kill"))},
 		{bug: "audit/no-guard", check: "audit TestTheProcessRemembersWhatItHasSeen"},
