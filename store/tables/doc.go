@@ -67,6 +67,16 @@
 // order because the server must go by an index wherever there is one; what then
 // still waits in a circle is ended by the server, and done again.
 //
+// 2026-11-29. Rows of PostgreSQL that the rules unlink and redact may change are
+// locked before, for all ties of a batch in the order of their keys: of two
+// erasures of a row's two ties the second sees what the first did, and takes the
+// row. With the other rules rows cannot be locked, for want of the privilege;
+// whether they are still the person's is asked again when they should be gone,
+// and the transaction is done again if not. Two erasures can then wait in a
+// circle, each for the other tie of a row. What a rule sets is planned by the
+// server when a store is opened, so that a constant which a column cannot take is
+// known then.
+//
 // 2026-11-29. Types whose equal values have several texts (numeric, character(n),
 // citext, a collation that is not deterministic) cannot be keys. Enumerations
 // cannot either: they name kinds, and no rows. A selector's text that is not how

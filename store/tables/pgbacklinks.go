@@ -64,16 +64,17 @@ func (b *pgBacklinks) begin(ctx context.Context, s *Postgres) error {
 		return nil
 	}
 	return s.tx(ctx, s.db, func(tx *sqlx.Tx) error {
-		if err := s.unchanged(ctx, tx); err != nil {
+		now, err := s.moment(ctx, tx, false)
+		if err != nil {
 			return err
 		}
-		return b.refresh(ctx, tx, false)
+		return b.refresh(ctx, tx, now)
 	})
 }
 
-// refresh reads what was written since the last time. A transaction that will
-// write is noted as one of ours.
-func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) error {
+// refresh reads what was written since the last time, given what the transaction
+// sees. One that will write is noted as ours.
+func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, now pgMoment) error {
 	if len(b.parts) == 0 {
 		return nil
 	}
@@ -82,26 +83,13 @@ func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) err
 		return err
 	}
 	defer release()
-	var now string
-	var own uint64
-	if writes {
-		err = tx.QueryRowxContext(ctx, `SELECT pg_current_snapshot()::text, pg_current_xact_id()::text`).Scan(&now, &own)
-		b.ours[own] = true
-	} else {
-		err = tx.QueryRowxContext(ctx, `SELECT pg_current_snapshot()::text`).Scan(&now)
+	if now.own > 0 {
+		b.ours[now.own] = true
 	}
-	if err != nil {
-		return pgCoded(ctx, err)
-	}
-	at, err := parsePgSnapshot(now)
-	if err != nil {
-		return err
-	}
+	at := now.at
 	if b.at == nil || !b.at.quiet(at, b.ours) {
-		for i := range b.parts {
-			if err := b.read(ctx, tx, i); err != nil {
-				return err
-			}
+		if err := b.readAll(ctx, tx); err != nil {
+			return err
 		}
 	}
 	b.at = &at
@@ -111,6 +99,23 @@ func (b *pgBacklinks) refresh(ctx context.Context, tx *sqlx.Tx, writes bool) err
 		}
 	}
 	return nil
+}
+
+// readAll reads each table from end to end, which the transaction may have been
+// kept from.
+func (b *pgBacklinks) readAll(ctx context.Context, tx *sqlx.Tx) error {
+	var before string
+	if err := tx.GetContext(ctx, &before, `WITH old AS MATERIALIZED (SELECT current_setting('enable_seqscan') AS was)
+		SELECT was FROM old WHERE set_config('enable_seqscan', 'on', true) = 'on'`); err != nil {
+		return pgCoded(ctx, err)
+	}
+	for i := range b.parts {
+		if err := b.read(ctx, tx, i); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, `SELECT set_config('enable_seqscan', $1, true)`, before)
+	return pgCoded(ctx, err)
 }
 
 func (b *pgBacklinks) read(ctx context.Context, tx *sqlx.Tx, i int) error {

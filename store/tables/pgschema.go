@@ -36,13 +36,15 @@ const pgColumns = `SELECT a.attname AS name, format_type(a.atttypid, NULL) AS ty
 // and says what is wrong, or which GRANTs are missing, all at once.
 func (s *Postgres) fit(ctx context.Context) error {
 	for _, p := range s.m.Places {
-		part := &pgPart{Place: p, table: quote(p.Table)}
-		there, err := s.locate(ctx, part)
-		if err != nil {
-			return err
-		}
-		if there {
-			s.parts = append(s.parts, part)
+		for _, tie := range p.spread() {
+			part := &pgPart{Place: tie, table: quote(p.Table)}
+			there, err := s.locate(ctx, part)
+			if err != nil {
+				return err
+			}
+			if there {
+				s.parts = append(s.parts, part)
+			}
 		}
 	}
 	if err := s.granted(ctx); err != nil {
@@ -54,6 +56,9 @@ func (s *Postgres) fit(ctx context.Context) error {
 			return pgCoded(ctx, err)
 		}
 		if err := p.fits(columns); err != nil {
+			return err
+		}
+		if err := s.settable(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -117,6 +122,9 @@ func (p *pgPart) fits(columns []pgColumn) error {
 	}
 	if c := find(p.Scope); p.Scope != "" && c.Base != "text" && c.Base != "character varying" {
 		return p.wrong(p.Scope, "text", c)
+	}
+	if err := p.tied(find); err != nil {
+		return err
 	}
 	return p.dated(find)
 }
@@ -191,7 +199,7 @@ func (s *Postgres) related() error {
 			if q.Name == p.Name && !q.id.same(p.id) {
 				return fmt.Errorf("%w: place %s: its parts have IDs of different types", store.ErrSchema, p.Name)
 			}
-			if q.Name == p.With && !q.id.same(p.by) {
+			if q.of() == p.With && !q.id.same(p.by) {
 				return fmt.Errorf("%w: place %s: want columns (%s) of table %s to be of the types of (%s) of table %s",
 					store.ErrSchema, p.Name, strings.Join(p.By, ", "), p.Table, strings.Join(q.ID, ", "), q.Table)
 			}
@@ -206,13 +214,17 @@ func (s *Postgres) related() error {
 //
 // It has the numbers of the tables in its text: the server then plans it once.
 func (s *Postgres) layout(ctx context.Context, q sqlx.QueryerContext) (string, error) {
+	var layout string
+	err := sqlx.GetContext(ctx, q, &layout, s.layoutNow())
+	return layout, pgCoded(ctx, err)
+}
+
+func (s *Postgres) layoutNow() string {
 	oids := make([]string, 0, len(s.parts))
 	for _, p := range s.parts {
 		oids = append(oids, strconv.FormatUint(uint64(p.oid), 10))
 	}
-	var layout string
-	err := sqlx.GetContext(ctx, q, &layout, strings.ReplaceAll(pgLayout, "$1", "'{"+strings.Join(oids, ",")+"}'"))
-	return layout, pgCoded(ctx, err)
+	return strings.ReplaceAll(pgLayout, "$1", "'{"+strings.Join(oids, ",")+"}'")
 }
 
 const pgLayout = `WITH RECURSIVE tree AS (
@@ -231,7 +243,37 @@ const pgLayout = `WITH RECURSIVE tree AS (
 func (s *Postgres) unchanged(ctx context.Context, q sqlx.QueryerContext) error {
 	now, err := s.layout(ctx, q)
 	if err == nil && now != s.live {
-		err = fmt.Errorf("%w: the tables have changed since the store was opened", store.ErrSchema)
+		err = errChanged
 	}
 	return err
+}
+
+var errChanged = fmt.Errorf("%w: the tables have changed since the store was opened", store.ErrSchema)
+
+// A pgMoment is what a transaction sees when it begins.
+type pgMoment struct {
+	at  pgSnapshot
+	own uint64 // the transaction's number, 0 for one that only reads
+}
+
+// moment is unchanged, and says what the transaction sees.
+func (s *Postgres) moment(ctx context.Context, tx *sqlx.Tx, writes bool) (now pgMoment, err error) {
+	var row struct {
+		Layout, At string
+		Own        uint64
+	}
+	own := "0"
+	if writes {
+		own = "pg_current_xact_id()::text"
+	}
+	err = tx.GetContext(ctx, &row, "SELECT ("+s.layoutNow()+") AS layout, pg_current_snapshot()::text AS at, "+own+" AS own")
+	switch {
+	case err != nil:
+		return now, pgCoded(ctx, err)
+	case row.Layout != s.live:
+		return now, errChanged
+	}
+	now.own = row.Own
+	now.at, err = parsePgSnapshot(row.At)
+	return now, err
 }
