@@ -136,10 +136,20 @@ func (h *home) turn(ctx context.Context, e *worker.Eraser) (int, error) {
 	return len(rings), err
 }
 
-// reconcile does what jobs.Reconciler does, with no queue to ask.
+// reconcile does what jobs.Reconciler does, with a queue that has forgotten all
+// it was told.
 func (h *home) reconcile(ctx context.Context) error {
 	if _, err := h.ledger.Expired(ctx); err != nil {
 		return err
+	}
+	overdue, err := h.ledger.Overdue(ctx, 15*time.Second, 256)
+	if err != nil {
+		return err
+	}
+	for _, r := range overdue {
+		if _, err := h.ledger.Forgotten(ctx, &r); err != nil {
+			return err
+		}
 	}
 	ids, err := h.ledger.Stopped(ctx)
 	for _, id := range ids {

@@ -49,6 +49,9 @@ func (l *liar) Erase(ctx context.Context, ids []store.ID) (store.Receipt, error)
 	for i, id := range ids {
 		receipt[i] = l.eraseOne(kind, i, len(ids), id)
 	}
+	if l.erased != nil {
+		l.erased()
+	}
 	return l.after(kind, ids, receipt)
 }
 

@@ -63,8 +63,9 @@ func (l *lies) judgeStore(r jobs.Request, j jobs.Job, c proof.StoreProof) error 
 		erased += n
 	}
 	// A row that comes back between two tries of one batch is erased twice and
-	// counted once.
-	again := s.done["erase-resurrects"]+s.done["erase-history"] > 0
+	// counted once; and what one worker is told is held, another, which had lost
+	// its lease in the middle of the same call, may still have erased.
+	again := s.done["erase-resurrects"]+s.done["erase-history"]+s.done["erase-holds"] > 0
 	if c.Erased > erased || c.Erased < erased && !again {
 		return fmt.Errorf("the certificate says %d erased, and it was %d", c.Erased, erased)
 	}

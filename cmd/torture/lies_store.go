@@ -32,6 +32,7 @@ type liar struct {
 	calls   int
 	hook    func()              // what happens elsewhere while an Erase takes long
 	pass    func(time.Duration) // lets time pass
+	erased  func()              // is told of each Erase once the rows are gone
 
 	lives     []lifespan            // of everything that was ever there
 	erasures  map[store.ID]int      // how often a call that named it took something away

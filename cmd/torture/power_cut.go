@@ -41,6 +41,7 @@ type cutLife struct {
 	people  map[string]int // rows of the person whom each request is about
 	cancels map[string]bool
 	told    []told
+	erased  []told // the store, after each Erase: its disk loses nothing
 	changes []change
 }
 
@@ -61,6 +62,9 @@ func (s *seedling) live(ctx context.Context, c *kase) (*cutLife, error) {
 	}
 	defer l.h.close() // what it leaves is what is looked at
 	l.store = honest(l.h)
+	l.store.erased = func() {
+		l.erased = append(l.erased, told{operations: l.disk.count(), store: maps.Clone(l.store.rows), history: maps.Clone(l.store.history)})
+	}
 	e := l.h.eraser("worker", map[string]store.Store{"a": l.store})
 	if err := l.tell(ctx); err != nil {
 		return nil, err
@@ -184,7 +188,13 @@ func (l *cutLife) cut(ctx context.Context, number int) error {
 		return err
 	}
 	l.tally("cuts", 1)
-	if err := l.look(ctx, dir, l.told[i]); err != nil {
+	was := l.told[i]
+	for _, e := range l.erased { // in the step that the cut was in
+		if e.operations > was.operations && e.operations <= n {
+			was.store, was.history = e.store, e.history
+		}
+	}
+	if err := l.look(ctx, dir, was); err != nil {
 		return fmt.Errorf("cut %d, after %d of %d operations, with %g of what was not synced: %w", number, n, len(l.changes), odds, err)
 	}
 	return nil
