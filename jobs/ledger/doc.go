@@ -103,4 +103,9 @@
 // 2026-11-29. The lock of those who serve keeps an embedded queue, and commands
 // that repair, from running beside others. It is a session's, so that it goes with
 // the process, and so the address must be the server's own.
+//
+// 2026-11-29. What the database's clock says counts only if it was said within a
+// quarter of a second: the pause of a process that was stopped while it asked would
+// go into its clock, and what it verified would be dated before a purge that had
+// begun.
 package ledger

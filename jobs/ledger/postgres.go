@@ -64,12 +64,21 @@ func (l *Ledger) attend(ctx context.Context, alone bool) error {
 	}
 	var ok bool
 	if err := l.presence.GetContext(ctx, &ok, take, serving); err != nil {
-		return fmt.Errorf("lock ledger: %w", plain(err))
+		return errors.Join(fmt.Errorf("lock ledger: %w", plain(err)), l.presence.Close())
 	}
-	if !ok {
-		return fmt.Errorf("lock ledger: %w", ErrLocked)
+	if !ok { // closed, so that stay tries again
+		return errors.Join(fmt.Errorf("lock ledger: %w", ErrLocked), l.presence.Close())
 	}
 	return nil
+}
+
+// leave gives the lock back, so that whoever waits for this process to stop finds
+// it free: a server notices that a connection was closed only a moment later.
+func (l *Ledger) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, _ = l.presence.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // or it goes with its connection
+	_ = l.presence.Close()
 }
 
 // stay takes the lock again if its connection is gone, with a server that was
@@ -78,7 +87,7 @@ func (l *Ledger) stay(ctx context.Context) {
 	if l.presence.PingContext(ctx) == nil {
 		return
 	}
-	_ = l.presence.Close() // it is broken
+	_ = l.presence.Raw(func(any) error { return driver.ErrBadConn }) // or its lock would go on in the pool
 	_ = l.attend(ctx, l.alone)
 }
 
