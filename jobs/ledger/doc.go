@@ -108,4 +108,9 @@
 // quarter of a second: the pause of a process that was stopped while it asked would
 // go into its clock, and what it verified would be dated before a purge that had
 // begun.
+//
+// 2026-11-29. A connection ends 20 s after the other machine has fallen silent. By
+// itself TCP waits for a quarter of an hour, in which relay, reconciler and
+// sequencer would wait for a primary that is gone, after its standby has long taken
+// its place.
 package ledger

@@ -6,6 +6,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,10 +20,11 @@ import (
 const (
 	oldestPostgres = 130000 // server_version_num
 	pgConnect      = 5 * time.Second
-	pgStatement    = "15s" // one statement
-	pgLock         = "10s" // of which waiting for other transactions
-	pgIdle         = "20s" // a transaction whose process was stopped lets go of its rows
-	pgConns        = 12    // of each of the two pools
+	pgSilence      = 20 * time.Second // of a machine that may be gone
+	pgStatement    = "15s"            // one statement
+	pgLock         = "10s"            // of which waiting for other transactions
+	pgIdle         = "20s"            // a transaction whose process was stopped lets go of its rows
+	pgConns        = 12               // of each of the two pools
 )
 
 // openPostgres connects to the primary, makes sure of it and migrates.
@@ -147,7 +151,7 @@ func pool(address string, readOnly bool) (*sqlx.DB, error) {
 	if err != nil { // its text can hold the address
 		return nil, errors.New("open ledger: the address of the database does not parse: want postgres://user@host/database")
 	}
-	config.ConnectTimeout = pgConnect
+	config.ConnectTimeout, config.DialFunc = pgConnect, dial
 	for name, value := range map[string]string{
 		"application_name": "lethe", "statement_timeout": pgStatement, "lock_timeout": pgLock, "client_encoding": "UTF8",
 		"idle_in_transaction_session_timeout": pgIdle, "standard_conforming_strings": "on", "TimeZone": "UTC",
@@ -164,6 +168,21 @@ func pool(address string, readOnly bool) (*sqlx.DB, error) {
 	db.SetMaxIdleConns(pgConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db, nil
+}
+
+// dial connects so that silence of the other machine, which is gone without having
+// said so, ends the connection. The database itself may take as long as it takes.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pgSilence / 4, Interval: pgSilence / 4, Count: 3}}
+	if strings.HasPrefix(network, "tcp") {
+		d.Control = func(_, _ string, c syscall.RawConn) (err error) {
+			if out := c.Control(func(fd uintptr) { err = bound(fd) }); out != nil {
+				return out
+			}
+			return err
+		}
+	}
+	return d.DialContext(ctx, network, address)
 }
 
 // A connector says of a connection that failed no more than what to do about
