@@ -31,6 +31,7 @@ test: ## run all tests with the race detector (installs redis-server, postgres, 
 	.ci/need openssl
 	.ci/need curl
 	.ci/need postgres
+	.ci/need pgvector
 	go vet -race ./...
 	go test -race -timeout 14m ./...
 
@@ -61,9 +62,11 @@ share: ## two processes share an erasure of 200,000 rows, with the share each di
 lint: lint-fast ## run every linter (the first run builds them: some minutes)
 	$(GOLANGCI) config verify
 	$(GOLANGCI) run ./...
+	$(GOLANGCI) run --build-tags torture ./audit/fault/... ./cmd/torture/...
 
 lint-fast: ## vet, formatting, the floors of the house, staticcheck
 	go vet -race ./...
+	go vet -race -tags torture ./audit/fault ./cmd/torture
 	@unformatted=$$($(TOOL) gofumpt -l $(SOURCE)); \
 	  [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; }
 	go test -race -run 'Floors' ./cmd/lethe

@@ -27,6 +27,14 @@ type group struct {
 	lines  []line  // to be appended
 	byID   map[string]int
 	kept   []*call
+	denied []denial
+}
+
+// A denial is a change that returned an error after it may have seen what others
+// of its group had written. Until that is committed, the error may not be true.
+type denial struct {
+	*call
+	err error
 }
 
 // begin opens a transaction and makes sure that the log in it is what it was.
@@ -96,12 +104,24 @@ func (g *group) lead(first *call) {
 		}
 		return
 	}
+	if fault.Bug("audit/answer-early") {
+		g.answer(nil)
+		_ = g.commit()
+		return
+	}
 	g.answer(g.commit())
 }
 
 func (g *group) answer(err error) {
 	for _, c := range g.kept {
 		c.done <- err
+	}
+	for _, d := range g.denied {
+		if err == nil {
+			d.done <- d.err
+		} else {
+			d.done <- err
+		}
 	}
 }
 
@@ -135,7 +155,11 @@ func (g *group) run(c *call) error {
 	if err == nil {
 		_, err = g.stmt(g.w.say.release).ExecContext(g.ctx)
 	}
-	c.done <- out.err // true either way: the whole transaction goes, if not this
+	if len(g.kept) == 0 || fault.Bug("audit/deny-early") {
+		c.done <- out.err // it has seen nothing but what is committed
+		return err
+	}
+	g.denied = append(g.denied, denial{c, out.err})
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -29,6 +30,9 @@ var ErrUnread = errors.New("an anchor cannot be read")
 // anchor whose head is not this log's, [ErrUnread], or [ErrNoKey]. An error that wraps none
 // of them says that the database could not be read, and changes nothing.
 func (l *Log) Guard(ctx context.Context) error {
+	if fault.Bug("audit/no-guard") {
+		return nil
+	}
 	if err := l.guard(ctx); err != nil {
 		return fmt.Errorf("guard log: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 
 	"github.com/jmoiron/sqlx"
@@ -222,7 +223,7 @@ func (l *Log) durable(ctx context.Context, q sqlx.QueryerContext) error {
 	if err := sqlx.GetContext(ctx, q, &level, `PRAGMA synchronous`); err != nil {
 		return fmt.Errorf("ask for synchronous: %w", err)
 	}
-	if level < 2 {
+	if level < 2 && !fault.Bug("ledger/sync-normal") {
 		return fmt.Errorf("synchronous is %d: a commit could be lost; open the database with _synchronous=FULL", level)
 	}
 	return nil

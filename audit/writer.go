@@ -86,7 +86,9 @@ func NewWriter(ctx context.Context, l *Log, db *sqlx.DB) (*Writer, error) {
 
 // Do runs change in a transaction and returns once it and the entries that it
 // logged are committed, under a signed head that covers them. If change
-// returns an error, nothing of it is kept and that error is returned as it is.
+// returns an error, nothing of it is kept and that error is returned as it is,
+// once whatever else the change may have seen is committed; if that fails, the
+// error of the commit is returned in its place.
 // Other changes of the transaction are not harmed by it, nor by a panic, which
 // goes on in the caller's goroutine.
 //

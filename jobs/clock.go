@@ -3,6 +3,8 @@ package jobs
 import (
 	"regexp"
 	"time"
+
+	"lethe/audit/fault"
 )
 
 // Regimes: under whose law a request is answered, which sets its due date.
@@ -21,6 +23,9 @@ func DueAt(regime string, t time.Time) (time.Time, bool) {
 	switch regime {
 	case GDPR:
 		due := t.AddDate(0, 1, 0)
+		if fault.Bug("jobs/due-late") {
+			due = t.AddDate(0, 2, 0)
+		}
 		if due.Day() != t.Day() { // AddDate ran over the end of a shorter month
 			due = due.AddDate(0, 0, -due.Day())
 		}

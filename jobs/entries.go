@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 )
 
@@ -119,6 +120,9 @@ func cancelledEntry(r Record, now time.Time) *proof.Cancelled {
 		BatchesRoot: proof.Digest(proof.BatchesRoot(r.Roots)),
 	}
 	for _, j := range r.Jobs {
+		if fault.Bug("jobs/cancelled-says-none") {
+			j.Erased = 0
+		}
 		e.Stores = append(e.Stores, proof.CancelledStore{
 			Name: j.Store, StoreKind: j.Kind, Requested: j.Requested, Found: j.Found, Erased: j.Erased, Absent: j.Absent,
 			Held: j.Held, Refused: j.Refused, Batches: j.BatchesTotal, BatchesDone: j.BatchesDone,

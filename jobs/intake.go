@@ -65,6 +65,9 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 		return Request{}, false, err
 	}
 	a := Acceptance{Request: r}
+	if fault.Bug("jobs/keys-ignored") {
+		s.IdempotencyKey = ""
+	}
 	if s.IdempotencyKey != "" {
 		a.Idempotency = in.blind("idempotency", []byte(s.IdempotencyKey))
 		a.Body = in.blind("body", s.BodyDigest)
@@ -76,13 +79,17 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 		return Request{}, false, err
 	}
 	fault.Point("jobs/keys-made")
+	st, staged := s.Staged.(*staging)
+	if staged {
+		st.used = true // before the commit, which may happen however this ends
+	}
 	existing, body, err := in.Ledger.Accept(ctx, a)
 	fault.Point("jobs/accepted")
 	if existing != nil && err == nil {
+		if staged {
+			st.used = false
+		}
 		return replay(existing, body, a.Body, in.forget(a.Request.ID, s))
-	}
-	if st, ok := s.Staged.(*staging); ok {
-		st.used = true // also after an error: the commit may have happened
 	}
 	if err != nil {
 		return Request{}, false, err // ambiguous: keys and IDs stay until the reconciler knows better
@@ -145,7 +152,7 @@ func replay(r *Request, body, want []byte, err error) (Request, bool, error) {
 	switch {
 	case err != nil:
 		return Request{}, false, err
-	case !hmac.Equal(body, want):
+	case !hmac.Equal(body, want) && !fault.Bug("jobs/body-ignored"):
 		return Request{}, false, fmt.Errorf("%w: this idempotency key was used with another body", ErrConflict)
 	}
 	return *r, true, nil
@@ -171,6 +178,9 @@ func (in *Intake) request(s Submission) (Request, error) {
 	}
 	if r.Regime == "" {
 		r.Regime = GDPR
+	}
+	if s.Grace > 0 && fault.Bug("jobs/no-grace") {
+		r.NotBefore = now
 	}
 	if s.Grace > 0 {
 		r.Status = Waiting
@@ -228,6 +238,9 @@ func (in *Intake) jobsFor(names []string) ([]Job, error) {
 	}
 	for i, n := range names {
 		if !slices.ContainsFunc(in.Stores, func(s StoreName) bool { return s.Name == n }) {
+			if fault.Bug("jobs/error-repeats-value") {
+				return nil, &Invalid{"stores", "unknown: " + n}
+			}
 			return nil, &Invalid{"stores", "must name configured stores; see lethe stores check"}
 		}
 		if slices.Contains(names[:i], n) {

@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -205,5 +206,53 @@ func TestListPagesThroughEverythingOnce(t *testing.T) {
 	list, _, err := in.List(t.Context(), []jobs.Status{jobs.Cancelled}, 10, "")
 	if err != nil || len(list) != 1 || list[0].ID != want[3] {
 		t.Errorf("cancelled: %d, %v", len(list), err)
+	}
+}
+
+// A fragile ledger panics after it has committed.
+type fragile struct{ jobs.Ledger }
+
+func (f fragile) Accept(ctx context.Context, a jobs.Acceptance) (*jobs.Request, []byte, error) {
+	if _, _, err := f.Ledger.Accept(ctx, a); err != nil {
+		return nil, nil, err
+	}
+	panic("after the commit")
+}
+
+// The caller's deferred Discard must not destroy the keys of a request that
+// stands: nobody could ever carry it out.
+func TestAPanicAfterTheCommitKeepsTheIDs(t *testing.T) {
+	in, l := newIntake(t)
+	in.Ledger = fragile{l}
+	st, err := in.Stage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Add(t.Context(), []string{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		defer func() {
+			if err := st.Discard(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}()
+		_, _, err := in.Submit(t.Context(), jobs.Submission{Staged: st})
+		t.Error("submitted: ", err)
+	}()
+	list, _, err := in.List(t.Context(), nil, 10, "")
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d requests, %v", len(list), err)
+	}
+	n := 0
+	for ids, err := range l.Staged(t.Context(), list[0].ID) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(ids)
+	}
+	if n != 2 {
+		t.Errorf("%d of 2 IDs are left of a request that stands", n)
 	}
 }

@@ -98,6 +98,12 @@ func (r *Reconciler) turn(ctx context.Context, swept *time.Time) {
 }
 
 func (r *Reconciler) once(ctx context.Context) error {
+	if fault.Bug("jobs/leases-for-ever") {
+		return errors.Join(r.flushed(ctx), r.forgotten(ctx), r.stopped(ctx))
+	}
+	if fault.Bug("jobs/redis-is-the-truth") {
+		return errors.Join(r.leases(ctx), r.stopped(ctx))
+	}
 	return errors.Join(r.leases(ctx), r.flushed(ctx), r.forgotten(ctx), r.stopped(ctx))
 }
 

@@ -163,6 +163,7 @@ type Batch struct {
 	Seq      int // 1, 2, … within the job, over all rounds
 	Round    int
 	Attempts int // claims so far, this one included
+	Crashes  int // earlier attempts that were never answered: their worker died, or lost its lease
 	IDs      []store.ID
 }
 
@@ -193,6 +194,7 @@ type Task struct {
 	Batch    string // for a BatchTask
 	Store    string
 	Attempts int // claims of this row so far, this one included
+	Crashes  int // of a BatchTask: see Batch
 }
 
 // A Planned is what planning one round of a job came to.

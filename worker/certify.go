@@ -66,12 +66,18 @@ func (e *Eraser) exclusions(ctx context.Context, rec jobs.Record) (map[string][]
 	for _, j := range rec.Jobs {
 		s := e.Stores[j.Store]
 		if s == nil {
-			continue // its job was done while it was configured
+			// Its job was done while it was configured; what that did not
+			// reach was said there, and must not be taken for nothing.
+			all[j.Store] = []jobs.Exclusion{{Code: "no-longer-configured"}}
+			continue
 		}
 		all[j.Store] = slices.Clone(s.Exclusions)
 		places, err := s.unreached(ctx, selector)
 		if err != nil {
 			return nil, err
+		}
+		if fault.Bug("worker/exclusions-left-out") {
+			continue
 		}
 		for _, place := range places {
 			all[j.Store] = append(all[j.Store], jobs.Exclusion{Code: "unreached-" + place})

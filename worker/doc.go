@@ -24,9 +24,34 @@
 // 2026-11-22. A batch that keeps failing is split only while its store answers
 // reads: an outage is not a poison ID.
 //
+// 2026-11-29. A batch that was begun and never answered is a suspect: its worker
+// died, or lost its lease. At the third time it runs alone, so that nothing else
+// can be the reason, and if that kills the worker too it is bisected. The one ID
+// that remains is set aside as refused, for an hour at most; the others have
+// finished. An only ID may have been innocently there when its worker died three
+// times, so it is tried again after seconds first. The road not taken, to count all attempts alike, would split batches
+// for every outage.
+//
+// 2026-11-29. A batch that was begun before its request was cancelled is read
+// again before the request ends, and what is gone of it gets its receipt. The
+// road not taken, to end at once, certified less than was erased.
+//
 // 2026-11-22. A purge may take a tenth of the time: after one that took d, the
 // next waits 9d. Rewriting a large file for each single erasure would
 // otherwise keep the application that owns it from working.
+//
+// 2026-11-29. What a store says is checked before it is kept ([Store.Find] and
+// its neighbours). The crash lab had found that one strange answer, an outcome
+// that there is none of, a count below zero or an ID without a key, was frozen
+// into the ledger, and that no certificate could be made ever after, though
+// the store had long been mended; and that a store which answered Remaining
+// with a stranger's ID had it erased. A store that panics has failed, like one
+// that returns an error: otherwise its batch would never be split, and a purge
+// that panicked kept the store locked until the process ended.
+//
+// 2026-11-29. Verifying also believes Count: a store that counts rows which
+// Find does not yield gets no certificate. The rows may have come between the
+// two readings; then the next try finds them.
 //
 // 2026-11-29. The schema is compared with the data map before each plan, and
 // not on a timer: what matters is that no erasure is planned by an old map. It

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"lethe/audit/fault"
 	"lethe/audit/proof"
@@ -17,10 +16,6 @@ import (
 // errRemains: the store said erased, and reading again found it.
 var errRemains = errors.New("erased IDs can still be read")
 
-// patience is after how many attempts a batch is split to find the ID that
-// keeps it from finishing.
-const patience = 3
-
 // erase carries out one batch.
 func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 	leave, err := s.enter(ctx)
@@ -28,14 +23,20 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	defer leave()
+	defer e.apart(t)()
 	b, err := e.Ledger.Begin(ctx, t)
 	if err != nil {
 		return err
 	}
+	if b.Crashes >= deadly && !fault.Bug("worker/no-quarantine") {
+		return e.quarantine(ctx, t, b)
+	}
 	fault.Point("worker/batch-begun")
 	receipt, err := e.eraseAndRead(ctx, t, s, b)
 	switch {
-	case errors.Is(err, jobs.ErrStale), errors.Is(err, jobs.ErrStopped):
+	case errors.Is(err, jobs.ErrStopped):
+		return e.account(ctx, t, s, b)
+	case errors.Is(err, jobs.ErrStale):
 		return err
 	case errors.Is(err, errDown):
 		return err
@@ -54,22 +55,22 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 // eraseAndRead fences, erases, and reads again by another path. The fence
 // stands directly before the only destructive call of the program.
 func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch) (store.Receipt, error) {
-	if err := e.Ledger.Fence(ctx, t.Ring); err != nil {
+	if err := e.Ledger.Fence(ctx, t.Ring); err != nil && !fault.Bug("worker/skip-fence") {
 		return nil, err
 	}
 	fault.Point("worker/fenced")
 	fault.Among("worker/poison", b.IDs)
 	began := e.Now()
 	receipt, err := s.Erase(ctx, b.IDs)
+	if err != nil && fault.Bug("worker/error-names-an-id") {
+		return nil, fmt.Errorf("erase %s: %w", b.IDs[0].Key, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("erase batch %d: %w", b.Seq, err)
 	}
 	fault.Point("worker/erased")
 	e.Metrics.erased(t.Store, e.Now().Sub(began))
-	if len(receipt) != len(b.IDs) {
-		return nil, fmt.Errorf("erase batch %d: the receipt has %d outcomes for %d IDs", b.Seq, len(receipt), len(b.IDs))
-	}
-	if n := receipt.Count(store.Refused); n > 0 {
+	if n := receipt.Count(store.Refused); n > 0 && !fault.Bug("worker/refused-is-done") {
 		return nil, fmt.Errorf("erase batch %d: %w: %d of %d", b.Seq, store.ErrRefused, n, len(receipt))
 	}
 	var gone []store.ID
@@ -77,6 +78,9 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		if o == store.Erased || o == store.Absent {
 			gone = append(gone, b.IDs[i])
 		}
+	}
+	if fault.Bug("worker/skip-remaining") {
+		gone = nil
 	}
 	remaining, err := s.Remaining(ctx, gone)
 	if err != nil {
@@ -87,7 +91,7 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		return nil, fmt.Errorf("read batch %d again: %w: %d of %d", b.Seq, errRemains, len(remaining), len(gone))
 	}
 	fault.Point("worker/read-again")
-	if b.Attempts > 1 {
+	if b.Attempts > 1 && !fault.Bug("worker/retry-counts-absent") || fault.Bug("worker/absent-is-erased") {
 		receipt = asErased(receipt)
 	}
 	return receipt, nil
@@ -115,10 +119,22 @@ func (e *Eraser) finish(ctx context.Context, t jobs.Task, b jobs.Batch, receipt 
 		Held: receipt.Count(store.Held), Refused: receipt.Count(store.Refused),
 		Places: outcomes(b.IDs, receipt), Leaves: make([][32]byte, len(receipt)),
 	}
+	if fault.Bug("worker/count-twice") {
+		r.Erased *= 2
+	}
 	for i, o := range receipt {
+		if fault.Bug("worker/one-leaf") {
+			i = 0
+		}
 		r.Leaves[i] = proof.ReceiptLeaf(key, b.ID, b.IDs[i].String(), byte(o))
 	}
 	r.Root = proof.ReceiptRoot(r.Leaves)
+	if fault.Bug("worker/leaves-turned") {
+		slices.Reverse(r.Leaves)
+	}
+	if fault.Bug("worker/log-an-id") {
+		e.Logger.InfoContext(ctx, "erased "+b.IDs[0].Key)
+	}
 	fault.Point("worker/finish")
 	if err := e.Ledger.Finish(ctx, t, r); err != nil {
 		return err
@@ -142,20 +158,4 @@ func outcomes(ids []store.ID, receipt store.Receipt) []jobs.PlaceOutcome {
 		})
 	}
 	return list
-}
-
-// isolate answers a batch that failed with cause. After some patience, and if
-// the store still answers, it is split, so that its other IDs finish.
-func (e *Eraser) isolate(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch, cause error) error {
-	if ctx.Err() != nil || errors.Is(cause, store.ErrUnavailable) || b.Attempts < patience || len(b.IDs) < 2 {
-		return cause
-	}
-	if _, err := s.Remaining(ctx, b.IDs[:1]); err != nil {
-		return cause // an outage: splitting would not help
-	}
-	e.Metrics.batch(t.Store, "split")
-	if err := e.Ledger.Split(ctx, t, b, 50*time.Millisecond); err != nil {
-		return errors.Join(cause, err)
-	}
-	return nil
 }

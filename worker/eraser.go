@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"sync"
 	"time"
 
 	"lethe/audit/fault"
@@ -34,11 +35,13 @@ type Plans interface {
 	Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after time.Duration) error
 }
 
-// Batches is how batches are carried out. Finish and Split answer the task.
+// Batches is how batches are carried out. Finish, Split and Refuse answer the
+// task.
 type Batches interface {
 	Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error)
 	Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error
-	Split(ctx context.Context, t jobs.Task, b jobs.Batch, after time.Duration) error
+	Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error
+	Refuse(ctx context.Context, t jobs.Task, crashes int, after time.Duration, note string) error
 	Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error]
 }
 
@@ -75,6 +78,8 @@ type Eraser struct {
 	Now     func() time.Time
 	Metrics *Metrics
 	Logger  *slog.Logger
+
+	batches sync.RWMutex // held alone by a batch that may kill its worker
 }
 
 // downTurn is how soon to look again after a store that was down. It is short:
@@ -151,6 +156,7 @@ func (e *Eraser) hold(ctx context.Context, t jobs.Task, claimed time.Time) (cont
 			switch {
 			case err == nil:
 				end = asked.Add(lease * 3 / 4)
+			case fault.Bug("worker/works-without-lease"):
 			case errors.Is(err, jobs.ErrStale), !time.Now().Before(end):
 				lose(jobs.ErrStale) // gone, or too close to its end to go on
 			}
@@ -213,6 +219,8 @@ func note(err error) string {
 		return "store-not-configured"
 	case errors.Is(err, errRemains):
 		return "not-verified"
+	case errors.Is(err, errAbsurd), errors.Is(err, errPanicked):
+		return "store-broken"
 	case errors.Is(err, store.ErrRefused):
 		return "store-refused"
 	case errors.Is(err, store.ErrUnavailable):

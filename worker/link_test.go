@@ -332,3 +332,23 @@ func TestAnIdleStoreThatGoesSilentIsDownUntilItAnswers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A store that is no longer configured may have backups, and places that the
+// request did not reach: nobody can say so any more.
+func TestTheCertificateNamesTheStoreOfWhichNothingIsKnownAnyMore(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "a", "b")
+	a, b := kept("a", storetest.NewMemory(people(2, "alice")...)), kept("b", deaf{storetest.NewMemory()})
+	id := h.forgetIDs("alice-0000")
+	dying := h.eraser(a, b) // b is done first, and a's task is left
+	dying.Ledger = beforeComplete{h.ledger}
+	h.until(dying, "both jobs are done", func() bool {
+		j := h.request(id).Jobs
+		return j[0].Stage == jobs.StageDone && j[1].Stage == jobs.StageDone
+	})
+	h.restart()
+	h.finish(h.eraser(a), id)
+	if diff := cmp.Diff(proof.Exclusions{{Code: "no-longer-configured", Store: "b"}}, h.completed(id).Exclusions); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

@@ -109,8 +109,12 @@ func (m mortal) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error {
 	return m.fate.step("Finish", func() error { return m.Ledger.Finish(ctx, t, r) })
 }
 
-func (m mortal) Split(ctx context.Context, t jobs.Task, b jobs.Batch, after time.Duration) error {
-	return m.fate.step("Split", func() error { return m.Ledger.Split(ctx, t, b, after) })
+func (m mortal) Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error {
+	return m.fate.step("Split", func() error { return m.Ledger.Split(ctx, t, b, at, after) })
+}
+
+func (m mortal) Refuse(ctx context.Context, t jobs.Task, crashes int, after time.Duration, note string) error {
+	return m.fate.step("Refuse", func() error { return m.Ledger.Refuse(ctx, t, crashes, after, note) })
 }
 
 func (m mortal) Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error] {

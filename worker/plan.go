@@ -42,6 +42,9 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 		if err != nil {
 			return fmt.Errorf("plan: %w", err)
 		}
+		if f.total >= store.MaxBatch && fault.Bug("worker/plan-one-page") {
+			break
+		}
 		found := map[string]bool{}
 		for id, err := range s.Find(ctx, sel) {
 			if err != nil {
@@ -50,11 +53,19 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 			if sel.ByID() {
 				found[id.Key] = true
 			}
+			if f.total >= store.MaxBatch && fault.Bug("worker/plan-one-page") {
+				break
+			}
+			if id.Place != "memories" && fault.Bug("worker/one-place") {
+				continue
+			}
 			if err := f.add(id); err != nil {
 				return err
 			}
 		}
-		p.Missing += missing(sel, found)
+		if !fault.Bug("worker/missing-not-counted") {
+			p.Missing += missing(sel, found)
+		}
 	}
 	if err := f.flush(); err != nil {
 		return err
@@ -135,7 +146,7 @@ func (e *Eraser) freeze(ctx context.Context, t jobs.Task) (*freezer, error) {
 func (f *freezer) add(id store.ID) error {
 	f.batch = append(f.batch, id)
 	f.total++
-	if len(f.batch) < store.MaxBatch {
+	if len(f.batch) < store.MaxBatch || len(f.batch) < 3*store.MaxBatch && fault.Bug("worker/big-batch") {
 		return nil
 	}
 	return f.flush()

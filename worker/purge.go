@@ -50,9 +50,7 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 	}
 	fault.Point("worker/purge-fenced")
 	e.Logger.InfoContext(ctx, "purging a store; its files are locked as they are rewritten", slog.String("store", s.Name))
-	s.reading.Lock()
-	err := p.Purge(ctx)
-	s.reading.Unlock()
+	err := s.rewrite(ctx, p)
 	fault.Point("worker/purge-done")
 	s.resting = min(9*e.Now().Sub(began), maxRest)
 	s.purgeAt = e.Now().Add(s.resting)

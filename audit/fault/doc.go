@@ -19,8 +19,8 @@
 //	error        an error, at points that can return one; others go on
 //	sleep=1500   so many milliseconds
 //
-// Every pass is written as a line, "POINT HIT" or "POINT HIT ACTION", to the
-// file that LETHE_FAULT_HITS names, before the action.
+// Every pass is written as a line, "POINT HIT MILLISECONDS" and the ACTION if
+// there is one, to the file that LETHE_FAULT_HITS names, before the action.
 //
 // # Decisions
 //

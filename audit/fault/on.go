@@ -109,7 +109,7 @@ func (l *lab) pass(name string, about func(key string) bool) string {
 		}
 	}
 	if l.file != nil {
-		line := fmt.Sprintf("%s %d", name, l.hits[name])
+		line := fmt.Sprintf("%s %d %d", name, l.hits[name], time.Now().UnixMilli())
 		if action != "" {
 			line += " " + action
 		}

@@ -65,6 +65,10 @@ func (code) fault(v string) string {
 	return "must match [a-z0-9][a-z0-9._/+-]{0,63}"
 }
 
+// IsCode reports whether v can be the name of a store, a place, a method or
+// another choice in an entry.
+func IsCode(v string) bool { return isCode(v) }
+
 func isCode(v string) bool {
 	if v == "" || len(v) > maxCode || strings.IndexByte("._/+-", v[0]) >= 0 {
 		return false

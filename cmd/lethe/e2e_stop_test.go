@@ -42,3 +42,15 @@ func TestTheLastHeadIsKeptAtTheAnchors(t *testing.T) {
 		t.Errorf("the anchor keeps\n%swant\n%s%v", kept, head, err)
 	}
 }
+
+// A supervisor that stops the service while it starts must not be told that it
+// failed.
+func TestAStopDuringTheStartIsNoFailure(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	var out, talk bytes.Buffer
+	code := run(ctx, []string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0"}, nil, &out, &talk)
+	if code != 0 || !bytes.Contains(talk.Bytes(), []byte("stopped while it was starting")) {
+		t.Errorf("status %d\n%s", code, talk.Bytes())
+	}
+}

@@ -49,7 +49,11 @@ func serveCommand(c *console) *cobra.Command {
 		}
 		logger := slog.New(slog.NewJSONHandler(c.stderr, nil))
 		s, err := openService(cmd.Context(), config, logger)
-		if err != nil {
+		switch {
+		case err != nil && cmd.Context().Err() != nil: // the stop that was asked for, and no failure
+			logger.Info("stopped while it was starting", slog.Any("error", err))
+			return nil
+		case err != nil:
 			return err
 		}
 		return errors.Join(s.Run(cmd.Context()), s.Close())

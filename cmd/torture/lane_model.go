@@ -2,9 +2,239 @@
 
 package main
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"time"
 
-func modelLane(_ context.Context, r *run) error {
-	r.skip("not built yet")
+	"lethe/audit/proof"
+	"lethe/jobs"
+	"lethe/jobs/api"
+	"lethe/store"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// modelLane lets clients ask the intake API all at once, while workers work, and
+// then looks for an order in which a small model would have given the same
+// answers: one that agrees with when each was asked and answered.
+func modelLane(ctx context.Context, r *run) error {
+	seed, err := newSeedling(ctx, r)
+	if err != nil {
+		return err
+	}
+	r.cases(ctx, 2, func(ctx context.Context, c *kase) error {
+		m := &crowd{kase: c, dir: filepath.Join(c.dir, "home"), keys: map[string]string{}}
+		if err := seed.plant(m.dir); err != nil {
+			return err
+		}
+		return m.play(ctx)
+	})
 	return nil
+}
+
+// A crowd is some clients who ask one service.
+type crowd struct {
+	*kase
+	dir   string
+	h     *home
+	store *liar
+	asks  [][]call // of each client, in order
+
+	mu      sync.Mutex
+	keys    map[string]string // the key under which each request was filed
+	history []porcupine.Operation
+}
+
+// A call is one thing that a client asks: to submit under a key, or something
+// about the request that the client last got for it.
+type call struct {
+	what string // "submit", "get", "cancel", "certificate"; "hold" once there are holds
+	key  string
+	body int
+}
+
+// An answer is what came back.
+type answer struct {
+	status   int
+	id       string
+	replayed bool
+	state    jobs.Status // of the request, or what its certificate says it came to
+}
+
+// inProcess carries HTTP to a handler without a network.
+type inProcess struct{ http.Handler }
+
+func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	t.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// people that may be asked about; each has rows of its own.
+const crowdPeople = 3
+
+func (m *crowd) play(ctx context.Context) (err error) {
+	m.plan()
+	if m.h, err = openHome(ctx, m.dir, newSlowClock(), "a"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.h.close()) }()
+	m.store = honest(m.h)
+	for i := range crowdPeople {
+		user := fmt.Sprintf("%sbody-%d", canary, i)
+		m.store.put(user+"-memory", user, true)
+	}
+	handler := api.New(api.Options{Book: m.h.intake, Stores: []string{"a"}})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var all, work sync.WaitGroup
+	work.Go(func() { m.work(ctx) })
+	errs := make([]error, len(m.asks))
+	for i, calls := range m.asks {
+		all.Go(func() { errs[i] = m.client(ctx, i, calls, handler) })
+	}
+	all.Wait()
+	cancel()
+	work.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return errors.Join(m.linearizable(), m.settle(context.WithoutCancel(ctx)))
+}
+
+// plan draws what the clients will ask. In some cases they all want the same.
+func (m *crowd) plan() {
+	clients, each, keys := 2+m.rng.IntN(5), 4+m.rng.IntN(8), 1+m.rng.IntN(4)
+	if m.rng.IntN(8) == 0 {
+		clients, each, keys = 32, 3, 1
+	}
+	for range clients {
+		var calls []call
+		for range each {
+			c := call{key: fmt.Sprint("key-", m.rng.IntN(keys)), body: m.rng.IntN(2)}
+			switch m.rng.IntN(10) {
+			default:
+				c.what = "submit"
+				if m.rng.IntN(3) > 0 {
+					c.body = 0 // most often the same
+				}
+			case 4, 5, 6:
+				c.what = "get"
+			case 7:
+				c.what = "cancel"
+			case 8, 9:
+				c.what = "certificate"
+			}
+			calls = append(calls, c)
+		}
+		m.asks = append(m.asks, calls)
+	}
+}
+
+// work carries tasks out meanwhile, as the service does.
+func (m *crowd) work(ctx context.Context) {
+	e := m.h.eraser("worker", map[string]store.Store{"a": m.store})
+	for ctx.Err() == nil {
+		if n, err := m.h.turn(ctx, e); err != nil || n == 0 {
+			m.h.clock.add(time.Second)
+			_ = m.h.reconcile(ctx) // it is looked at afterwards
+			time.Sleep(200 * time.Microsecond)
+		}
+	}
+}
+
+// client asks one thing after the other.
+func (m *crowd) client(ctx context.Context, number int, calls []call, h http.Handler) error {
+	c, err := api.NewClient("http://127.0.0.1", "", inProcess{h})
+	if err != nil {
+		return err
+	}
+	ids := map[string]string{}
+	for _, one := range calls {
+		id := ids[one.key]
+		if one.what != "submit" && id == "" {
+			continue // it has nothing to ask about yet
+		}
+		began := time.Now()
+		got, err := m.ask(ctx, c, one, id)
+		ended := time.Now()
+		if err != nil {
+			return fmt.Errorf("%s: %w", one.what, err)
+		}
+		if one.what == "submit" && got.status == http.StatusAccepted {
+			ids[one.key] = got.id
+		}
+		m.mu.Lock()
+		if got.id != "" {
+			m.keys[got.id] = one.key
+		}
+		m.history = append(m.history, porcupine.Operation{
+			ClientId: number, Input: one, Output: got, Call: began.UnixNano(), Return: ended.UnixNano(),
+		})
+		if got.id != "" && (one.what == "submit" || one.what == "cancel") {
+			// What was asked is done at one moment, and how the request stands is
+			// read at another, later one.
+			m.history = append(m.history, porcupine.Operation{
+				ClientId: number, Input: call{what: "get", key: one.key}, Output: answer{status: http.StatusOK, id: got.id, state: got.state},
+				Call: began.UnixNano(), Return: ended.UnixNano(),
+			})
+		}
+		m.mu.Unlock()
+	}
+	return nil
+}
+
+// ask asks one thing, and takes a refusal for an answer.
+func (m *crowd) ask(ctx context.Context, c *api.Client, one call, id string) (a answer, err error) {
+	a.status = http.StatusOK
+	var r api.Request
+	switch one.what {
+	case "submit":
+		var filed api.Accepted
+		user := fmt.Sprintf("%sbody-%d", canary, one.body)
+		filed, a.replayed, err = c.Submit(ctx, api.Submission{Selector: store.Selector{UserID: user}, IdempotencyKey: one.key})
+		r, a.status = filed.Request, http.StatusAccepted
+	case "get":
+		r, err = c.Request(ctx, id)
+	case "cancel":
+		r, err = c.Cancel(ctx, id)
+	case "certificate":
+		r.ID = id
+		r.Status, err = m.certified(ctx, c, id)
+	}
+	var refused *api.Problem
+	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+		return answer{status: refused.Status}, nil
+	}
+	a.id, a.state = r.ID, r.Status
+	return a, err
+}
+
+// certified gets a certificate, verifies it, and returns what it says.
+func (m *crowd) certified(ctx context.Context, c *api.Client, id string) (jobs.Status, error) {
+	text, err := c.Certificate(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	keys, err := proof.ParseKeys([]byte(m.h.key.Verifier))
+	if err != nil {
+		return "", err
+	}
+	r, err := proof.Verify(text, keys)
+	if err != nil {
+		return "", err
+	}
+	switch r.Entry.Kind() {
+	case proof.KindCompleted:
+		return jobs.Completed, nil
+	case proof.KindCancelled:
+		return jobs.Cancelled, nil
+	}
+	return "", errors.New("the certificate is of another kind")
 }

@@ -17,6 +17,25 @@ type lane struct {
 	run  func(context.Context, *run) error
 }
 
+// shares says how the time of --for is shared out. What a lane leaves is for
+// those after it. Lanes in one line run at the same time: they mostly wait.
+func shares() []share {
+	return []share{
+		{8, []string{"kill", "redis"}},
+		{3, []string{"power"}},
+		{4, []string{"lies"}},
+		{1, []string{"model"}},
+		{2, []string{"fuzz"}},
+		{4, []string{"bugs"}},
+	}
+}
+
+// A share is a part of the time for some lanes.
+type share struct {
+	parts int
+	lanes []string
+}
+
 // sizes are the sizes of a run, with the share of --for that they leave.
 func sizes() map[string]bool { return map[string]bool{"smoke": true, "full": true, "long": true} }
 
@@ -29,10 +48,10 @@ func lanes() []lane {
 	return []lane{
 		{"kill", "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", count(40, 700, 20000), killLane},
 		{"redis", "a Redis that dies, forgets, hangs, fills up, lies", count(14, 300, 5000), redisLane},
-		{"power", "power cuts and I/O errors under the ledger and the log", count(60, 5000, 100000), powerLane},
+		{"power", "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", count(2, 100, 2000), powerLane},
 		{"lies", "stores that lie, fail, lag or change under the work", count(400, 100000, 5000000), liesLane},
-		{"model", "concurrent clients against a small model of the intake", count(20, 300, 5000), modelLane},
-		{"fuzz", "decoders and parsers fed with garbage", count(1, 8, 8), fuzzLane},
+		{"model", "concurrent clients against a small model of the intake", count(20, 1200, 20000), modelLane},
+		{"fuzz", "decoders and parsers fed with garbage", count(1, 16, 16), fuzzLane},
 		{"bugs", "planted bugs, each of which a lane must catch", count(6, 0, 0), bugsLane},
 	}
 }

@@ -36,7 +36,7 @@ type options struct {
 	lanes  []string
 	size   string
 	limit  time.Duration // for all lanes together; 0 for none
-	n      int           // cases of each lane; 0 for what the size says
+	number int           // cases of each lane; 0 for what the size says
 	seed   uint64
 	report string
 	only   int // the one case that is to be replayed; -1 for all
@@ -54,7 +54,7 @@ func parseOptions(args []string, stderr io.Writer) (o options, err error) {
 	})
 	f.StringVar(&o.size, "size", "full", "`SIZE` of the run: smoke, full or long")
 	f.DurationVar(&o.limit, "for", 0, "end after this `DURATION`, shared among the lanes; cases that did not run are said")
-	f.IntVar(&o.n, "n", 0, "`NUMBER` of cases in each lane (default by size)")
+	f.IntVar(&o.number, "n", 0, "`NUMBER` of cases in each lane (default by size)")
 	f.Uint64Var(&o.seed, "seed", 1, "`SEED` that all cases are made from")
 	f.StringVar(&o.report, "report", "", "write the report as JSON to `FILE`")
 	f.StringVar(&replay, "replay", "", "run one case again: `SEED:LANE/CASE`")

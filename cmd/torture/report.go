@@ -75,11 +75,6 @@ func commit() string {
 	return strings.TrimSpace(string(head))
 }
 
-func (r *report) add(l *laneReport) {
-	r.Lanes = append(r.Lanes, l)
-	r.Held = r.Held && l.Held
-}
-
 func (r *report) write(path string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

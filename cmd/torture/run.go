@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,32 +51,55 @@ func (l *lab) close() {
 	_ = os.Remove(l.dir) // if it is empty
 }
 
-// run runs the lanes that were asked for, one after the other.
+// run runs the lanes that were asked for.
 func (l *lab) run(ctx context.Context) report {
 	began := time.Now()
 	rep := newReport(l.options)
-	chosen := lanes()
-	if len(l.lanes) > 0 {
-		chosen = nil
-		for _, name := range l.lanes {
-			one, _ := laneByName(name)
-			chosen = append(chosen, one)
-		}
-	}
-	for i, one := range chosen {
-		r := &run{lab: l, lane: one, n: one.n[l.size], result: &laneReport{Lane: one.name, What: one.what, Held: true}}
-		if l.options.n > 0 {
-			r.n = l.options.n
-		}
+	todo := l.chosen()
+	for i, now := range todo {
+		var until time.Time
 		if l.limit > 0 { // what lanes before have left over is shared by the rest
 			left := l.limit - time.Since(began)
-			r.until = time.Now().Add(left / time.Duration(len(chosen)-i))
+			until = time.Now().Add(left * time.Duration(now.parts) / time.Duration(parts(todo[i:])))
 		}
-		r.live(ctx)
-		rep.add(r.result)
+		var together sync.WaitGroup
+		for _, name := range now.lanes {
+			one, _ := laneByName(name)
+			r := &run{lab: l, lane: one, n: one.n[l.size], until: until, result: &laneReport{Lane: one.name, What: one.what, Held: true}}
+			if l.number > 0 {
+				r.n = l.number
+			}
+			rep.Lanes = append(rep.Lanes, r.result)
+			together.Go(func() { r.live(ctx) })
+		}
+		together.Wait()
+	}
+	for _, r := range rep.Lanes {
+		rep.Held = rep.Held && r.Held
 	}
 	rep.Seconds = time.Since(began).Seconds()
 	return rep
+}
+
+// chosen are the lanes that were asked for, with their shares of the time.
+func (l *lab) chosen() []share {
+	var todo []share
+	for _, s := range shares() {
+		if len(l.lanes) > 0 {
+			s.lanes = slices.DeleteFunc(s.lanes, func(name string) bool { return !slices.Contains(l.lanes, name) })
+		}
+		if len(s.lanes) > 0 {
+			todo = append(todo, s)
+		}
+	}
+	return todo
+}
+
+func parts(of []share) (n int) {
+	for _, s := range of {
+		n += s.parts
+	}
+	return n
 }
 
 // A run is one lane at work. Its methods may be called concurrently.
@@ -86,6 +110,7 @@ type run struct {
 	until  time.Time // no case begins later; zero for never
 	mu     sync.Mutex
 	result *laneReport
+	times  map[string][]time.Duration
 }
 
 func (r *run) live(ctx context.Context) {
@@ -143,7 +168,7 @@ func (r *run) cases(ctx context.Context, atOnce int, f func(context.Context, *ka
 }
 
 func (r *run) try(ctx context.Context, number int, f func(context.Context, *kase) error) {
-	c := &kase{run: r, number: number, rng: r.rand(number), dir: filepath.Join(r.lab.dir, fmt.Sprintf("%s-%d", r.lane.name, number))}
+	c := &kase{run: r, number: number, rng: r.rand(number), dir: filepath.Join(r.dir, fmt.Sprintf("%s-%d", r.lane.name, number))}
 	err := os.MkdirAll(c.dir, 0o700)
 	if err == nil {
 		err = guarded(func() error { return f(ctx, c) })
@@ -215,13 +240,6 @@ func (r *run) tally(name string, by int) {
 		r.result.Counts = map[string]int{}
 	}
 	r.result.Counts[name] += by
-}
-
-// skip says that a lane did not do what it is for.
-func (r *run) skip(why string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.result.Notes = append(r.result.Notes, "skipped: "+why)
 }
 
 // errFound is what a lane returns for what is wrong with all of it.

@@ -176,7 +176,9 @@ func shred(path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, KeySize))
+	if !fault.Bug("keyring/remove-alone") {
+		_, err = f.Write(make([]byte, KeySize))
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

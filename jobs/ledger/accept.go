@@ -41,6 +41,9 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 			}
 		}
 		fault.Point("ledger/accept-written")
+		if fault.Bug("ledger/accept-unlogged") {
+			return nil
+		}
 		return tx.log(ctx, a.Entry)
 	})
 	if err != nil {
@@ -113,8 +116,16 @@ type row struct {
 // committed together with the reason for it.
 func ring(ctx context.Context, tx *txn, r row) error {
 	_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO outbox (id, kind, request, job, batch, store, next_at) VALUES (?, ?, ?, ?, ?, ?, ?)`),
-		uuid.NewString(), r.Kind, r.Request, r.Job, r.Batch, r.Store, r.NextAt)
+		ringID(r), r.Kind, r.Request, r.Job, r.Batch, r.Store, r.NextAt)
 	return err
+}
+
+// ringID is random: it is all that the queue ever sees of a row.
+func ringID(r row) string {
+	if fault.Bug("ledger/ring-names-memory") && r.Batch != "" {
+		return r.Batch
+	}
+	return uuid.NewString()
 }
 
 func (l *Ledger) wake() {

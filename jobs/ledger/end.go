@@ -13,6 +13,14 @@ import (
 	"lethe/jobs"
 )
 
+// begunTask is a row of the outbox whose batch an earlier attempt may have
+// erased, wholly or in part, without a word: somebody has to look, or the end of
+// a cancelled request would say less than was done.
+const begunTask = `(outbox.kind = 'batch' AND EXISTS (SELECT 1 FROM batches b WHERE b.id = outbox.batch AND b.attempts > 0))`
+
+// unsettledTasks are those that the end of a cancelled request r waits for.
+const unsettledTasks = `(SELECT 1 FROM outbox WHERE outbox.request = r.id AND (outbox.state = 'running' OR ` + begunTask + `))`
+
 // errRunning makes a transaction end without effect.
 var errRunning = errors.New("a task still runs")
 
@@ -33,7 +41,7 @@ func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUn
 			return err
 		case r.Cancelling:
 			return jobs.ErrStopped
-		case r.Ended || r.Open > 0:
+		case (r.Ended || r.Open > 0) && !fault.Bug("ledger/complete-half"):
 			return jobs.ErrStale
 		}
 		return l.end(ctx, tx, t.Request, jobs.Completed, e, keyUntil)
@@ -63,7 +71,11 @@ func (l *Ledger) Stop(ctx context.Context, request string) error {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET cancelling = 1 WHERE id = ?`), request); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request = ? AND state IN ('ready', 'queued')`), request)
+		_, err = tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request = ? AND state IN ('ready', 'queued') AND NOT `+begunTask), request)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET next_at = ? WHERE request = ? AND state = 'ready'`), millis(l.now()), request)
 		return err
 	})
 	if err != nil {
@@ -80,7 +92,7 @@ func (l *Ledger) EndCancelled(ctx context.Context, request string, entry func(jo
 		}
 		var stopped int
 		err := tx.GetContext(ctx, &stopped, tx.Rebind(`SELECT COUNT(*) FROM requests r WHERE id = ? AND cancelling = 1 AND completed_at IS NULL
-			AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request = r.id AND o.state = 'running')`), request)
+			AND NOT EXISTS `+unsettledTasks), request)
 		if err != nil {
 			return err
 		}
@@ -105,10 +117,18 @@ func (l *Ledger) EndCancelled(ctx context.Context, request string, entry func(jo
 
 // end writes what every end has in common.
 func (l *Ledger) end(ctx context.Context, tx *txn, request string, status jobs.Status, e proof.Entry, keyUntil time.Time) error {
+	if fault.Bug("ledger/end-unlogged") {
+		return closeRequest(ctx, tx.Tx, request, status, e.ID(), l.now(), keyUntil)
+	}
 	if err := tx.log(ctx, e); err != nil {
 		return err
 	}
 	fault.Point("ledger/end-logged")
+	if fault.Bug("ledger/wipe-nothing") {
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ?, completed_at = ?, entry = ?, key_until = ? WHERE id = ?`),
+			status, millis(l.now()), e.ID(), millis(keyUntil), request)
+		return err
+	}
 	return closeRequest(ctx, tx.Tx, request, status, e.ID(), l.now(), keyUntil)
 }
 
@@ -136,6 +156,9 @@ func closeRequest(ctx context.Context, tx *sqlx.Tx, request string, status jobs.
 // its key. A crash in between is mended by the reconciler.
 func (l *Ledger) destroySeal(request string) error {
 	fault.Point("ledger/ended")
+	if fault.Bug("ledger/keep-seal") {
+		return nil
+	}
 	if err := l.keys.DestroySeal(request); err != nil {
 		return fmt.Errorf("wipe request: %w", err)
 	}

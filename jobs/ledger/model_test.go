@@ -257,7 +257,7 @@ func (m *model) split(rt *rapid.T) {
 	}
 	batch, err := m.Begin(rt.Context(), task)
 	if m.owned(err); err == nil && len(batch.IDs) > 1 {
-		m.owned(m.Split(rt.Context(), task, batch, 0))
+		m.owned(m.Split(rt.Context(), task, batch, len(batch.IDs)/2, 0))
 	}
 }
 

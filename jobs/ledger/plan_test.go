@@ -158,7 +158,7 @@ func TestSplitKeepsEveryID(t *testing.T) {
 			}
 		}
 		want := frozen(t, b, task)
-		if err := b.Split(t.Context(), task, batch, time.Second); err != nil {
+		if err := b.Split(t.Context(), task, batch, len(batch.IDs)/2, time.Second); err != nil {
 			t.Fatal(err)
 		}
 		got := frozen(t, b, task)

@@ -177,7 +177,7 @@ func (s *strain) erase(ctx context.Context, b *book, r *rand.Rand, task jobs.Tas
 		return
 	}
 	if len(batch.IDs) > 1 && r.IntN(5) == 0 {
-		s.tolerable("split", b.Split(ctx, task, batch, 0))
+		s.tolerable("split", b.Split(ctx, task, batch, len(batch.IDs)/2, 0))
 		return
 	}
 	if s.tolerable("finish", b.Finish(ctx, task, receipt(batch, len(batch.IDs), 0, 0, 0))) {

@@ -131,7 +131,7 @@ func TestCompletingWipesEverything(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Split(t.Context(), tasks[0], batch, 0); err != nil {
+		if err := b.Split(t.Context(), tasks[0], batch, len(batch.IDs)/2, 0); err != nil {
 			t.Fatal(err)
 		}
 		s.clean(t, "split")

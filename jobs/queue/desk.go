@@ -77,6 +77,9 @@ func (d *desk) verdict(ctx context.Context, r jobs.Ring, err error) error {
 	}
 	d.log.LogAttrs(ctx, slog.LevelWarn, "task failed",
 		slog.String("ring_id", r.ID), slog.Int64("epoch", r.Epoch), slog.Any("error", err))
+	if fault.Bug("queue/error-told") {
+		return err
+	}
 	return errFailed
 }
 

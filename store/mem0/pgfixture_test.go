@@ -51,8 +51,9 @@ func newPGAt(t testing.TB, dsn string, uuids, history bool) *pgFixture {
 	f.db = sqlx.MustOpen("pgx", f.config.DSN)
 	t.Cleanup(func() { f.db.Close() })
 	kind := map[bool]string{true: "uuid", false: "text"}[uuids]
+	vector := vectorType(f.db)
 	for _, table := range []string{f.config.Table, f.config.Entities} {
-		f.db.MustExec(`CREATE TABLE ` + table + ` (id ` + kind + ` PRIMARY KEY, vector real[], payload jsonb)`)
+		f.db.MustExec(`CREATE TABLE ` + table + ` (id ` + kind + ` PRIMARY KEY, vector ` + vector + `, payload jsonb)`)
 	}
 	if history {
 		f.config.History = filepath.Join(t.TempDir(), "history.db")
@@ -63,6 +64,20 @@ func newPGAt(t testing.TB, dsn string, uuids, history bool) *pgFixture {
 		}
 	}
 	return f
+}
+
+// vectorType is pgvector's type, where the server has that extension. Lethe
+// never reads the column, so that another type will do.
+func vectorType(db *sqlx.DB) string {
+	var has bool
+	if err := db.Get(&has, `SELECT count(*) > 0 FROM pg_available_extensions WHERE name = 'vector'`); err != nil || !has {
+		return "real[]"
+	}
+	db.MustExec(`DO $$ BEGIN
+		PERFORM pg_advisory_xact_lock(7);
+		CREATE EXTENSION IF NOT EXISTS vector SCHEMA public;
+	END $$`)
+	return "public.vector"
 }
 
 func (f *pgFixture) open() *pgFixture {

@@ -45,7 +45,9 @@
 //
 // A [Postgres] erases from tables of one PostgreSQL database, and from SQLite
 // files with what hangs on their rows, as one store. ID columns are text, uuid
-// or integers, or domains over them. Find pages by the index of the key, and
+// or integers, or domains over them, and unique by an index as SQLite's are; that
+// a table and one that inherits from it share no ID is up to whoever made them.
+// Find pages by the index of the key, and
 // what hangs on rows is looked for by an index of its columns, if there is one.
 // Links have no index in the customer's tables, so each of Erase and Remaining
 // keeps the rows that link in memory, about 150 bytes a link. It reads all of
@@ -67,6 +69,16 @@
 // order because the server must go by an index wherever there is one; what then
 // still waits in a circle is ended by the server, and done again.
 //
+// 2026-11-29. Rows of PostgreSQL that the rules unlink and redact may change are
+// locked before, for all ties of a batch in the order of their keys: of two
+// erasures of a row's two ties the second sees what the first did, and takes the
+// row. With the other rules rows cannot be locked, for want of the privilege;
+// whether they are still the person's is asked again when they should be gone,
+// and the transaction is done again if not. Two erasures can then wait in a
+// circle, each for the other tie of a row. What a rule sets is planned by the
+// server when a store is opened, so that a constant which a column cannot take is
+// known then.
+//
 // 2026-11-29. Types whose equal values have several texts (numeric, character(n),
 // citext, a collation that is not deterministic) cannot be keys. Enumerations
 // cannot either: they name kinds, and no rows. A selector's text that is not how
@@ -77,6 +89,10 @@
 // mapped is a problem of [Postgres.Check], and no reason not to open: rows that
 // hang on a person's are the person's more often than not. Row security is one,
 // since what it hides would be left, and never missed.
+//
+// 2026-11-29. Whether links were written since is said by the numbers of the
+// rows' transactions, for one life of one server and the same parts of a table:
+// whatever changes these, a restart too, costs reading all links once more.
 //
 // 2026-11-29. The layout is compared inside each transaction that erases, under
 // locks that keep it so. It costs a seventh of a millisecond; the road not

@@ -52,3 +52,8 @@ var (
 	ErrResidue = errResidue
 	ErrLayout  = errLayout
 )
+
+// LinksKept is how many links Erase and Remaining keep in memory.
+func (s *Postgres) LinksKept() (erase, remaining int) { return s.backlinks.links, s.seen.links }
+
+const StaleLinks = pgStaleLinks

@@ -108,8 +108,8 @@ func (s *Postgres) vanished(relations []pgRelation, prefix string) (findings []s
 		live[r.OID] = true
 	}
 	for _, p := range s.parts {
-		if !live[int64(p.oid)] {
-			findings = append(findings, store.Finding{Place: p.Name, Table: prefix + p.Table, Problem: "missing"})
+		if !live[int64(p.oid)] && (p.tie == "" || p.tie == p.Ties.Columns[0]) {
+			findings = append(findings, store.Finding{Place: p.of(), Table: prefix + p.Table, Problem: "missing"})
 		}
 	}
 	return findings

@@ -57,9 +57,9 @@ func (s *Postgres) count(ctx context.Context, sels iter.Seq2[store.Selector, err
 // countBelow counts the rows that hang on picked ones, and those that hang on
 // nothing that is there and was not picked.
 func (s *Postgres) countBelow(ctx context.Context, census *store.Census, picked map[store.ID]bool) error {
-	keys := make(map[string][]string)
-	for id := range picked {
-		keys[id.Place] = append(keys[id.Place], id.Key)
+	keys, err := s.going(ctx, picked)
+	if err != nil {
+		return err
 	}
 	for _, p := range s.parts {
 		if p.With == "" {
@@ -68,7 +68,6 @@ func (s *Postgres) countBelow(ctx context.Context, census *store.Census, picked 
 		// Rows with owners of their own are no orphans.
 		lost, orphans := "NOT coalesce("+s.attached(p)+", false)", 0
 		if !slices.ContainsFunc(s.named(p.Name), func(own *pgPart) bool { return own.oid == p.oid }) {
-			var err error
 			if orphans, err = s.number(ctx, "SELECT count(*) FROM "+p.table+" t WHERE "+lost); err != nil {
 				return err
 			}
@@ -95,6 +94,30 @@ func (s *Postgres) countBelow(ctx context.Context, census *store.Census, picked 
 		census.Unattributable += max(orphans, 0)
 	}
 	return nil
+}
+
+// going returns the keys of picked rows that would go, by family, each once.
+func (s *Postgres) going(ctx context.Context, picked map[store.ID]bool) (map[string][]string, error) {
+	keys := make(map[string][]string)
+	for id := range picked {
+		keys[id.Place] = append(keys[id.Place], id.Key)
+	}
+	for _, place := range s.roots() {
+		family, all := s.family(place), keys[place]
+		if family == place {
+			continue
+		}
+		for batch := range slices.Chunk(all, countBatch) {
+			whole, err := s.whole(ctx, s.db, place, batch)
+			if err != nil {
+				return nil, err
+			}
+			keys[family] = append(keys[family], whole...)
+		}
+		slices.Sort(keys[family])
+		keys[family] = slices.Compact(keys[family])
+	}
+	return keys, nil
 }
 
 func (s *Postgres) number(ctx context.Context, statement string, args ...any) (n int, err error) {

@@ -2,11 +2,14 @@ package tables
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jmoiron/sqlx"
 
 	"lethe/store"
@@ -58,10 +61,11 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 		return nil, s.lacking(ctx, err)
 	}
 	gone := make(map[store.ID]bool) // beside, which stays so when the transaction is tried again
-	var here map[store.ID]bool
+	var here, refused map[store.ID]bool
+	var read int
 	err = s.tx(ctx, s.db, func(tx *sqlx.Tx) error {
-		here = make(map[store.ID]bool)
-		if err := (pgErasure{s, tx, here}).eraseIn(ctx, batch.keys); err != nil {
+		here, refused = make(map[store.ID]bool), make(map[store.ID]bool)
+		if err := (pgErasure{s, tx, here, refused, &read}).eraseIn(ctx, batch.keys); err != nil {
 			return err
 		}
 		return s.eraseBeside(ctx, batch.beside, gone)
@@ -69,11 +73,11 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 	if err != nil {
 		return nil, s.lacking(ctx, err)
 	}
-	s.backlinks.forget(ctx, batch.keys)
+	s.backlinks.forget(ctx, batch.keys, read)
 	receipt := make(store.Receipt, len(ids))
 	for i, id := range ids {
 		switch {
-		case batch.refused[id]:
+		case batch.refused[id] || refused[id]:
 			receipt[i] = store.Refused
 		case gone[id] || here[id]:
 			receipt[i] = store.Erased
@@ -141,9 +145,10 @@ func (s *Postgres) holds(id store.ID) bool {
 
 // A pgErasure is one transaction of Erase.
 type pgErasure struct {
-	s    *Postgres
-	tx   *sqlx.Tx
-	gone map[store.ID]bool
+	s             *Postgres
+	tx            *sqlx.Tx
+	gone, refused map[store.ID]bool
+	read          *int // of the links that the transaction knows: see pgBacklinks.refresh
 }
 
 // eraseIn erases a batch, with all that hangs on it.
@@ -155,9 +160,6 @@ func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) error 
 	if err != nil {
 		return err
 	}
-	if err := e.steady(ctx); err != nil {
-		return err
-	}
 	if err := e.lock(ctx, links, keys); err != nil {
 		return err
 	}
@@ -165,18 +167,42 @@ func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) error 
 		if len(keys[place]) == 0 {
 			continue
 		}
-		for _, l := range links {
-			if err := e.unlink(ctx, l, place, keys[place]); err != nil {
-				return err
-			}
-		}
-		if err := e.kin(ctx, place, keys[place]); err != nil {
+		if err := e.place(ctx, place, keys[place], links); err != nil {
 			return err
 		}
-		for _, p := range e.s.named(place) {
-			if err := e.rows(ctx, p, keys[place]); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// place erases rows of one place, after what hangs on them.
+func (e pgErasure) place(ctx context.Context, place string, keys []string, links []*pgLinks) error {
+	whole, err := e.s.whole(ctx, e.tx, place, keys)
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		if err := e.unlink(ctx, l, place, whole); err != nil {
+			return err
+		}
+	}
+	if err := e.kin(ctx, place, whole); err != nil {
+		return err
+	}
+	parts := e.s.named(place)
+	for _, p := range parts {
+		if err := e.share(ctx, p, keys); err != nil {
+			return err
+		}
+	}
+	if len(whole) == 0 {
+		return nil
+	}
+	if err := e.rows(ctx, parts, whole, links); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if err := e.still(ctx, p, whole); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -187,8 +213,8 @@ func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) error 
 func (e pgErasure) begin(ctx context.Context, keys map[string][]string) error {
 	var names []string
 	for _, p := range e.s.parts {
-		touched := p.With == "" && len(keys[p.Name]) > 0 || p.changes() && len(keys[p.Document.LinksTo]) > 0 ||
-			slices.ContainsFunc(e.s.above(p), func(root string) bool { return len(keys[root]) > 0 })
+		of := func(family string) bool { return len(e.s.ofFamily(family, keys)) > 0 }
+		touched := p.With == "" && len(keys[p.Name]) > 0 || p.changes() && of(p.Document.LinksTo) || slices.ContainsFunc(e.s.above(p), of)
 		if touched {
 			names = append(names, p.table)
 		}
@@ -197,47 +223,52 @@ func (e pgErasure) begin(ctx context.Context, keys map[string][]string) error {
 		return nil
 	}
 	slices.Sort(names)
-	_, err := e.tx.ExecContext(ctx, "LOCK TABLE "+strings.Join(slices.Compact(names), ", ")+" IN ROW EXCLUSIVE MODE")
+	// All in one message: it is texts of ours, and binds nothing.
+	_, err := e.tx.ExecContext(ctx, "LOCK TABLE "+strings.Join(slices.Compact(names), ", ")+" IN ROW EXCLUSIVE MODE; "+pgSteady, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return pgCoded(ctx, err)
 	}
-	return e.s.unchanged(ctx, e.tx)
+	now, err := e.s.moment(ctx, e.tx, true)
+	if err != nil {
+		return err
+	}
+	*e.read, err = e.s.backlinks.refresh(ctx, e.tx, now)
+	return err
 }
 
-// steady makes the rest of the transaction go through each table in one order:
+// pgSteady makes the rest of the transaction go through each table in one order:
 // two erasures of overlapping batches must not take the same rows in different
 // orders. Most users may not lock rows in an order of their own, since that
 // needs the privilege to change them.
-func (e pgErasure) steady(ctx context.Context) error {
-	_, err := e.tx.ExecContext(ctx, `SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_hashagg']) AS name`)
-	return pgCoded(ctx, err)
-}
+const pgSteady = `SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashagg = off`
 
 // kin deletes what hangs on a batch of a place. There may be no index for it,
 // and where the only way is one that it may not go, the server plans at random.
 func (e pgErasure) kin(ctx context.Context, place string, keys []string) error {
-	if len(e.s.kinOf(place)) == 0 {
+	family := e.s.family(place)
+	if len(e.s.kinOf(family)) == 0 {
 		return nil
 	}
 	if _, err := e.tx.ExecContext(ctx, `SET LOCAL enable_seqscan = on`); err != nil {
 		return pgCoded(ctx, err)
 	}
-	if err := e.below(ctx, place, place, keys); err != nil {
+	if err := e.below(ctx, family, place, keys); err != nil {
 		return err
 	}
 	_, err := e.tx.ExecContext(ctx, `SET LOCAL enable_seqscan = off`)
 	return pgCoded(ctx, err)
 }
 
-// below deletes what hangs on the rows of a place, the lowest first. All of it
-// hangs on a batch of keys of the place root, which is credited.
-func (e pgErasure) below(ctx context.Context, place, root string, keys []string) error {
-	for _, p := range e.s.kinOf(place) {
+// below deletes what hangs on the rows of a place or family, the lowest first.
+// All of it hangs on a batch of keys of the place root, which is credited.
+func (e pgErasure) below(ctx context.Context, with, root string, keys []string) error {
+	family := e.s.family(root)
+	for _, p := range e.s.kinOf(with) {
 		if err := e.below(ctx, p.Name, root, keys); err != nil {
 			return err
 		}
-		statement, args := "DELETE FROM "+p.table+" AS t WHERE "+e.s.hangs(p, root), e.s.bind(root, keys)
-		if place != root {
+		statement, args := "DELETE FROM "+p.table+" AS t WHERE "+e.s.hangs(p, family), e.s.bind(family, keys)
+		if with != family {
 			if _, err := e.tx.ExecContext(ctx, statement, args...); err != nil {
 				return pgCoded(ctx, err)
 			}
@@ -252,11 +283,37 @@ func (e pgErasure) below(ctx context.Context, place, root string, keys []string)
 	return nil
 }
 
-func (e pgErasure) rows(ctx context.Context, p *pgPart, keys []string) error {
-	gone, err := p.id.list(ctx, e.tx, "DELETE FROM "+p.table+" AS t WHERE "+p.id.among("t.", 1)+" AND "+p.kind()+
-		" RETURNING "+p.id.texts("t."), p.id.bind(keys)...)
-	e.took(p.Name, gone)
-	return err
+// rows deletes the rows of a place that have one of some keys, from all of its
+// tables in one statement.
+func (e pgErasure) rows(ctx context.Context, parts []*pgPart, keys []string, links []*pgLinks) error {
+	deletes, reads := make([]string, len(parts)), make([]string, len(parts))
+	for i, p := range parts {
+		deletes[i] = fmt.Sprintf("p%d AS (DELETE FROM %s AS t WHERE %s AND %s AND %s RETURNING %s)", i, p.table, p.id.among("t.", 1), p.kind(), p.whole(), p.id.columns("t."))
+		reads[i] = fmt.Sprintf("SELECT %s, '%d' FROM p%[2]d", p.id.texts(""), i)
+	}
+	gone := make([][]string, len(parts))
+	id, place := parts[0].id, parts[0].of()
+	err := id.read(ctx, e.tx, "WITH "+strings.Join(deletes, ", ")+" "+strings.Join(reads, " UNION ALL "), e.s.bind(place, keys), 1,
+		func(key string, rest []sql.NullString) {
+			i, _ := strconv.Atoi(rest[0].String)
+			gone[i] = append(gone[i], key)
+		})
+	if err != nil {
+		return err
+	}
+	for i, p := range parts {
+		for _, l := range links {
+			if l.oid == p.oid {
+				l.drop(gone[i])
+			}
+		}
+		for _, same := range e.s.parts {
+			if same == p || same.tie != "" && same.of() == p.of() {
+				e.took(same.Name, gone[i])
+			}
+		}
+	}
+	return nil
 }
 
 func (e pgErasure) took(place string, keys []string) {

@@ -54,7 +54,7 @@ func (s *Postgres) tables() []*pgPart {
 
 // needs are the privileges on a part's table.
 func (s *Postgres) needs(p *pgPart) []string {
-	if slices.ContainsFunc(s.parts, func(q *pgPart) bool { return q.oid == p.oid && q.changes() }) {
+	if slices.ContainsFunc(s.parts, func(q *pgPart) bool { return q.oid == p.oid && (q.changes() || q.frees()) }) {
 		return []string{"SELECT", "DELETE", "UPDATE"}
 	}
 	return []string{"SELECT", "DELETE"}

@@ -160,6 +160,20 @@ func (k pgKey) among(alias string, n int) string {
 	return k.tuple(alias) + " IN (SELECT * FROM unnest(" + strings.Join(arrays, ", ") + "))"
 }
 
+// with is a table of a bound batch of keys, in the first parameters, beside two
+// texts for each in the next two, as one array column.
+func (k pgKey) with(texts string) string {
+	var arrays, names, columns []string
+	for i, v := range k {
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, v.cast()))
+		names = append(names, fmt.Sprintf("k%d", i))
+		columns = append(columns, fmt.Sprintf("k%d AS %s", i, quote(v.name)))
+	}
+	n := len(k)
+	return fmt.Sprintf("(SELECT %s, ARRAY[a, b] AS %s FROM unnest(%s, $%d::text[], $%d::text[]) AS u(%s, a, b))",
+		strings.Join(columns, ", "), quote(texts), strings.Join(arrays, ", "), n+1, n+2, strings.Join(names, ", "))
+}
+
 // bind returns the parameters for among. Keys that no row can have are left
 // out.
 func (k pgKey) bind(keys []string) []any {

@@ -31,7 +31,7 @@ func TestPostgresTypesThatCannotBeKeysAreRefused(t *testing.T) {
 		"numeric": "found numeric", "float8": "found double precision", "char(3)": "found character", "text COLLATE folded": "not deterministic",
 		"mood": "found mood", "price": "found price of numeric", "bytea": "found bytea", "timestamptz": "found timestamp", "int4[]": "found integer[]", "jsonb": "found jsonb",
 	} {
-		db.MustExec(`CREATE TABLE t (id ` + declared + `, owner text)`)
+		db.MustExec(`CREATE TABLE t (id ` + declared + ` UNIQUE, owner text)`)
 		s, err := tables.OpenPostgres(t.Context(), tables.PostgresConfig{DSN: dsn, Map: pgPlace("t", "id")})
 		if want == "" && err != nil || want != "" && (!errors.Is(err, store.ErrSchema) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "column id")) {
 			t.Errorf("type %s: error %v, want one with %q", declared, err, want)
@@ -47,7 +47,7 @@ func TestPostgresTypesThatCannotBeKeysAreRefused(t *testing.T) {
 		{"made", "owner text, made int", "want column made timestamp"},
 		{"document", "owner text, meta text", "want column meta json or jsonb"},
 	} {
-		db.MustExec(`CREATE TABLE t (id text, ` + c.column + `)`)
+		db.MustExec(`CREATE TABLE t (id text UNIQUE, ` + c.column + `)`)
 		m := pgPlace("t", "id")
 		switch c.what {
 		case "made":
@@ -164,7 +164,7 @@ func TestPostgresRefusesAKeyThatNoRowCanHaveAlone(t *testing.T) {
 func TestPostgresARowWithoutAKeyDoesNotGoUnnoticed(t *testing.T) {
 	dsn := audittest.Schema(t)
 	db := pgDB(t, dsn)
-	db.MustExec(`CREATE TABLE t (a int, b text, owner text); INSERT INTO t SELECT n, 'b', 'bob' FROM generate_series(1, 6000) n; INSERT INTO t VALUES (1, NULL, 'alice')`)
+	db.MustExec(`CREATE TABLE t (a int, b text, owner text, UNIQUE (a, b)); INSERT INTO t SELECT n, 'b', 'bob' FROM generate_series(1, 6000) n; INSERT INTO t VALUES (1, NULL, 'alice')`)
 	s := openPg(t, dsn, pgPlace("t", "a", "b"))
 	if n := len(findIn(t, s, store.Selector{UserID: "bob"})); n != 6000 {
 		t.Errorf("found %d of bob", n)

@@ -39,6 +39,36 @@ func (s *Postgres) roots() []string {
 	return names
 }
 
+// family is the name under which others hang on the rows of a place.
+func (s *Postgres) family(place string) string {
+	for _, p := range s.named(place) {
+		return p.of()
+	}
+	return place
+}
+
+// families returns the families of all places whose rows stand on their own.
+func (s *Postgres) families() []string {
+	var names []string
+	for _, root := range s.roots() {
+		if name := s.family(root); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ofFamily returns the keys of a batch, by place, that are of one family.
+func (s *Postgres) ofFamily(family string, keys map[string][]string) []string {
+	var all []string
+	for _, root := range s.roots() {
+		if s.family(root) == family {
+			all = append(all, keys[root]...)
+		}
+	}
+	return all
+}
+
 // height is how many rows can hang on each other below a row of a place. Links
 // count as one, and lead no further.
 func (s *Postgres) height(place string) int {
@@ -54,17 +84,17 @@ func (s *Postgres) height(place string) int {
 // last link, nor a message with its conversation.
 func (s *Postgres) bottomUp() []string {
 	order := s.roots()
-	slices.SortStableFunc(order, func(a, b string) int { return s.height(a) - s.height(b) })
+	slices.SortStableFunc(order, func(a, b string) int { return s.height(s.family(a)) - s.height(s.family(b)) })
 	return order
 }
 
-// above returns the places on whose rows, which stand on their own, those of a
-// part hang at last.
+// above returns the families on whose rows, which stand on their own, those of
+// a part hang at last.
 func (s *Postgres) above(p *pgPart) []string {
 	var names []string
-	for _, root := range s.roots() {
-		if s.below(p, root) {
-			names = append(names, root)
+	for _, family := range s.families() {
+		if s.below(p, family) {
+			names = append(names, family)
 		}
 	}
 	return names
@@ -77,7 +107,7 @@ func (s *Postgres) below(p *pgPart, place string) bool {
 }
 
 // hangs says that a row t of p hangs on one of a bound batch of rows of the
-// place root, however far down.
+// family root, however far down.
 func (s *Postgres) hangs(p *pgPart, root string) string {
 	var ways []string
 	if p.With == root {
@@ -99,7 +129,7 @@ func (s *Postgres) attached(p *pgPart) string {
 	}
 	var ways []string
 	for _, parent := range s.parts {
-		if parent.Name == p.With {
+		if parent.of() == p.With && (parent.tie == "" || parent.tie == parent.Ties.Columns[0]) {
 			ways = append(ways, p.on(parent, s.attached(parent)))
 		}
 	}
@@ -119,9 +149,14 @@ func either(ways []string) string {
 	return "(" + strings.Join(ways, " OR ") + ")"
 }
 
-// bind returns the parameters that say a batch of keys of a place.
-func (s *Postgres) bind(place string, keys []string) []any {
-	parts := s.named(place)
+// bind returns the parameters that say a batch of keys of a family.
+func (s *Postgres) bind(family string, keys []string) []any {
+	var parts []*pgPart
+	for _, p := range s.parts {
+		if p.of() == family && p.With == "" {
+			parts = append(parts, p)
+		}
+	}
 	if len(parts) == 1 {
 		return parts[0].id.bind(keys)
 	}

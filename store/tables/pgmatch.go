@@ -36,7 +36,13 @@ func (p *pgPart) match(sel store.Selector, n int) (condition, bool) {
 		n += 2
 		c.and(p.metadata.unless(fmt.Sprintf("%s -> $%d::text = %s", p.metadata.document(), n-1, pgScalar(v, n))), k, v.Literal())
 	}
-	return c, c.sql != ""
+	if c.sql == "" {
+		return c, false
+	}
+	if p.tie != "" {
+		c.and(p.held())
+	}
+	return c, true
 }
 
 func (p *pgPart) matchDocument(sel store.Selector, n int) (condition, bool) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,7 +48,8 @@ type Postgres struct {
 	seen      *pgBacklinks // for Remaining
 }
 
-// A pgPart is a Place as PostgreSQL's statements see it.
+// A pgPart is a Place as PostgreSQL's statements see it. A place with Ties has a
+// part for each.
 type pgPart struct {
 	Place
 	oid   uint32
@@ -58,6 +60,7 @@ type pgPart struct {
 
 	members  map[string]pgMember // of Match
 	metadata pgMember
+	ties     map[string]pgMember // by column
 }
 
 // OpenPostgres connects and compares the tables with the map. The error wraps
@@ -82,8 +85,8 @@ func (s *Postgres) open(ctx context.Context, c PostgresConfig) (err error) {
 		return fmt.Errorf("%w: what hangs on rows of another database can be in SQLite files alone", store.ErrRefused)
 	}
 	for _, p := range c.Map.Places {
-		if p.Ties != nil {
-			return fmt.Errorf("%w: place %q: rows that belong to several people can be in SQLite files alone so far", store.ErrRefused, p.Name)
+		if c.Beside != nil && p.Ties != nil && slices.Contains(c.Beside.Elsewhere, p.Name) {
+			return fmt.Errorf("%w: place %q: what hangs on rows that belong to several people must be in the same database", store.ErrRefused, p.Name)
 		}
 	}
 	if s.db, err = pgPool(c.DSN, false); err != nil {
@@ -118,6 +121,7 @@ func pgPool(dsn string, readOnly bool) (*sqlx.DB, error) {
 		"application_name": "lethe", "statement_timeout": pgStatement, "lock_timeout": pgLock,
 		"idle_in_transaction_session_timeout": pgStatement, "standard_conforming_strings": "on",
 		"default_transaction_isolation": "read committed", "synchronous_commit": "on",
+		"row_security":         "off",               // rows that a policy hides are an error, and not none
 		"synchronize_seqscans": "off",               // two erasures go through a table in one order
 		"jit":                  "off",               // it compiles longer than a batch takes
 		"plan_cache_mode":      "force_custom_plan", // a batch that the planner sees is looked up by hash

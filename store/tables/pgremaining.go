@@ -68,10 +68,11 @@ func (s *Postgres) present(ctx context.Context, keys map[string][]string) (map[s
 func (s *Postgres) presentHere(ctx context.Context, keys map[string][]string) (left map[store.ID]bool, err error) {
 	err = s.tx(ctx, s.second, func(tx *sqlx.Tx) error {
 		left = make(map[store.ID]bool)
-		if err := s.unchanged(ctx, tx); err != nil {
+		now, err := s.moment(ctx, tx, false)
+		if err != nil {
 			return err
 		}
-		if err := s.seen.refresh(ctx, tx, false); err != nil {
+		if _, err := s.seen.refresh(ctx, tx, now); err != nil {
 			return err
 		}
 		for place, k := range keys {
@@ -91,12 +92,17 @@ func (s *Postgres) presentHere(ctx context.Context, keys map[string][]string) (l
 // look returns the keys of a place of which a row, something that hangs on it,
 // or a link is there. What hangs deeper does so on a row that hangs here.
 func (s *Postgres) look(ctx context.Context, tx *sqlx.Tx, place string, keys []string) ([]string, error) {
+	whole, err := s.whole(ctx, tx, place, keys)
+	if err != nil {
+		return nil, err
+	}
 	var all []string
+	family := s.family(place)
 	for _, p := range s.parts {
-		key, condition := p.id, p.kind()
+		key, condition, keys := p.id, p.kind()+" AND "+p.held(), keys
 		switch {
-		case p.With == place:
-			key, condition = p.by, "true"
+		case p.With == family:
+			key, condition, keys = p.by, "true", whole
 		case p.Name == place && p.With == "":
 		default:
 			continue
@@ -111,15 +117,15 @@ func (s *Postgres) look(ctx context.Context, tx *sqlx.Tx, place string, keys []s
 		}
 		all = append(all, found...)
 	}
-	rows, err := s.seen.of(ctx, place, keys)
+	rows, err := s.seen.of(ctx, family, whole)
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range s.linksTo(place) {
+	for _, p := range s.linksTo(family) {
 		if len(rows[p]) == 0 {
 			continue
 		}
-		found, err := p.links(ctx, tx, keys, rows[p])
+		found, err := p.links(ctx, tx, whole, rows[p])
 		if err != nil {
 			return nil, err
 		}

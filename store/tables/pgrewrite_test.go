@@ -37,7 +37,7 @@ func newLibrary(t *testing.T) *library {
 		CREATE TABLE notes_0 PARTITION OF notes FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 		CREATE TABLE notes_1 PARTITION OF notes FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 		ALTER TABLE notes ALTER body SET STORAGE EXTERNAL;
-		CREATE INDEX ON notes (id); CREATE INDEX ON notes (owner, left(body, 30)); CREATE INDEX ON notes USING gin (to_tsvector('simple', left(body, 40)));
+		CREATE UNIQUE INDEX ON notes (id); CREATE INDEX ON notes (owner, left(body, 30)); CREATE INDEX ON notes USING gin (to_tsvector('simple', left(body, 40)));
 		CREATE TABLE diary (id uuid DEFAULT gen_random_uuid() PRIMARY KEY, owner text, body text);
 		CREATE STATISTICS both_of_them (mcv) ON owner, body FROM diary`)
 	for _, owner := range []string{"alice", "bob"} {

@@ -36,13 +36,15 @@ const pgColumns = `SELECT a.attname AS name, format_type(a.atttypid, NULL) AS ty
 // and says what is wrong, or which GRANTs are missing, all at once.
 func (s *Postgres) fit(ctx context.Context) error {
 	for _, p := range s.m.Places {
-		part := &pgPart{Place: p, table: quote(p.Table)}
-		there, err := s.locate(ctx, part)
-		if err != nil {
-			return err
-		}
-		if there {
-			s.parts = append(s.parts, part)
+		for _, tie := range p.spread() {
+			part := &pgPart{Place: tie, table: quote(p.Table)}
+			there, err := s.locate(ctx, part)
+			if err != nil {
+				return err
+			}
+			if there {
+				s.parts = append(s.parts, part)
+			}
 		}
 	}
 	if err := s.granted(ctx); err != nil {
@@ -56,8 +58,35 @@ func (s *Postgres) fit(ctx context.Context) error {
 		if err := p.fits(columns); err != nil {
 			return err
 		}
+		if err := s.identifies(ctx, p); err != nil {
+			return err
+		}
+		if err := s.settable(ctx, p); err != nil {
+			return err
+		}
 	}
 	return s.related()
+}
+
+const pgUnique = `SELECT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+	AND i.indexprs IS NULL AND NOT EXISTS (SELECT 1 FROM unnest(i.indkey) WITH ORDINALITY k(n, at) JOIN pg_attribute a
+		ON a.attrelid = i.indrelid AND a.attnum = k.n WHERE k.at <= i.indnkeyatts AND a.attname <> ALL ($2::text[])))`
+
+// identifies makes sure that the ID of a part says which row is meant: with a
+// row of someone, all others of the same ID would go.
+func (s *Postgres) identifies(ctx context.Context, p *pgPart) error {
+	if !s.m.identified(p.Place) {
+		return nil
+	}
+	var unique bool
+	if err := s.db.GetContext(ctx, &unique, pgUnique, p.oid, p.ID); err != nil {
+		return pgCoded(ctx, err)
+	}
+	if !unique {
+		columns := strings.Join(p.ID, ", ")
+		return fmt.Errorf("%w: place %s: want a primary key or a unique index of no more than (%s) on table %s, or else other rows share a row's ID", store.ErrSchema, p.Name, columns, p.Table)
+	}
+	return nil
 }
 
 // locate finds a part's table and reports whether it is there.
@@ -117,6 +146,9 @@ func (p *pgPart) fits(columns []pgColumn) error {
 	}
 	if c := find(p.Scope); p.Scope != "" && c.Base != "text" && c.Base != "character varying" {
 		return p.wrong(p.Scope, "text", c)
+	}
+	if err := p.tied(find); err != nil {
+		return err
 	}
 	return p.dated(find)
 }
@@ -191,7 +223,7 @@ func (s *Postgres) related() error {
 			if q.Name == p.Name && !q.id.same(p.id) {
 				return fmt.Errorf("%w: place %s: its parts have IDs of different types", store.ErrSchema, p.Name)
 			}
-			if q.Name == p.With && !q.id.same(p.by) {
+			if q.of() == p.With && !q.id.same(p.by) {
 				return fmt.Errorf("%w: place %s: want columns (%s) of table %s to be of the types of (%s) of table %s",
 					store.ErrSchema, p.Name, strings.Join(p.By, ", "), p.Table, strings.Join(q.ID, ", "), q.Table)
 			}
@@ -200,19 +232,27 @@ func (s *Postgres) related() error {
 	return nil
 }
 
-// layout describes all tables of the map in one line: their columns, the
-// triggers and policies on them and on their parts, and the keys that refer to
+// layout describes all tables of the map in one line: which ones their names
+// mean, since another can take the place of one, or of none, their columns, what
+// is unique in them, the triggers and policies on them and on their parts, and the keys that refer to
 // them from elsewhere.
 //
 // It has the numbers of the tables in its text: the server then plans it once.
 func (s *Postgres) layout(ctx context.Context, q sqlx.QueryerContext) (string, error) {
-	oids := make([]string, 0, len(s.parts))
+	var layout string
+	err := sqlx.GetContext(ctx, q, &layout, s.layoutNow())
+	return layout, pgCoded(ctx, err)
+}
+
+func (s *Postgres) layoutNow() string {
+	oids, names := make([]string, 0, len(s.parts)), make([]string, 0, len(s.m.Places))
 	for _, p := range s.parts {
 		oids = append(oids, strconv.FormatUint(uint64(p.oid), 10))
 	}
-	var layout string
-	err := sqlx.GetContext(ctx, q, &layout, strings.ReplaceAll(pgLayout, "$1", "'{"+strings.Join(oids, ",")+"}'"))
-	return layout, pgCoded(ctx, err)
+	for _, p := range s.m.Places {
+		names = append(names, quote(p.Table))
+	}
+	return strings.NewReplacer("$1", "'{"+strings.Join(oids, ",")+"}'", "$2", literals(names)).Replace(pgLayout)
 }
 
 const pgLayout = `WITH RECURSIVE tree AS (
@@ -221,6 +261,9 @@ const pgLayout = `WITH RECURSIVE tree AS (
 	SELECT coalesce(string_agg(x, ' ' ORDER BY x), '') FROM (
 		SELECT concat(a.attrelid, '.', a.attname, ':', a.atttypid, ':', a.attcollation, ':', a.attnotnull) AS x FROM pg_attribute a
 			WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+		UNION SELECT concat(n, '=', to_regclass(n)::oid) FROM unnest(ARRAY[$2]::text[]) n
+		UNION SELECT concat(i.indrelid, '1', i.indkey) FROM pg_index i
+			WHERE i.indrelid = ANY($1::oid[]) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
 		UNION SELECT concat(tree.root, '!', g.tgname) FROM tree JOIN pg_trigger g ON g.tgrelid = tree.rel WHERE NOT g.tgisinternal
 		UNION SELECT concat(c.confrelid, '<', c.conrelid, ':', c.confdeltype) FROM pg_constraint c
 			WHERE c.confrelid = ANY($1::oid[]) AND c.contype = 'f' AND c.conparentid = 0
@@ -231,7 +274,37 @@ const pgLayout = `WITH RECURSIVE tree AS (
 func (s *Postgres) unchanged(ctx context.Context, q sqlx.QueryerContext) error {
 	now, err := s.layout(ctx, q)
 	if err == nil && now != s.live {
-		err = fmt.Errorf("%w: the tables have changed since the store was opened", store.ErrSchema)
+		err = errChanged
 	}
 	return err
+}
+
+var errChanged = fmt.Errorf("%w: the tables have changed since the store was opened", store.ErrSchema)
+
+// A pgMoment is what a transaction sees when it begins.
+type pgMoment struct {
+	at  pgSnapshot
+	own uint64 // the transaction's number, 0 for one that only reads
+}
+
+// moment is unchanged, and says what the transaction sees.
+func (s *Postgres) moment(ctx context.Context, tx *sqlx.Tx, writes bool) (now pgMoment, err error) {
+	var row struct {
+		Layout, At string
+		Own        uint64
+	}
+	own := "0"
+	if writes {
+		own = "pg_current_xact_id()::text"
+	}
+	err = tx.GetContext(ctx, &row, "SELECT ("+s.layoutNow()+") AS layout, pg_current_snapshot()::text AS at, "+own+" AS own")
+	switch {
+	case err != nil:
+		return now, pgCoded(ctx, err)
+	case row.Layout != s.live:
+		return now, errChanged
+	}
+	now.own = row.Own
+	now.at, err = parsePgSnapshot(row.At)
+	return now, err
 }

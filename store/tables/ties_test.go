@@ -10,12 +10,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
 
+	"lethe/audit/audittest"
 	"lethe/store"
 	"lethe/store/tables"
 )
 
-// letters opens a store of letters between people, each with one attachment.
-func letters(t *testing.T, ties tables.Ties) (*tables.Store, *sqlx.DB) {
+// An engine makes tables and opens a store of them. FOLDED stands for a
+// collation that does not tell capitals apart.
+type engine func(t *testing.T, ddl string, places ...tables.Place) (store.Store, *sqlx.DB, error)
+
+func onSQLite(t *testing.T, ddl string, places ...tables.Place) (store.Store, *sqlx.DB, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a.db")
 	db, err := database(path)
@@ -23,16 +27,50 @@ func letters(t *testing.T, ties tables.Ties) (*tables.Store, *sqlx.DB) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	db.MustExec(`CREATE TABLE letters (id INTEGER PRIMARY KEY, sender TEXT COLLATE NOCASE, recipient TEXT, body TEXT);
+	db.MustExec(strings.ReplaceAll(ddl, "FOLDED", "NOCASE"))
+	s, err := tables.Open(t.Context(), tables.Map{Files: []tables.File{{Name: "f", Path: path}}, Places: places})
+	if err != nil {
+		return nil, db, err
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, db, nil
+}
+
+func onPostgres(t *testing.T, ddl string, places ...tables.Place) (store.Store, *sqlx.DB, error) {
+	t.Helper()
+	dsn := audittest.Schema(t)
+	db := pgDB(t, dsn)
+	db.MustExec(folded + ddl)
+	s, err := tables.OpenPostgres(t.Context(), tables.PostgresConfig{DSN: dsn, Map: tables.Map{Files: []tables.File{{Name: "f"}}, Places: places}})
+	if err != nil {
+		return nil, db, err
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, db, nil
+}
+
+// onBoth runs a test on each engine.
+func onBoth(t *testing.T, f func(t *testing.T, open engine)) {
+	t.Helper()
+	t.Run("SQLite", func(t *testing.T) { f(t, onSQLite) })
+	t.Run("Postgres", func(t *testing.T) { f(t, onPostgres) })
+}
+
+// letters opens a store of letters between people, each with one attachment.
+func letters(t *testing.T, open engine, ties tables.Ties) (store.Store, *sqlx.DB) {
+	t.Helper()
+	ties.Key, ties.Columns = "user_id", []string{"sender", "recipient"}
+	s, db, err := open(t, `CREATE TABLE letters (id INTEGER PRIMARY KEY, sender TEXT COLLATE FOLDED, recipient TEXT, body TEXT);
 		CREATE TABLE attachments (id INTEGER PRIMARY KEY, letter INTEGER);
 		INSERT INTO letters VALUES (1, 'alice', 'bob', 'a'), (2, 'alice', 'alice', 'b'), (3, 'alice', NULL, 'c'),
 			(4, 'bob', 'carol', 'd'), (5, 'carol', 'alice', 'e'), (6, 'Alice', 'alice', 'f');
-		INSERT INTO attachments SELECT id + 10, id FROM letters`)
-	ties.Key, ties.Columns = "user_id", []string{"sender", "recipient"}
-	return openMap(t, tables.Map{Files: []tables.File{{Name: "f", Path: path}}, Places: []tables.Place{
-		{Name: "attachments", File: "f", Table: "attachments", ID: []string{"id"}, With: "letters", By: []string{"letter"}},
-		{Name: "letters", File: "f", Table: "letters", ID: []string{"id"}, Ties: &ties, Explicit: true},
-	}}), db
+		INSERT INTO attachments SELECT id + 10, id FROM letters`,
+		tables.Place{Name: "attachments", File: "f", Table: "attachments", ID: []string{"id"}, With: "letters", By: []string{"letter"}},
+		tables.Place{Name: "letters", File: "f", Table: "letters", ID: []string{"id"}, Ties: &ties, Explicit: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, db
 }
 
 // written returns the rows of letters, with a plus for one with an attachment.
@@ -47,7 +85,9 @@ func written(t *testing.T, db *sqlx.DB) []string {
 	return rows
 }
 
-func TestSharedRowsFollowTheirRule(t *testing.T) {
+func TestSharedRowsFollowTheirRule(t *testing.T) { onBoth(t, sharedRowsFollowTheirRule) }
+
+func sharedRowsFollowTheirRule(t *testing.T, open engine) {
 	gone := "[gone]"
 	for name, c := range map[string]struct {
 		ties        tables.Ties
@@ -74,7 +114,7 @@ func TestSharedRowsFollowTheirRule(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, db := letters(t, c.ties)
+			s, db := letters(t, open, c.ties)
 			alice := store.Selector{UserID: "alice"}
 			ids := found(t, s, alice)
 			want := []store.ID{
@@ -125,8 +165,10 @@ func TestSharedRowsFollowTheirRule(t *testing.T) {
 
 // What hangs on a letter goes with it when it comes later, and stays with a
 // letter that stays.
-func TestWhatHangsOnSharedRows(t *testing.T) {
-	s, db := letters(t, tables.Ties{Shared: tables.Unlink})
+func TestWhatHangsOnSharedRows(t *testing.T) { onBoth(t, whatHangsOnSharedRows) }
+
+func whatHangsOnSharedRows(t *testing.T, open engine) {
+	s, db := letters(t, open, tables.Ties{Shared: tables.Unlink})
 	ids := found(t, s, store.Selector{UserID: "alice"})
 	if _, err := s.Erase(t.Context(), ids); err != nil {
 		t.Fatal(err)
@@ -146,9 +188,11 @@ func TestWhatHangsOnSharedRows(t *testing.T) {
 }
 
 // Asked for by its ID, a letter goes for everyone whom the rule lets go.
-func TestSharedRowsByID(t *testing.T) {
+func TestSharedRowsByID(t *testing.T) { onBoth(t, sharedRowsByID) }
+
+func sharedRowsByID(t *testing.T, open engine) {
 	for shared, want := range map[tables.Sharing]string{tables.Refuse: "rr", tables.Delete: "ee", tables.Unlink: "ee"} {
-		s, db := letters(t, tables.Ties{Shared: shared})
+		s, db := letters(t, open, tables.Ties{Shared: shared})
 		ids := found(t, s, store.Selector{IDs: []string{"1"}})
 		if r, err := s.Erase(t.Context(), ids); err != nil || string(r) != want {
 			t.Errorf("%s: receipt %s, error %v; want %s", shared, r, err, want)
@@ -160,6 +204,10 @@ func TestSharedRowsByID(t *testing.T) {
 }
 
 func TestTiesThatCannotBecomeNULLAreRefused(t *testing.T) {
+	onBoth(t, tiesThatCannotBecomeNULLAreRefused)
+}
+
+func tiesThatCannotBecomeNULLAreRefused(t *testing.T, open engine) {
 	gone := "x"
 	for name, c := range map[string]struct {
 		ties tables.Ties
@@ -171,20 +219,26 @@ func TestTiesThatCannotBecomeNULLAreRefused(t *testing.T) {
 		"redact":        {tables.Ties{Shared: tables.Redact, Redact: []tables.Redaction{{Column: "owner"}}}, false},
 		"redact absent": {tables.Ties{Shared: tables.Redact, Redact: []tables.Redaction{{Column: "b", To: &gone}, {Column: "none"}}}, false},
 	} {
-		_, _, err := lone(t, `CREATE TABLE t (id TEXT PRIMARY KEY, owner TEXT, a TEXT, b TEXT NOT NULL)`, func(p *tables.Place) {
-			c.ties.Key, c.ties.Columns = "user_id", []string{"a", "b"}
-			p.Match, p.Ties = nil, &c.ties
-		})
+		c.ties.Key, c.ties.Columns = "user_id", []string{"a", "b"}
+		_, _, err := open(t, `CREATE TABLE t (id TEXT PRIMARY KEY, owner TEXT NOT NULL, a TEXT, b TEXT NOT NULL)`, tied(c.ties))
 		if (err == nil) != c.ok {
 			t.Errorf("%s: error %v, accepted should be %v", name, err, c.ok)
 		}
 	}
 }
 
+// tied is a place of a table t.
+func tied(ties tables.Ties) tables.Place {
+	return tables.Place{Name: "p", File: "f", Table: "t", ID: []string{"id"}, Explicit: true, Ties: &ties}
+}
+
 func TestARuleThatAConstraintForbidsIsRefused(t *testing.T) {
-	s, _, err := lone(t, `CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT CHECK (a IS NOT NULL), b TEXT); INSERT INTO t VALUES ('1', 'alice', 'bob')`, func(p *tables.Place) {
-		p.Match, p.Ties = nil, &tables.Ties{Key: "user_id", Columns: []string{"a", "b"}, Shared: tables.Unlink}
-	})
+	onBoth(t, aRuleThatAConstraintForbidsIsRefused)
+}
+
+func aRuleThatAConstraintForbidsIsRefused(t *testing.T, open engine) {
+	s, _, err := open(t, `CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT CHECK (a IS NOT NULL), b TEXT); INSERT INTO t VALUES ('1', 'alice', 'bob')`,
+		tied(tables.Ties{Key: "user_id", Columns: []string{"a", "b"}, Shared: tables.Unlink}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// FuzzLoad: whatever a configuration holds, it is refused as wrong usage or
+// means one thing, and no error repeats a password that stands where one may.
+func FuzzLoad(f *testing.F) {
+	f.Add(goodConfig)
+	f.Add("")
+	f.Add("listen: 127.0.0.1:1\nstores: [{name: a, kind: mem0-postgres, dsn: 'postgres://u:hunter2@h/db', table: m, history: none}]\n")
+	f.Add("queue: redis://:hunter2@127.0.0.1:6379/0\n")
+	f.Add("ledger: postgres://u:hunter2@h/db\n")
+	f.Add("data: &a x\nlisten: *a\n")
+	f.Add("witnesses: [{key: k, url: 'https://u:hunter2@w.example'}]\nanchors: [{file: a}]\n")
+	path := filepath.Join(f.TempDir(), "lethe.yaml")
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "_file") || len(text) > 4096 {
+			return // other files are read
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(path, Overrides{})
+		if err != nil {
+			if !errors.Is(err, errUsage) {
+				t.Errorf("not wrong usage: %v", err)
+			}
+			if strings.Contains(text, ":hunter2@") && strings.Contains(err.Error(), ":hunter2@") {
+				t.Errorf("the error repeats a password: %v", err)
+			}
+			return
+		}
+		if again, err := Load(path, Overrides{}); err != nil || !reflect.DeepEqual(c, again) {
+			t.Errorf("read again it is another one: %v", err)
+		}
+	})
+}

@@ -1,0 +1,73 @@
+//go:build torture
+
+package main
+
+// mutants lists every planted bug with what has to catch it.
+func mutants() []mutant {
+	kill := func(tries int, s story) *scene { return &scene{"kill", s, tries} }
+	all := story{whole: true, limit: 15}
+	with := func(plans ...string) story { s := all; s.plans = plans; return s }
+	big := all
+	big.big = 1400
+	purged := all
+	purged.purge = "always"
+	redis := all
+	redis.queue = "redis"
+	panics := all
+	panics.last, panics.limit = "worker/claimed:1:panic", 25
+	slow := big
+	slow.last, slow.limit = "worker/batch-begun:*:sleep=300", 25
+	forgot := story{disaster: "flush", limit: 25}
+	return []mutant{
+		{bug: "worker/skip-fence", check: "worker TestTheFenceStandsBeforeErase"},
+		{bug: "worker/skip-remaining", check: "worker TestLyingStoreGetsNoCertificate"},
+		{bug: "worker/refused-is-done", check: "worker TestAStoreThatRefusesGetsNoCertificate"},
+		{bug: "worker/absent-is-erased", check: "worker TestWhatOthersErasedMeanwhileIsAbsent"},
+		{bug: "worker/retry-counts-absent", scene: kill(4, with("worker/erased:1:kill"))},
+		{bug: "worker/count-twice", scene: kill(1, all)},
+		{bug: "worker/one-leaf", scene: kill(2, all)},
+		{bug: "worker/leaves-turned", scene: kill(2, all)},
+		{bug: "worker/log-an-id", scene: kill(1, all)},
+		{bug: "worker/error-names-an-id", check: "worker TestErrorsNameNobody"},
+		{bug: "worker/plan-one-page", scene: kill(2, big)},
+		{bug: "worker/one-place", scene: kill(4, all)},
+		{bug: "worker/missing-not-counted", scene: kill(1, all)},
+		{bug: "worker/big-batch", check: "worker TestEverythingTwice"},
+		{bug: "worker/certify-unverified", check: "worker TestWrittenBetweenPlanningAndVerifyingIsErasedInAnotherRound"},
+		{bug: "worker/verify-by-find-alone", check: "worker TestWhatNoSelectorFindsIsFoundByReadingAgain"},
+		{bug: "worker/verify-by-plan-alone", check: "worker TestWrittenBetweenPlanningAndVerifyingIsErasedInAnotherRound"},
+		{bug: "worker/purge-by-word", scene: kill(2, purged)},
+		{bug: "worker/exclusions-left-out", scene: kill(1, all)},
+		{bug: "worker/works-without-lease", check: "worker TestLeaseLostMidBatchWritesNothing"},
+		{bug: "worker/no-quarantine", check: "worker TestAnIDThatKillsItsWorkerIsSetAside"},
+		{bug: "worker/cancel-without-looking", check: "worker TestACancelledRequestCountsWhatADeadWorkerErased"},
+		{bug: "jobs/keys-ignored", scene: kill(1, all)},
+		{bug: "jobs/body-ignored", scene: kill(1, all)},
+		{bug: "jobs/no-grace", scene: kill(2, all)},
+		{bug: "jobs/error-repeats-value", check: "jobs TestSubmitSaysWhichFieldIsWrong"},
+		{bug: "jobs/due-late", scene: kill(1, all)},
+		{bug: "jobs/leases-for-ever", scene: kill(1, panics)},
+		{bug: "jobs/redis-is-the-truth", scene: &scene{"redis", forgot, 5}},
+		{bug: "jobs/cancelled-says-none", check: "jobs/ledger TestCancelWhileRunningWaits"},
+		{bug: "audit/answer-early", scene: kill(8, with("audit/commit:9:kill"))},
+		{bug: "audit/no-guard", check: "audit TestTheProcessRemembersWhatItHasSeen"},
+		{bug: "audit/sees-no-rollback", check: "audit TestTheLiveProcessNoticesARollback"},
+		{bug: "audit/publish-what-is-refused", check: "audit TestARefusedLogPublishesNothing"},
+		{bug: "ledger/wipe-nothing", scene: kill(1, all)},
+		{bug: "ledger/keep-seal", scene: kill(1, all)},
+		{bug: "ledger/end-unlogged", scene: kill(1, all)},
+		{bug: "ledger/accept-unlogged", scene: kill(1, all)},
+		{bug: "ledger/complete-half", check: "jobs/ledger TestCompleteNeedsEveryJob"},
+		{bug: "ledger/ring-names-memory", scene: kill(1, redis)},
+		{bug: "ledger/erase-on-half-a-plan", check: "jobs/ledger TestErasingBeginsWhenEveryJobIsPlanned"},
+		{bug: "ledger/settle-early", scene: kill(2, slow)},
+		{bug: "ledger/no-epoch", check: "jobs/ledger TestStaleEpochWritesNothing"},
+		{bug: "ledger/others-receipts", scene: kill(1, all)},
+		{bug: "ledger/any-durability", check: "jobs/ledger TestSynchronousIsFullOnEveryConnection"},
+		{bug: "ledger/nothing-abandoned", check: "jobs/ledger TestAbandonedTasksAreRungAtStart"},
+		{bug: "queue/never-fresh", check: "jobs/queue TestFlushAllMakesFresh"},
+		{bug: "queue/error-told", check: "jobs/queue TestErrorTextIsNotStored"},
+		{bug: "queue/any-eviction", check: "jobs/queue TestRefusesEvictingRedis"},
+		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
+	}
+}
