@@ -93,6 +93,7 @@ const lease = 8 * time.Second
 // Handle answers one ring. It returns an error only if the ledger could not be
 // told the outcome; then the lease ends by itself.
 func (e *Eraser) Handle(ctx context.Context, r jobs.Ring) error {
+	asked := time.Now()
 	t, err := e.Ledger.Claim(ctx, r, e.Owner, lease)
 	if errors.Is(err, jobs.ErrStale) {
 		return nil
@@ -101,7 +102,7 @@ func (e *Eraser) Handle(ctx context.Context, r jobs.Ring) error {
 		return err
 	}
 	fault.Point("worker/claimed")
-	held, release := e.hold(ctx, t)
+	held, release := e.hold(ctx, t, asked)
 	err = e.carryOut(held, t)
 	cause := context.Cause(held)
 	release()
@@ -131,28 +132,32 @@ func (e *Eraser) carryOut(ctx context.Context, t jobs.Task) error {
 	return fmt.Errorf("carry out task: unknown kind")
 }
 
-// hold extends the lease for as long as the task is carried out. The context
-// it returns ends with the lease.
-func (e *Eraser) hold(ctx context.Context, t jobs.Task) (context.Context, func()) {
+// hold extends the lease of a task claimed at a time of this process's own clock,
+// for as long as it is carried out. The context it returns ends before the lease
+// does, also if the ledger does not answer; in a process that was stopped, as soon
+// as the ledger says that the task is another's, or says nothing.
+func (e *Eraser) hold(ctx context.Context, t jobs.Task, claimed time.Time) (context.Context, func()) {
 	held, lose := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(lease / 4)
 		defer tick.Stop()
-		last := e.Now()
-		for {
+		for end := claimed.Add(lease * 3 / 4); ; {
 			select {
 			case <-held.Done():
 				return
 			case <-tick.C:
 			}
-			err := e.Ledger.Extend(held, t.Ring, lease)
+			asked := time.Now()
+			within, cancel := context.WithTimeout(held, max(end.Sub(asked), lease/8))
+			err := e.Ledger.Extend(within, t.Ring, lease)
+			cancel()
 			switch {
 			case err == nil:
-				last = e.Now()
+				end = asked.Add(lease * 3 / 4)
 			case fault.Bug("worker/works-without-lease"):
-			case errors.Is(err, jobs.ErrStale), e.Now().Sub(last) > lease*3/4:
+			case errors.Is(err, jobs.ErrStale), !time.Now().Before(end):
 				lose(jobs.ErrStale) // gone, or too close to its end to go on
 			}
 		}

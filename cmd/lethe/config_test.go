@@ -85,6 +85,7 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"name twice", store + "}\n  - {name: a, kind: mem0-sqlite, vectors: w, entities: e, history: h}\n", "lethe.yaml:3:12: stores[1].name: is taken"},
 		{"forgotten file", "stores:\n  - name: a\n    kind: mem0-sqlite\n    vectors: v.db\n    history: h.db\n", "stores[0].entities: must be the path"},
 		{"purge", store + ", purge: \"25:00-26:00\"}\n", "lethe.yaml:2:87: stores[0].purge: must be always, off, or a window"},
+		{"purge of a server", "stores: [{name: a, kind: mem0-postgres, dsn_file: d, history: none, purge: always}]\n", "stores[0].purge: must be off, rewrite, or rewrite with a window"},
 		{"retention", "subject_key_retention: 30 days\n", "lethe.yaml:1:24: subject_key_retention: must be a duration such as 36h"},
 		{"replicas", store + ", replicas_until: soon}\n", "lethe.yaml:2:96: stores[0].replicas_until: must be a duration"},
 		{"negative", "subject_key_retention: -3h\n", "must be a duration"},

@@ -49,9 +49,10 @@ func parseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// A PurgeRule says when a store's files may be rewritten. The zero PurgeRule
-// says always.
+// A PurgeRule says when a store's files may be rewritten. The zero PurgeRule is
+// that of a store for which nothing is said: always for files, never for a server.
 type PurgeRule struct {
+	always   bool // said, which is no rule for a server
 	off      bool
 	rewrite  bool          // the tables of a server
 	from, to time.Duration // since midnight, local time; equal for no window
@@ -71,7 +72,7 @@ func parsePurgeRule(s string) (PurgeRule, error) {
 	problem := errors.New("must be always, off, or a window such as 02:00-05:00; for PostgreSQL off, rewrite, or rewrite 02:00-05:00")
 	switch s {
 	case "always":
-		return PurgeRule{}, nil
+		return PurgeRule{always: true}, nil
 	case "off":
 		return PurgeRule{off: true}, nil
 	case "rewrite":

@@ -182,9 +182,13 @@ func TestAnEmbeddedQueueIsForOneProcess(t *testing.T) {
 	if done := r.completed(r.forget("alice")); done.Stores[0].Erased != 10 {
 		t.Errorf("the certificate says %s", said(done.Stores[0]))
 	}
-	for _, args := range [][]string{{"serve"}, {"serve", "--queue", "embedded"}, {"log", "succeed", "--reason", "test"}} {
+	for fix, args := range map[string][]string{
+		"a lethe serve with an embedded queue": {"serve"},
+		"the same --queue redis://":            {"serve", "--queue", "embedded"},
+		"stop lethe serve first":               {"log", "succeed", "--reason", "test"},
+	} {
 		text, err := c.command(args...).CombinedOutput()
-		if err == nil || !strings.Contains(string(text), "ledger is in use") {
+		if err == nil || !strings.Contains(string(text), "ledger is in use: ") || !strings.Contains(string(text), fix) {
 			t.Errorf("%v: %v\n%s", args, err, text)
 		}
 	}

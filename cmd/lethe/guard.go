@@ -87,7 +87,21 @@ func (s *service) openBare(ctx context.Context, alone bool) (*ledger.Ledger, err
 	if errors.Is(err, audit.ErrOther) {
 		return nil, fmt.Errorf("%w than the key is for; if lethe log succeed was interrupted, run it again; if the ledger was put back to before it, put back one that has it", err)
 	}
+	if errors.Is(err, ledger.ErrLocked) {
+		return nil, fmt.Errorf("%w: %s", err, s.config.inTheWay(alone))
+	}
 	return l, err
+}
+
+// inTheWay says of a ledger that is in use what to do about it.
+func (c *Config) inTheWay(alone bool) string {
+	switch {
+	case c.postgres() == "":
+		return "another lethe serve, or a lethe log command, works on this data folder: stop it, or give another --data"
+	case alone:
+		return "another process has it open, and one with an embedded queue must be alone: stop the others, or give all of them the same --queue redis://…"
+	}
+	return "a process that must be alone has it: a lethe serve with an embedded queue, or a lethe log command; stop it"
 }
 
 func (s *service) openPublisher() error {

@@ -121,7 +121,7 @@ func TestTheCheckSaysWhatARewriteNeeds(t *testing.T) {
 		t.Errorf("the check of a user without ownership says %s", text)
 	}
 	db.MustExec(`ALTER TABLE memories OWNER TO check_owner; ALTER TABLE memories_entities OWNER TO check_owner`)
-	if text := said(); !strings.Contains(text, "evidence stays verified; for purged the user of this store would need: GRANT EXECUTE ON FUNCTION pg_read_binary_file") {
+	if text := said(); !strings.Contains(text, "Note:rewritten, but its files cannot be read, so that evidence stays verified; for purged the user of this store would need: GRANT EXECUTE ON FUNCTION pg_read_binary_file") {
 		t.Errorf("the check of an owner says %s", text)
 	}
 }

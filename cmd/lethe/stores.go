@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -77,7 +79,7 @@ func (c *console) checkStores(ctx context.Context, stores []StoreConfig, check c
 	if !check.json {
 		fmt.Fprintln(w, "STORE\tTABLE\tCOLUMN\tPLACE\tROLE\tVERDICT")
 	}
-	problems := 0
+	problems, unmapped := 0, false
 	for _, one := range stores {
 		for _, f := range findings(ctx, one) {
 			if check.strict && f.Unmapped && f.Problem == "" {
@@ -85,6 +87,7 @@ func (c *console) checkStores(ctx context.Context, stores []StoreConfig, check c
 			}
 			if f.Problem != "" {
 				problems++
+				unmapped = unmapped || f.Unmapped
 			}
 			if check.json {
 				if err := c.answerJSON(storeFinding{one.Name, f}); err != nil {
@@ -98,10 +101,22 @@ func (c *console) checkStores(ctx context.Context, stores []StoreConfig, check c
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if problems > 0 {
-		return fmt.Errorf("%d problems: what is not mapped would not be erased", problems)
+	return sumUp(problems, unmapped)
+}
+
+// sumUp ends a check that found problems.
+func sumUp(problems int, unmapped bool) error {
+	text := strconv.Itoa(problems) + " problems"
+	switch {
+	case problems == 0:
+		return nil
+	case problems == 1:
+		text = "1 problem"
 	}
-	return nil
+	if unmapped {
+		return errors.New(text + ": what is not mapped would not be erased")
+	}
+	return errors.New(text + ", each with what to do about it")
 }
 
 // verdict words a finding.

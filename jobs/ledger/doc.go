@@ -103,4 +103,14 @@
 // 2026-11-29. The lock of those who serve keeps an embedded queue, and commands
 // that repair, from running beside others. It is a session's, so that it goes with
 // the process, and so the address must be the server's own.
+//
+// 2026-11-29. What the database's clock says counts only if it was said within a
+// quarter of a second: the pause of a process that was stopped while it asked would
+// go into its clock, and what it verified would be dated before a purge that had
+// begun.
+//
+// 2026-11-29. A connection ends 20 s after the other machine has fallen silent. By
+// itself TCP waits for a quarter of an hour, in which relay, reconciler and
+// sequencer would wait for a primary that is gone, after its standby has long taken
+// its place.
 package ledger

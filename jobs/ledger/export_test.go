@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"context"
+	"net"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -18,3 +20,8 @@ func (l *Ledger) Impatient(d time.Duration) {
 
 // Pools returns the writer and the readers, to be asked what they are set to.
 func (l *Ledger) Pools() []*sqlx.DB { return []*sqlx.DB{l.db, l.read} }
+
+// Dial connects as the pools do.
+func Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return dial(ctx, network, address)
+}

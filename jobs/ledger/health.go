@@ -53,18 +53,12 @@ func (l *Ledger) Refusal(ctx context.Context) error {
 }
 
 // look asks how the log gets on, and what time it is there. A database that does
-// not answer says nothing of either.
+// not answer in time says nothing of either. Whoever gave up asking Refusal does
+// not end it, for all go by what it finds.
 func (l *Ledger) look(ctx context.Context) {
-	began := time.Now()
-	var there int64
-	err := l.read.GetContext(ctx, &there, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`)
-	if err == nil {
-		skew := time.UnixMicro(there).Sub(began.Add(time.Since(began) / 2))
-		if skew.Abs() <= skewLimit {
-			skew = 0
-		}
-		l.health.skew.Store(int64(skew))
-	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pgConnect)
+	defer cancel()
+	l.compare(ctx)
 	l.stay(ctx)
 	waits, err := l.log.Pending(ctx)
 	if err != nil {
@@ -79,13 +73,38 @@ func (l *Ledger) look(ctx context.Context) {
 	l.health.stalled.Store(&err)
 }
 
+// compare asks what time it is at the database. When the answer was written is
+// known no better than how long it took: one that was slow, or that came to a
+// process which had been stopped meanwhile, would set the clock wrong by half of
+// that. It counts for nothing, and after the second it is asked again later.
+func (l *Ledger) compare(ctx context.Context) {
+	for range 2 { // the first may have had to connect
+		began := time.Now()
+		var there int64
+		err := l.read.GetContext(ctx, &there, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`)
+		took := time.Since(began)
+		if err != nil {
+			return
+		}
+		if took > skewLimit {
+			continue
+		}
+		skew := time.UnixMicro(there).Sub(began.Add(took / 2))
+		if skew.Abs() <= skewLimit {
+			skew = 0
+		}
+		l.health.skew.Store(int64(skew))
+		return
+	}
+}
+
 // Skew is by how much the times of two processes of one ledger may differ: none
 // on SQLite, which has one.
 func (l *Ledger) Skew() time.Duration {
 	if l.sequencer == nil {
 		return 0
 	}
-	return 2*skewLimit + skewLimit/2 // each to its side, and half of how long a question takes
+	return 2 * (skewLimit + skewLimit/2) // each to its side, and half of how long a question may take
 }
 
 // Now is the time by which the ledger goes: this process's, or the database's if

@@ -140,7 +140,7 @@ func (l *Ledger) Close() error {
 		errs = append(errs, l.writer.Close())
 	}
 	if l.presence != nil {
-		_ = l.presence.Close() // given back, or gone with its server
+		l.leave()
 	}
 	if l.read != nil {
 		errs = append(errs, l.read.Close())

@@ -6,6 +6,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,10 +20,11 @@ import (
 const (
 	oldestPostgres = 130000 // server_version_num
 	pgConnect      = 5 * time.Second
-	pgStatement    = "15s" // one statement
-	pgLock         = "10s" // of which waiting for other transactions
-	pgIdle         = "20s" // a transaction whose process was stopped lets go of its rows
-	pgConns        = 12    // of each of the two pools
+	pgSilence      = 20 * time.Second // of a machine that may be gone
+	pgStatement    = "15s"            // one statement
+	pgLock         = "10s"            // of which waiting for other transactions
+	pgIdle         = "20s"            // a transaction whose process was stopped lets go of its rows
+	pgConns        = 12               // of each of the two pools
 )
 
 // openPostgres connects to the primary, makes sure of it and migrates.
@@ -64,12 +68,21 @@ func (l *Ledger) attend(ctx context.Context, alone bool) error {
 	}
 	var ok bool
 	if err := l.presence.GetContext(ctx, &ok, take, serving); err != nil {
-		return fmt.Errorf("lock ledger: %w", plain(err))
+		return errors.Join(fmt.Errorf("lock ledger: %w", plain(err)), l.presence.Close())
 	}
-	if !ok {
-		return fmt.Errorf("lock ledger: %w", ErrLocked)
+	if !ok { // closed, so that stay tries again
+		return errors.Join(fmt.Errorf("lock ledger: %w", ErrLocked), l.presence.Close())
 	}
 	return nil
+}
+
+// leave gives the lock back, so that whoever waits for this process to stop finds
+// it free: a server notices that a connection was closed only a moment later.
+func (l *Ledger) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, _ = l.presence.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // or it goes with its connection
+	_ = l.presence.Close()
 }
 
 // stay takes the lock again if its connection is gone, with a server that was
@@ -78,7 +91,7 @@ func (l *Ledger) stay(ctx context.Context) {
 	if l.presence.PingContext(ctx) == nil {
 		return
 	}
-	_ = l.presence.Close() // it is broken
+	_ = l.presence.Raw(func(any) error { return driver.ErrBadConn }) // or its lock would go on in the pool
 	_ = l.attend(ctx, l.alone)
 }
 
@@ -138,7 +151,7 @@ func pool(address string, readOnly bool) (*sqlx.DB, error) {
 	if err != nil { // its text can hold the address
 		return nil, errors.New("open ledger: the address of the database does not parse: want postgres://user@host/database")
 	}
-	config.ConnectTimeout = pgConnect
+	config.ConnectTimeout, config.DialFunc = pgConnect, dial
 	for name, value := range map[string]string{
 		"application_name": "lethe", "statement_timeout": pgStatement, "lock_timeout": pgLock, "client_encoding": "UTF8",
 		"idle_in_transaction_session_timeout": pgIdle, "standard_conforming_strings": "on", "TimeZone": "UTC",
@@ -155,6 +168,21 @@ func pool(address string, readOnly bool) (*sqlx.DB, error) {
 	db.SetMaxIdleConns(pgConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db, nil
+}
+
+// dial connects so that silence of the other machine, which is gone without having
+// said so, ends the connection. The database itself may take as long as it takes.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pgSilence / 4, Interval: pgSilence / 4, Count: 3}}
+	if strings.HasPrefix(network, "tcp") {
+		d.Control = func(_, _ string, c syscall.RawConn) (err error) {
+			if out := c.Control(func(fd uintptr) { err = bound(fd) }); out != nil {
+				return out
+			}
+			return err
+		}
+	}
+	return d.DialContext(ctx, network, address)
 }
 
 // A connector says of a connection that failed no more than what to do about

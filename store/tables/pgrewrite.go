@@ -111,8 +111,8 @@ func (r *Rewriter) Check(ctx context.Context) ([]store.Finding, error) {
 	}
 	if len(blind) > 0 {
 		findings = append(findings, store.Finding{
-			Table:  r.m.Files[0].Name,
-			Waived: "rewritten, but its files cannot be read, so that evidence stays verified; for purged the user of this store would need: " + strings.Join(blind, "; "),
+			Table: r.m.Files[0].Name,
+			Note:  "rewritten, but its files cannot be read, so that evidence stays verified; for purged the user of this store would need: " + strings.Join(blind, "; "),
 		})
 	}
 	return findings, nil
