@@ -23,7 +23,11 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	defer leave()
-	defer e.apart(t)()
+	release, err := e.apart(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer release()
 	b, err := e.Ledger.Begin(ctx, t)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/jobs"
@@ -79,7 +81,8 @@ type Eraser struct {
 	Metrics *Metrics
 	Logger  *slog.Logger
 
-	batches sync.RWMutex // held alone by a batch that may kill its worker
+	once    sync.Once
+	batches *semaphore.Weighted // taken whole by a batch that may kill its worker
 }
 
 // downTurn is how soon to look again after a store that was down. It is short:

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"lethe/audit/fault"
 	"lethe/jobs"
 	"lethe/store"
@@ -31,18 +33,39 @@ const (
 	longRest  = time.Hour
 )
 
+// everyBatch is more than a process ever has at work.
+const everyBatch = 1 << 20
+
+// A batch that is to run alone waits for the others, and rests if they go on.
+const (
+	aloneWait = 2 * time.Second
+	aloneRest = 10 * time.Second
+	noteApart = "apart" // its code; see jobs.Job.Note
+)
+
 // noteDeadly is the code of an ID that was set aside; see jobs.Job.Note.
 const noteDeadly = "kills-its-worker"
 
 // apart keeps a batch whose worker may have died of it apart from all others in
-// this process. It returns how to let them in again.
-func (e *Eraser) apart(t jobs.Task) (release func()) {
+// this process, and returns how to let them in again. While it waits for those
+// that are at work nobody else begins, so it does not wait for long: a store
+// that hangs must not keep every other from its work.
+func (e *Eraser) apart(ctx context.Context, t jobs.Task) (release func(), err error) {
+	e.once.Do(func() { e.batches = semaphore.NewWeighted(everyBatch) })
+	share, wait := int64(1), ctx
 	if t.Crashes >= suspicious {
-		e.batches.Lock()
-		return e.batches.Unlock
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, aloneWait)
+		defer cancel()
+		share = everyBatch
 	}
-	e.batches.RLock()
-	return e.batches.RUnlock
+	if err := e.batches.Acquire(wait, share); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, &waitError{aloneRest, noteApart}
+	}
+	return func() { e.batches.Release(share) }, nil
 }
 
 // quarantine answers a batch that kills its worker: its halves are tried, each

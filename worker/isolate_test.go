@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 
 	"lethe/jobs"
@@ -122,6 +123,53 @@ func TestABatchOfALostLeaseIsNotSplit(t *testing.T) {
 	h.handle(e, r)
 	h.finish(e, id)
 	h.wantCounts(id, "requested 10 found 10 erased 10 absent 0 batches 1 rounds 1 purged")
+}
+
+// TestABatchThatIsToRunAloneHoldsNobodyUp: one store hangs, another has a batch
+// that is suspected, and a third has work.
+func TestABatchThatIsToRunAloneHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "hangs", "suspect", "well")
+	hangs, suspect, well := storetest.NewMemory(people(3, "bob")...), storetest.NewMemory(people(3, "alice")...), storetest.NewMemory(people(3, "carol")...)
+	e := h.eraser(kept("hangs", hangs), kept("suspect", suspect), kept("well", well))
+	alice := h.submit(jobs.Submission{Selector: store.Selector{UserID: "alice"}, Stores: []string{"suspect"}})
+	r := h.planned(e)
+	for range 2 {
+		task, err := h.ledger.Claim(t.Context(), r, "dies", 8e9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.ledger.Begin(t.Context(), task); err != nil {
+			t.Fatal(err)
+		}
+		h.restart()
+		r = h.ring()
+	}
+	gate := make(chan struct{})
+	hangs.Set(func(f *storetest.Faults) { f.Gate = gate })
+	bob := h.submit(jobs.Submission{Selector: store.Selector{UserID: "bob"}, Stores: []string{"hangs"}})
+	batch := h.planned(e)
+	done := make(chan error, 1)
+	go func() { done <- e.Handle(t.Context(), batch) }()
+	for hangs.Calls(storetest.Erase) == 0 {
+		runtime.Gosched()
+	}
+	h.handle(e, r)
+	if note := h.request(alice).Jobs[0].Note; note != "apart" {
+		t.Errorf("note %q", note)
+	}
+	carol := h.submit(jobs.Submission{Selector: store.Selector{UserID: "carol"}, Stores: []string{"well"}})
+	h.finish(e, carol)
+	close(gate)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	h.clock.add(60e9)
+	h.finish(e, bob)
+	h.finish(e, alice)
+	if n := hangs.Len() + suspect.Len() + well.Len(); n != 0 {
+		t.Errorf("%d rows left", n)
+	}
 }
 
 // TestACancelledRequestCountsWhatADeadWorkerErased: the worker died after the
