@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"lethe/audit/proof"
 	"lethe/jobs"
 	"lethe/store"
@@ -175,9 +177,13 @@ func TestListPagesThroughEverythingOnce(t *testing.T) {
 	in, _ := newIntake(t)
 	var want []string
 	for i := range 7 {
+		in.Now = func() time.Time { return clock.Add(time.Duration(i) * time.Millisecond) }
 		r, _, err := in.Submit(t.Context(), jobs.Submission{Selector: store.Selector{UserID: fmt.Sprint("u", i)}})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if id := uuid.MustParse(r.ID); id.Version() != 7 || !time.Unix(id.Time().UnixTime()).Truncate(time.Millisecond).Equal(in.Now()) {
+			t.Errorf("request ID %s is not of the ledger's time", id)
 		}
 		want = append(want, r.ID)
 	}
