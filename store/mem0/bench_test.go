@@ -1,8 +1,12 @@
 package mem0_test
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
 
 	"lethe/store"
 	"lethe/store/mem0"
@@ -68,6 +72,51 @@ func BenchmarkErase(b *testing.B) {
 		}
 	}
 	perRow(b, n)
+}
+
+// BenchmarkEraseToPlain puts Erase, with all that hangs on the rows and the
+// links to them, beside a DELETE of the memories' rows alone, batch for batch.
+func BenchmarkEraseToPlain(b *testing.B) {
+	var ours, plain time.Duration
+	rows := 0
+	for range b.N {
+		s, ids := benchmark(b, benchRows)
+		c, err := mem0.CreateSQLite(b.Context(), b.TempDir())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := mem0.WriteSQLite(b.Context(), c, mem0.Sample("alice", benchRows)); err != nil {
+			b.Fatal(err)
+		}
+		db := sqlx.MustOpen("sqlite3", "file:"+c.Vectors+"?_synchronous=FULL")
+		var keys []string
+		if err := db.Select(&keys, `SELECT id FROM vectors`); err != nil {
+			b.Fatal(err)
+		}
+		ids = slices.DeleteFunc(ids, func(id store.ID) bool { return id.Place != "memories" })
+		rows += len(ids)
+		theirs := slices.Collect(slices.Chunk(keys, store.MaxBatch))
+		for i, batch := range slices.Collect(slices.Chunk(ids, store.MaxBatch)) {
+			begin := time.Now()
+			if _, err := s.Erase(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+			ours += time.Since(begin)
+			list, err := json.Marshal(theirs[i])
+			if err != nil {
+				b.Fatal(err)
+			}
+			begin = time.Now()
+			db.MustExec(`DELETE FROM vectors WHERE id IN (SELECT value FROM json_each(?))`, string(list))
+			plain += time.Since(begin)
+		}
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(rows)/ours.Seconds(), "erase-rows/s")
+	b.ReportMetric(float64(rows)/plain.Seconds(), "plain-rows/s")
+	b.ReportMetric(plain.Seconds()/ours.Seconds(), "of-plain")
 }
 
 func BenchmarkEraseAndRemaining(b *testing.B) {
