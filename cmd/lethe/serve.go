@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 
@@ -51,7 +52,7 @@ func serveCommand(c *console) *cobra.Command {
 		s, err := openService(cmd.Context(), config, logger)
 		switch {
 		case err != nil && cmd.Context().Err() != nil: // the stop that was asked for, and no failure
-			logger.Info("stopped while it was starting", slog.Any("error", err))
+			logger.InfoContext(context.WithoutCancel(cmd.Context()), "stopped while it was starting", slog.Any("error", err))
 			return nil
 		case err != nil:
 			return err

@@ -107,10 +107,10 @@ func (c *console) checkStores(ctx context.Context, stores []StoreConfig, check c
 // sumUp ends a check that found problems.
 func sumUp(problems int, unmapped bool) error {
 	text := strconv.Itoa(problems) + " problems"
-	switch {
-	case problems == 0:
+	switch problems {
+	case 0:
 		return nil
-	case problems == 1:
+	case 1:
 		text = "1 problem"
 	}
 	if unmapped {
