@@ -12,7 +12,7 @@ GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 BUILD := go build -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 
-.PHONY: help build demo test torture share torture-smoke torture-long torture-replay lint lint-fast fmt bench clean
+.PHONY: help build demo test torture share torture-smoke torture-long torture-log torture-replay lint lint-fast fmt bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,6 @@ test: ## run all tests with the race detector (installs redis-server, postgres, 
 	go vet -race ./...
 	go test -race -timeout 14m ./...
 
-# Without the race detector, so that the kills come at the speed of the real thing.
 LAB := go run -tags torture ./cmd/torture
 
 torture: ## run the crash lab (under 20 minutes; writes torture.json)
@@ -49,6 +48,11 @@ torture-smoke: ## run a few cases of each lane of the crash lab (3 minutes)
 torture-long: ## run the crash lab for a release (many hours; writes torture-long.json)
 	.ci/need redis-server
 	$(LAB) --size long --report torture-long.json
+
+# Without the race detector, so that the kills come at the speed of the real thing.
+torture-log: ## the log alone: 200 kills, 45 power cuts, a million entries (3 minutes; power cuts need root)
+	LETHE_KILLS=200 LETHE_POWER_CUTS=45 LETHE_ENTRIES=1000000 \
+	  go test -count=1 -timeout 19m -v -run 'Kill|PowerCut|AClientOfFiles' ./audit
 
 torture-replay: ## run one case of the crash lab again: SEED=1 PLAN=kill/17
 	.ci/need redis-server
