@@ -15,7 +15,7 @@ BUILD := go build -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 .PHONY: help build demo test torture share torture-smoke torture-long torture-log torture-replay lint lint-fast fmt bench clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## write bin/lethe and bin/lethe-verify
 	CGO_ENABLED=1 $(BUILD) -o bin/lethe ./cmd/lethe
