@@ -189,7 +189,7 @@ func (s *StoreProof) report(p *report) {
 	p.line("", "verified: read again (%s, %s), %s", s.Method, s.VerifiedAt, left)
 	switch {
 	case s.rewritten():
-		p.line("", "purged: the tables rewritten, their files read from end to end, nothing but rows in them (%s)", s.PurgedAt)
+		p.line("", "purged: the tables rewritten; of their pages, those of indexes and those written since aside, each was read: nothing but rows (%s)", s.PurgedAt)
 	case s.unseen():
 		p.line("", "not purged: the tables were rewritten, but the server did not let their files be read; bytes may be left")
 	case s.Evidence == EvidencePurged:

@@ -50,7 +50,7 @@ func TestACertificateSaysHowTablesWerePurged(t *testing.T) {
 		e           *proof.Completed
 		says, never string
 	}{
-		"rewritten": {rewritten(), "purged: the tables rewritten, their files read from end to end", "not purged"},
+		"rewritten": {rewritten(), "purged: the tables rewritten; of their pages, those of indexes and those written since aside, each was read", "not purged"},
 		"its log":   {rewritten(), "wal of assistant (the server's write-ahead log and its archive may still hold bytes)", "no free page or journal"},
 		"unseen":    {unseen(), "not purged: the tables were rewritten, but the server did not let their files be read", "purged: the tables rewritten"},
 		"as before": {completed(), "purged: the store's files rewritten, no free page or journal left", "wal"},

@@ -3,7 +3,6 @@ package tables
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
@@ -135,11 +134,7 @@ func (s *Postgres) whole(ctx context.Context, q sqlx.QueryerContext, place strin
 		if err != nil {
 			return nil, err
 		}
-		theirs := make(map[string]bool, len(others))
-		for _, key := range others {
-			theirs[key] = true
-		}
-		keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return theirs[key] })
+		keys = without(keys, others)
 	}
 	return keys, nil
 }

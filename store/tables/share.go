@@ -64,13 +64,18 @@ func (s *Store) whole(ctx context.Context, q sqlx.QueryerContext, place string, 
 		if err != nil {
 			return nil, err
 		}
-		theirs := make(map[string]bool, len(others))
-		for _, key := range others {
-			theirs[key] = true
-		}
-		keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return theirs[key] })
+		keys = without(keys, others)
 	}
 	return keys, nil
+}
+
+// without returns keys less others.
+func without(keys, others []string) []string {
+	theirs := make(map[string]bool, len(others))
+	for _, key := range others {
+		theirs[key] = true
+	}
+	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return theirs[key] })
 }
 
 // share does what the map says with rows that belong to others too.
