@@ -13,6 +13,7 @@ import (
 func (in *Intake) Request(ctx context.Context, id string) (Request, error) {
 	r, err := in.Ledger.Request(ctx, id)
 	in.explain(&r)
+	in.tellTime(&r)
 	return r, err
 }
 
@@ -39,6 +40,7 @@ func (in *Intake) List(ctx context.Context, statuses []Status, limit int, cursor
 	list, err := in.Ledger.List(ctx, statuses, limit+1, cursor)
 	for i := range list {
 		in.explain(&list[i])
+		in.tellTime(&list[i])
 	}
 	if err != nil || len(list) <= limit {
 		return list, "", err
@@ -59,7 +61,7 @@ func (in *Intake) Cancel(ctx context.Context, id string) (Request, error) {
 	if err := in.EndStopped(ctx, id); err != nil {
 		return Request{}, err
 	}
-	return in.Ledger.Request(ctx, id)
+	return in.Request(ctx, id)
 }
 
 // EndStopped ends a request that has been stopped, unless a task of it still

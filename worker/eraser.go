@@ -28,10 +28,12 @@ type Tasks interface {
 }
 
 // Plans is how a plan is written. Freeze has no effect before Planned, and
-// Replan forgets what a crash left frozen.
+// Replan forgets what a crash left frozen. Planned wraps jobs.ErrChanged if the
+// plan was made by other Exemptions than there are.
 type Plans interface {
 	Selector(ctx context.Context, request string) ([]byte, error) // nil for a list of IDs
 	Staged(ctx context.Context, request string) iter.Seq2[[]string, error]
+	Exemptions(ctx context.Context, request string) (jobs.Exemptions, error)
 	Replan(ctx context.Context, t jobs.Task) (round, seq int, err error)
 	Freeze(ctx context.Context, t jobs.Task, round, seq int, ids []store.ID) error
 	Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after time.Duration) error
@@ -51,6 +53,7 @@ type Batches interface {
 type Ends interface {
 	Job(ctx context.Context, id string) (jobs.Job, error)
 	Residue(ctx context.Context, t jobs.Task, remaining int) error
+	Left(ctx context.Context, t jobs.Task, left map[string]int) error
 	Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error
 	Purged(ctx context.Context, storeName string, since time.Time) (int, error)
 	Rewritten(ctx context.Context, storeName string, since time.Time, how jobs.Rewrite) (int, error)
@@ -186,6 +189,8 @@ func (e *Eraser) answer(ctx context.Context, t jobs.Task, err error) error {
 		return unlessStale(e.Ledger.Retry(ctx, t.Ring, 0, ""))
 	case errors.As(err, &wait):
 		return unlessStale(e.Ledger.Retry(ctx, t.Ring, wait.after, wait.note))
+	case errors.Is(err, jobs.ErrChanged):
+		return unlessStale(e.Ledger.Retry(ctx, t.Ring, 0, ""))
 	case errors.Is(err, errDown): // its Link says so in the log, once
 		return unlessStale(e.Ledger.Retry(ctx, t.Ring, downTurn, jobs.NoteStoreDown))
 	}

@@ -23,6 +23,11 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	f.digest = jobs.NewPlanDigest(key, t.Store)
+	x, err := e.exempt(ctx, t)
+	if err != nil {
+		return err
+	}
+	x.digest(f.digest)
 	fault.Point("worker/plan-begun")
 	s.reading.RLock()
 	defer s.reading.RUnlock()
@@ -53,6 +58,9 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 			if sel.ByID() {
 				found[id.Key] = true
 			}
+			if x.spares(id) {
+				continue
+			}
 			if f.total >= store.MaxBatch && fault.Bug("worker/plan-one-page") {
 				break
 			}
@@ -73,7 +81,7 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	if now, err := s.life(); err != nil || now != life {
 		return errors.Join(errOtherLife, err)
 	}
-	p.Digest = f.digest.Sum()
+	p.Digest, p.Exempt = f.digest.Sum(), x.left
 	fault.Point("worker/plan-found")
 	if err := e.Ledger.Planned(ctx, t, p, 0); err != nil {
 		return err

@@ -16,7 +16,7 @@ var ErrEntry = errors.New("invalid entry")
 
 // An Entry is a statement that goes into the log. The kinds are a closed set:
 // pointers to [Accepted], [Completed], [Cancelled], [Rejected], [Superseded],
-// [SubjectKeyDestroyed], [HoldPlaced], [HoldReleased], [PolicyAdopted],
+// [SubjectKeyDestroyed], [Extended], [Confirmed], [Exempted], [HoldPlaced], [HoldReleased], [PolicyAdopted],
 // [PolicyRetired], [KeyRotated], [KeyRetired] and [LogSucceeded].
 type Entry interface {
 	// Kind returns the name and version of the statement, such as
@@ -67,6 +67,12 @@ func blank(kind string) Entry {
 		return new(Superseded)
 	case KindSubjectKeyDestroyed:
 		return new(SubjectKeyDestroyed)
+	case KindExtended:
+		return new(Extended)
+	case KindConfirmed:
+		return new(Confirmed)
+	case KindExempted:
+		return new(Exempted)
 	case KindHoldPlaced:
 		return new(HoldPlaced)
 	case KindHoldReleased:

@@ -17,7 +17,7 @@ type Collector struct {
 	l       *Ledger
 	timeout time.Duration
 
-	requests, open, oldest, due, outbox, refused, holds, logSize, logAge, logPending, logOutcast *prometheus.Desc
+	requests, open, oldest, due, unconfirmed, outbox, refused, holds, logSize, logAge, logPending, logOutcast *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -29,15 +29,16 @@ func NewCollector(l *Ledger) *Collector {
 	}
 	return &Collector{
 		l: l, timeout: 5 * time.Second,
-		requests: desc("requests_total", "Requests by origin and outcome; accepted counts all of them.", "origin", "outcome"),
-		open:     desc("requests_open", "Requests that have not ended, by status.", "status"),
-		oldest:   desc("oldest_open_request_age_seconds", "Age of the oldest request that has not ended; 0 if there is none."),
-		due:      desc("requests_due", "Requests that have not ended, by the time left until they are due.", "due_in"),
-		outbox:   desc("outbox_pending", "Tasks that have not been answered."),
-		refused:  desc("ids_refused", "IDs that could not be erased so far, each set aside from the others: somebody has to look."),
-		holds:    desc("holds_active", "Legal holds that stand."),
-		logSize:  desc("log_size", "Entries in the log."),
-		logAge:   desc("log_checkpoint_age_seconds", "Age of the newest signed head of the log."),
+		requests:    desc("requests_total", "Requests by origin and outcome; accepted counts all of them.", "origin", "outcome"),
+		open:        desc("requests_open", "Requests that have not ended, by status.", "status"),
+		oldest:      desc("oldest_open_request_age_seconds", "Age of the oldest request that has not ended; 0 if there is none."),
+		due:         desc("requests_due", "Requests that have not ended, by the time left until they are due.", "due_in"),
+		unconfirmed: desc("confirmations_due", "Requests whose receipt is to be confirmed and was not, by the time left for it.", "due_in"),
+		outbox:      desc("outbox_pending", "Tasks that have not been answered."),
+		refused:     desc("ids_refused", "IDs that could not be erased so far, each set aside from the others: somebody has to look."),
+		holds:       desc("holds_active", "Legal holds that stand."),
+		logSize:     desc("log_size", "Entries in the log."),
+		logAge:      desc("log_checkpoint_age_seconds", "Age of the newest signed head of the log."),
 
 		logPending: desc("log_pending", "Entries that are committed and wait to be logged; always 0 on SQLite."),
 		logOutcast: desc("log_outcast", "Rows that were put beside the log's outbox by other means and could not be logged. Each is for people to look at."),
@@ -65,7 +66,10 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 		return err
 	}
 	now := millis(c.l.now())
-	if err := c.deadlines(ctx, now, gauge); err != nil {
+	if err := c.deadlines(ctx, now, c.due, dueUntil, gauge); err != nil {
+		return err
+	}
+	if err := c.deadlines(ctx, now, c.unconfirmed, confirmUntil, gauge); err != nil {
 		return err
 	}
 	var pending struct{ Outbox, Oldest, Refused int64 }
@@ -135,7 +139,7 @@ func (c *Collector) totals(ctx context.Context, ch chan<- prometheus.Metric, gau
 	return nil
 }
 
-func (c *Collector) deadlines(ctx context.Context, now int64, gauge func(*prometheus.Desc, float64, ...string)) error {
+func (c *Collector) deadlines(ctx context.Context, now int64, d *prometheus.Desc, query string, gauge func(*prometheus.Desc, float64, ...string)) error {
 	const day = 24 * 60 * 60 * 1000
 	from := int64(0)
 	for _, b := range []struct {
@@ -143,11 +147,11 @@ func (c *Collector) deadlines(ctx context.Context, now int64, gauge func(*promet
 		until int64
 	}{{"overdue", now}, {"1d", now + day}, {"3d", now + 3*day}, {"7d", now + 7*day}, {"later", 1 << 62}} {
 		var n float64
-		err := sqlx.GetContext(ctx, c.l.read, &n, c.l.read.Rebind(dueUntil), from, b.until)
+		err := sqlx.GetContext(ctx, c.l.read, &n, c.l.read.Rebind(query), from, b.until)
 		if err != nil {
 			return err
 		}
-		gauge(c.due, n, b.name)
+		gauge(d, n, b.name)
 		from = b.until
 	}
 	return nil

@@ -112,6 +112,9 @@ func (l *Ledger) Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after
 		if err != nil {
 			return err
 		}
+		if err := planLeft(ctx, tx, t, p.Exempt); err != nil {
+			return err
+		}
 		return l.beginErasing(ctx, tx, t.Request, now)
 	})
 	if err == nil {

@@ -1,0 +1,77 @@
+package worker
+
+import (
+	"context"
+	"slices"
+
+	"lethe/audit/fault"
+	"lethe/jobs"
+	"lethe/store"
+)
+
+// An exempt is what is left of one job because parts of its request are
+// refused, counted while the store is read. Its IDs are never frozen, so no
+// batch has them; nor are they residue when the store is read again.
+type exempt struct {
+	store string
+	parts jobs.Exemptions // of this store alone
+	left  map[string]int  // IDs, by place of exemption; a key for each part
+}
+
+// exempt reads what is exempt of a task's job.
+func (e *Eraser) exempt(ctx context.Context, t jobs.Task) (*exempt, error) {
+	all, err := e.Ledger.Exemptions(ctx, t.Request)
+	if err != nil {
+		return nil, err
+	}
+	x := &exempt{store: t.Store, left: map[string]int{}}
+	for _, part := range all {
+		if part.Store == t.Store {
+			x.parts = append(x.parts, part)
+			x.left[part.Place] = 0
+		}
+	}
+	return x, nil
+}
+
+// left commits how many IDs were left, if any part is exempt.
+func (e *Eraser) left(ctx context.Context, t jobs.Task, x *exempt) error {
+	if len(x.parts) == 0 {
+		return nil
+	}
+	return e.Ledger.Left(ctx, t, x.left)
+}
+
+// spares counts an ID that is not to be erased, and reports whether it is one.
+func (x *exempt) spares(id store.ID) bool {
+	part := x.parts.Of(x.store, id.Place)
+	if part == nil {
+		return false
+	}
+	x.left[part.Place]++
+	return !fault.Bug("worker/exempt-erased-anyway")
+}
+
+// whole reports whether nothing of the store is erased.
+func (x *exempt) whole() bool {
+	return slices.ContainsFunc(x.parts, func(p jobs.Exemption) bool { return p.Place == "" })
+}
+
+// digest makes the plan's hash that of a plan without the parts.
+func (x *exempt) digest(d jobs.PlanDigest) {
+	for _, part := range x.parts {
+		d.Exempt(part)
+	}
+}
+
+// rowsOf is how many rows a census found in all places, but for those that are
+// exempt and those that hang on them.
+func (x *exempt) rowsOf(c store.Census) int {
+	n := 0
+	for _, p := range c.Places {
+		if x.parts.Of(x.store, p.Place) == nil && (p.With == "" || x.parts.Of(x.store, p.With) == nil) {
+			n += p.Found
+		}
+	}
+	return n
+}
