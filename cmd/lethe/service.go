@@ -329,7 +329,7 @@ func (s *service) ready(ctx context.Context) []string {
 	if err := s.queue.Ping(ctx); err != nil {
 		reasons = append(reasons, "the queue does not answer")
 	}
-	if _, err := s.ledger.List(ctx, nil, 1, ""); err != nil {
+	if _, err := s.ledger.List(ctx, "", nil, 1, ""); err != nil {
 		reasons = append(reasons, "the ledger does not answer")
 	}
 	if err := s.ledger.Refusal(ctx); err != nil {
