@@ -98,14 +98,21 @@ type DueQuery struct {
 	Until       time.Time // exclusive; zero for any
 	Unconfirmed bool
 	Statuses    []Status
+	FiledBy     string // "" for anybody
 	Limit       int
 	AfterAt     time.Time // with AfterID, the place after which to go on
 	AfterID     string
 }
 
 // ListDue implements Book.
-func (in *Intake) ListDue(ctx context.Context, due Due, statuses []Status, limit int, cursor string) ([]Request, string, error) {
+func (in *Intake) ListDue(ctx context.Context, by Actor, due Due, statuses []Status, limit int, cursor string) ([]Request, string, error) {
+	if err := by.Check(ActRead); err != nil {
+		return nil, "", err
+	}
 	q := DueQuery{Unconfirmed: due == Unconfirmed, Statuses: statuses, Limit: limit + 1}
+	if !by.SeesAll() {
+		q.FiledBy = by.ID
+	}
 	if d := due.within(); d >= 0 {
 		q.Until = in.Now().Add(d)
 	}

@@ -59,9 +59,9 @@ func (x Exemptions) Of(storeName, place string) *Exemption {
 }
 
 // Extend implements Book.
-func (in *Intake) Extend(ctx context.Context, id, reason string, by Actor) (Request, error) {
-	if !by.Is(RoleApprover) {
-		return Request{}, ErrForbidden
+func (in *Intake) Extend(ctx context.Context, by Actor, id, reason string) (Request, error) {
+	if err := in.sees(ctx, by, ActDecide, id); err != nil {
+		return Request{}, err
 	}
 	if err := in.Codes.CheckExtension(reason); err != nil {
 		return Request{}, err
@@ -84,13 +84,13 @@ func (in *Intake) Extend(ctx context.Context, id, reason string, by Actor) (Requ
 	if err := in.Ledger.ExtendDue(ctx, e); err != nil {
 		return Request{}, err
 	}
-	return in.Request(ctx, id)
+	return in.look(ctx, id)
 }
 
 // Confirm implements Book.
-func (in *Intake) Confirm(ctx context.Context, id string, by Actor) (Request, error) {
-	if !by.Is(RoleApprover) {
-		return Request{}, ErrForbidden
+func (in *Intake) Confirm(ctx context.Context, by Actor, id string) (Request, error) {
+	if err := in.sees(ctx, by, ActDecide, id); err != nil {
+		return Request{}, err
 	}
 	r, err := in.Ledger.Request(ctx, id)
 	if err != nil {
@@ -103,13 +103,13 @@ func (in *Intake) Confirm(ctx context.Context, id string, by Actor) (Request, er
 	if err := in.Ledger.ConfirmReceipt(ctx, e); err != nil {
 		return Request{}, err
 	}
-	return in.Request(ctx, id)
+	return in.look(ctx, id)
 }
 
 // Exempt implements Book.
-func (in *Intake) Exempt(ctx context.Context, id string, x Exemption, by Actor) (Request, error) {
-	if !by.Is(RoleApprover) {
-		return Request{}, ErrForbidden
+func (in *Intake) Exempt(ctx context.Context, by Actor, id string, x Exemption) (Request, error) {
+	if err := in.sees(ctx, by, ActDecide, id); err != nil {
+		return Request{}, err
 	}
 	if err := in.Codes.CheckExemption(x.Reason); err != nil {
 		return Request{}, err
@@ -136,7 +136,7 @@ func (in *Intake) Exempt(ctx context.Context, id string, x Exemption, by Actor) 
 	if err := in.Ledger.Exempt(ctx, x, e); err != nil {
 		return Request{}, err
 	}
-	return in.Request(ctx, id)
+	return in.look(ctx, id)
 }
 
 // standsAlone refuses a place that its store has not, which would exempt

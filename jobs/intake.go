@@ -67,6 +67,9 @@ func (in *Intake) Stage(ctx context.Context) (Staging, error) { return in.stage(
 
 // Submit implements Book.
 func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, error) {
+	if err := s.By.Check(ActFile); err != nil {
+		return Request{}, false, err
+	}
 	r, err := in.request(s)
 	if err != nil {
 		return Request{}, false, err
@@ -76,7 +79,7 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 		s.IdempotencyKey = ""
 	}
 	if s.IdempotencyKey != "" {
-		a.Idempotency = in.blind("idempotency", []byte(s.IdempotencyKey))
+		a.Idempotency = in.blind(keysOf(s.By), []byte(s.IdempotencyKey))
 		a.Body = in.blind("body", s.BodyDigest)
 		if found, body, err := in.Ledger.ByIdempotency(ctx, a.Idempotency); err != nil || found != nil {
 			return replay(found, body, a.Body, err)
@@ -101,7 +104,7 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	if err != nil {
 		return Request{}, false, err // ambiguous: keys and IDs stay until the reconciler knows better
 	}
-	r, err = in.Request(ctx, a.Request.ID)
+	r, err = in.look(ctx, a.Request.ID)
 	return r, false, err
 }
 
@@ -180,7 +183,7 @@ func (in *Intake) request(s Submission) (Request, error) {
 	}
 	now := in.Now().UTC().Truncate(time.Millisecond)
 	r := Request{
-		ID: newID(now), Status: Received, Origin: s.Origin, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
+		ID: newID(now), Status: Received, Origin: s.Origin, FiledBy: s.By.ID, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
 		CreatedAt: now, NotBefore: now.Add(s.Grace),
 	}
 	clock := in.clock()

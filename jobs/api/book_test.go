@@ -34,6 +34,8 @@ type memory struct {
 	keep      bool   // whether stagings keep their IDs
 	uncut     error  // of receipts only
 	provedID  string // the last memory that was asked for
+	not       error  // why nothing can be decided
+	due       jobs.Due
 }
 
 type filed struct {
@@ -96,7 +98,7 @@ func (m *memory) find(id string) (*jobs.Request, error) {
 	return nil, fmt.Errorf("request: %w", jobs.ErrNotFound)
 }
 
-func (m *memory) Request(_ context.Context, id string) (jobs.Request, error) {
+func (m *memory) Request(_ context.Context, _ jobs.Actor, id string) (jobs.Request, error) {
 	leave, err := m.enter()
 	defer leave()
 	if err != nil {
@@ -110,7 +112,7 @@ func (m *memory) Request(_ context.Context, id string) (jobs.Request, error) {
 }
 
 // List pages by the number of requests already given.
-func (m *memory) List(_ context.Context, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error) {
+func (m *memory) List(_ context.Context, _ jobs.Actor, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error) {
 	leave, err := m.enter()
 	defer leave()
 	if err != nil {
@@ -135,7 +137,43 @@ func (m *memory) List(_ context.Context, statuses []jobs.Status, limit int, curs
 	return all[from:to], strconv.Itoa(to), nil
 }
 
-func (m *memory) Cancel(_ context.Context, id string) (jobs.Request, error) {
+func (m *memory) ListDue(ctx context.Context, by jobs.Actor, due jobs.Due, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error) {
+	m.due = due
+	return m.List(ctx, by, statuses, limit, cursor)
+}
+
+// decide lets a request be what a decision makes of it, or is told why not.
+func (m *memory) decide(id string, change func(*jobs.Request)) (jobs.Request, error) {
+	leave, err := m.enter()
+	defer leave()
+	if err != nil {
+		return jobs.Request{}, err
+	}
+	r, err := m.find(id)
+	if err != nil {
+		return jobs.Request{}, err
+	}
+	if r.Status.Ended() {
+		return jobs.Request{}, fmt.Errorf("decide: %w", jobs.ErrTooLate)
+	}
+	change(r)
+	return *r, m.not
+}
+
+func (m *memory) Extend(_ context.Context, by jobs.Actor, id, reason string) (jobs.Request, error) {
+	return m.decide(id, func(r *jobs.Request) { r.Clock.Reason, r.Clock.ExtendedBy = reason, by.ID })
+}
+
+func (m *memory) Confirm(_ context.Context, _ jobs.Actor, id string) (jobs.Request, error) {
+	return m.decide(id, func(r *jobs.Request) { r.Clock.ConfirmedAt = new(r.CreatedAt) })
+}
+
+func (m *memory) Exempt(_ context.Context, by jobs.Actor, id string, x jobs.Exemption) (jobs.Request, error) {
+	x.By = by.ID
+	return m.decide(id, func(r *jobs.Request) { r.Exemptions = append(r.Exemptions, x) })
+}
+
+func (m *memory) Cancel(_ context.Context, _ jobs.Actor, id string) (jobs.Request, error) {
 	leave, err := m.enter()
 	defer leave()
 	if err != nil {
@@ -170,16 +208,16 @@ func (m *memory) set(id string, change func(*jobs.Request)) {
 	change(r)
 }
 
-func (m *memory) Certificate(_ context.Context, id string) ([]byte, error) {
+func (m *memory) Certificate(_ context.Context, _ jobs.Actor, id string) ([]byte, error) {
 	return m.file(id, "certificate", func(r *jobs.Request) bool { return r.Certificate })
 }
 
-func (m *memory) Reissue(_ context.Context, id string, accepted bool) ([]byte, error) {
+func (m *memory) Reissue(_ context.Context, _ jobs.Actor, id string, accepted bool) ([]byte, error) {
 	return m.file(id, fmt.Sprintf("newest %v", accepted), func(r *jobs.Request) bool { return accepted || r.Certificate })
 }
 
 // MemoryProof knows one memory, canary.
-func (m *memory) MemoryProof(_ context.Context, id, memoryID string) ([]byte, error) {
+func (m *memory) MemoryProof(_ context.Context, _ jobs.Actor, id, memoryID string) ([]byte, error) {
 	m.provedID = memoryID
 	file, err := m.file(id, "proof", func(r *jobs.Request) bool { return r.Certificate })
 	if err == nil && memoryID != canary {
@@ -188,7 +226,7 @@ func (m *memory) MemoryProof(_ context.Context, id, memoryID string) ([]byte, er
 	return file, err
 }
 
-func (m *memory) AcceptedReceipt(_ context.Context, id string) ([]byte, error) {
+func (m *memory) AcceptedReceipt(_ context.Context, _ jobs.Actor, id string) ([]byte, error) {
 	if m.uncut != nil {
 		return nil, m.uncut
 	}
@@ -211,7 +249,7 @@ func (m *memory) file(id, what string, there func(*jobs.Request) bool) ([]byte, 
 	return []byte(what + " of " + id + "\n"), nil
 }
 
-func (m *memory) SubjectKey(_ context.Context, id string) ([]byte, error) {
+func (m *memory) SubjectKey(_ context.Context, _ jobs.Actor, id string) ([]byte, error) {
 	leave, err := m.enter()
 	defer leave()
 	if err != nil {

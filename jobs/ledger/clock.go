@@ -100,7 +100,8 @@ func (l *Ledger) ListDue(ctx context.Context, q jobs.DueQuery) ([]jobs.Request, 
 		after = millis(q.AfterAt)
 	}
 	query, args, err := sqlx.In(`SELECT `+requestColumns+` FROM requests WHERE completed_at IS NULL`+open+` AND `+by+` < ?
-		AND (`+by+`, id) > (?, ?) AND status IN (?) ORDER BY `+by+`, id LIMIT ?`, until, after, q.AfterID, q.Statuses, q.Limit)
+		AND (`+by+`, id) > (?, ?) AND (? = '' OR filed_by = ?) AND status IN (?) ORDER BY `+by+`, id LIMIT ?`,
+		until, after, q.AfterID, q.FiledBy, q.FiledBy, q.Statuses, q.Limit)
 	if err != nil {
 		return nil, fmt.Errorf("list due requests: %w", err)
 	}
