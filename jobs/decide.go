@@ -75,7 +75,7 @@ func (in *Intake) Extend(ctx context.Context, by Actor, id, reason string) (Requ
 		return Request{}, &NotNow{"no_regime", "the regime of the request is not configured any more"}
 	}
 	due, can := regime.Extended(r.ReceivedAt)
-	if !can || !due.After(r.DueAt) {
+	if !can || r.Clock.ExtendedAt == nil && !due.After(r.DueAt) {
 		return Request{}, &NotNow{"not_extendable", "the regime of the request knows no extension"}
 	}
 	e := &proof.Extended{

@@ -16,7 +16,7 @@ import (
 func TestDecisionsReachTheBookAndComeBack(t *testing.T) {
 	h := open(t)
 	h.file(t)
-	c := h.client(t)
+	c := h.client
 	id := h.book.requests[0].ID
 	review := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	if r, err := c.Extend(t.Context(), id, "complexity"); err != nil || r.ExtensionReason != "complexity" || r.ExtendedBy != "open" {
