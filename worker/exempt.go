@@ -2,7 +2,10 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"slices"
+
+	"github.com/google/uuid"
 
 	"lethe/audit/fault"
 	"lethe/jobs"
@@ -74,4 +77,21 @@ func (x *exempt) rowsOf(c store.Census) int {
 		}
 	}
 	return n
+}
+
+// PlacesOf returns what tells the places of a store's data map, whatever stands
+// in them: how many rows are of nobody.
+func PlacesOf(stores map[string]*Store) func(context.Context, string) ([]jobs.PlaceCount, error) {
+	return func(ctx context.Context, name string) ([]jobs.PlaceCount, error) {
+		s := stores[name]
+		if s == nil {
+			return nil, errUnknownStore
+		}
+		nobody := func(yield func(store.Selector, error) bool) { yield(store.Selector{UserID: uuid.NewString()}, nil) }
+		census, err := s.Count(ctx, nobody)
+		if errors.Is(err, store.ErrUnavailable) {
+			return nil, &jobs.StoreDown{Store: name, Err: err}
+		}
+		return places(census), err
+	}
 }

@@ -229,7 +229,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	s.intake = &jobs.Intake{
 		Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down,
-		Clock: clock, Codes: s.config.codes(),
+		Clock: clock, Codes: s.config.codes(), Places: worker.PlacesOf(byName),
 	}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,

@@ -96,7 +96,8 @@ func (c *console) showRequest(r api.Request, asJSON bool) error {
 	if r.Ticket != "" {
 		fmt.Fprintf(w, "ticket\t%s\n", legible(r.Ticket))
 	}
-	fmt.Fprintf(w, "basis\t%s %s\nreceived\t%s\ndue\t%s\n", r.Regime, r.Ground, stamp(r.ReceivedAt), stamp(r.DueAt))
+	fmt.Fprintf(w, "basis\t%s %s\nreceived\t%s\n", r.Regime, r.Ground, stamp(r.ReceivedAt))
+	writeDeadlines(w, r)
 	if r.CompletedAt != nil {
 		fmt.Fprintf(w, "ended\t%s\n", stamp(*r.CompletedAt))
 	}
