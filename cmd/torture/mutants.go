@@ -68,6 +68,11 @@ func mutants() []mutant {
 		{bug: "queue/never-fresh", check: "jobs/queue TestFlushAllMakesFresh"},
 		{bug: "queue/error-told", check: "jobs/queue TestErrorTextIsNotStored"},
 		{bug: "queue/any-eviction", check: "jobs/queue TestRefusesEvictingRedis"},
+		{bug: "jobs/clock-weekend", check: "jobs TestTheDatedExamplesHold"},
+		{bug: "jobs/clock-30-days", check: "jobs TestTheDatedExamplesHold"},
+		{bug: "worker/exempt-erased-anyway", check: "worker TestWhatIsExemptStaysAndIsNoResidue"},
+		{bug: "ledger/exempt-too-late", check: "worker TestAnExemptionWhilePlanningIsKept"},
+		{bug: "ledger/exempt-keeps-plan", check: "jobs/ledger TestAPlannedPartThatIsExemptIsPlannedAnew"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
 	}
 }
