@@ -8,7 +8,7 @@ func commands(c *console) []*cobra.Command {
 		serveCommand(c), demoCommand(c),
 		submitCommand(c), planCommand(c), statusCommand(c), listCommand(c), cancelCommand(c),
 		extendCommand(c), confirmCommand(c), exemptCommand(c),
-		certificateCommand(c), verifyCommand(c), keysCommand(c), logCommand(c), witnessCommand(c), storesCommand(c),
+		certificateCommand(c), verifyCommand(c), keysCommand(c), logCommand(c), witnessCommand(c), storesCommand(c), tokenCommand(c),
 		versionCommand(c),
 	}
 }
