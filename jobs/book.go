@@ -55,8 +55,9 @@ type Book interface {
 	// those that are due first first.
 	ListDue(ctx context.Context, by Actor, due Due, statuses []Status, limit int, cursor string) ([]Request, string, error)
 
-	// Certificate returns the certificate file of a completed or cancelled
-	// request; ErrTooLate wrapped while there is none yet.
+	Decider
+
+	// Certificate returns the certificate file of a request that has ended; ErrTooLate wrapped while there is none yet.
 	Certificate(ctx context.Context, by Actor, id string) ([]byte, error)
 
 	// AcceptedReceipt returns the proof, in the same format, that the request

@@ -2,17 +2,12 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"lethe/audit/proof"
 )
-
-// ErrChanged: a part of the request was exempted while it was planned, so it is
-// to be planned anew.
-var ErrChanged = errors.New("exempted meanwhile")
 
 // A NotNow says why the state of a request does not let something be done to it.
 // It wraps ErrConflict.

@@ -22,14 +22,13 @@ import (
 type Tasks interface {
 	Claim(ctx context.Context, r jobs.Ring, owner string, lease time.Duration) (jobs.Task, error)
 	Extend(ctx context.Context, r jobs.Ring, lease time.Duration) error
-	Fence(ctx context.Context, r jobs.Ring) error
+	Fence(ctx context.Context, r jobs.Ring) error // jobs.ErrUnapproved: later
 	Retry(ctx context.Context, r jobs.Ring, after time.Duration, note string) error
 	Drop(ctx context.Context, r jobs.Ring) error
 }
 
 // Plans is how a plan is written. Freeze has no effect before Planned, and
-// Replan forgets what a crash left frozen. Planned wraps jobs.ErrChanged if the
-// plan was made by other Exemptions than there are.
+// Replan forgets what a crash left frozen.
 type Plans interface {
 	Selector(ctx context.Context, request string) ([]byte, error) // nil for a list of IDs
 	Staged(ctx context.Context, request string) iter.Seq2[[]string, error]
@@ -37,6 +36,7 @@ type Plans interface {
 	Replan(ctx context.Context, t jobs.Task) (round, seq int, err error)
 	Freeze(ctx context.Context, t jobs.Task, round, seq int, ids []store.ID) error
 	Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after time.Duration) error
+	Recounted(ctx context.Context, t jobs.Task, c jobs.Recount) (drifts []jobs.Excess, err error)
 }
 
 // Batches is how batches are carried out. Finish, Split and Refuse answer the
@@ -189,8 +189,6 @@ func (e *Eraser) answer(ctx context.Context, t jobs.Task, err error) error {
 		return unlessStale(e.Ledger.Retry(ctx, t.Ring, 0, ""))
 	case errors.As(err, &wait):
 		return unlessStale(e.Ledger.Retry(ctx, t.Ring, wait.after, wait.note))
-	case errors.Is(err, jobs.ErrChanged):
-		return unlessStale(e.Ledger.Retry(ctx, t.Ring, 0, ""))
 	case errors.Is(err, errDown): // its Link says so in the log, once
 		return unlessStale(e.Ledger.Retry(ctx, t.Ring, downTurn, jobs.NoteStoreDown))
 	}

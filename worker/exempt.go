@@ -67,16 +67,12 @@ func (x *exempt) digest(d jobs.PlanDigest) {
 	}
 }
 
-// rowsOf is how many rows a census found in all places, but for those that are
-// exempt and those that hang on them.
-func (x *exempt) rowsOf(c store.Census) int {
-	n := 0
-	for _, p := range c.Places {
-		if x.parts.Of(x.store, p.Place) == nil && (p.With == "" || x.parts.Of(x.store, p.With) == nil) {
-			n += p.Found
-		}
-	}
-	return n
+// without is a census without what is exempt and what hangs on it.
+func (x *exempt) without(c store.Census) store.Census {
+	c.Places = slices.DeleteFunc(slices.Clone(c.Places), func(p store.PlaceCount) bool {
+		return x.parts.Of(x.store, p.Place) != nil || p.With != "" && x.parts.Of(x.store, p.With) != nil
+	})
+	return c
 }
 
 // PlacesOf returns what tells the places of a store's data map, whatever stands

@@ -120,8 +120,8 @@ func TestAnExemptionWhilePlanningIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.exempt(id, jobs.Exemption{Store: "m", Place: "messages", Reason: "art17-3-b"})
-	if err := h.ledger.Planned(t.Context(), task, jobs.Planned{Round: round, Digest: "d"}, 0); !errors.Is(err, jobs.ErrChanged) {
-		t.Fatalf("err = %v, want ErrChanged", err)
+	if err := h.ledger.Planned(t.Context(), task, jobs.Planned{Round: round, Digest: "d"}, 0); !errors.Is(err, jobs.ErrStale) {
+		t.Fatalf("err = %v, want ErrStale", err)
 	}
 	h.finish(e, id)
 	if left := placesOf(t, m, "alice"); left["messages"] != 3 || left["memories"] != 0 {

@@ -75,7 +75,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	}
 	fault.Point("worker/verify-read")
 	if f.total == 0 {
-		if n := x.rowsOf(counted); n > 0 && !fault.Bug("worker/verify-without-count") { // written while this read, or hidden from Find
+		if n := rowsOf(counted); n > 0 && !fault.Bug("worker/verify-without-count") { // written while this read, or hidden from Find
 			return false, fmt.Errorf("verify: %w: the store counts %d rows and finds none", errRemains, n)
 		}
 		purge, err := s.purges(ctx)
@@ -100,7 +100,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 		return false, err
 	}
 	fault.Point("worker/residue")
-	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round}, backoff(f.round-1))
+	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round, Places: places(counted), Digest: f.digest.Sum()}, backoff(f.round-1))
 }
 
 // errOtherLife: the store was opened anew while it was being read, and may be
@@ -152,5 +152,14 @@ func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, x *exempt
 	if err != nil {
 		return store.Census{}, fmt.Errorf("verify: count: %w", err)
 	}
-	return census, nil
+	return x.without(census), nil
+}
+
+// rowsOf is how many rows a census found, in all places.
+func rowsOf(c store.Census) int {
+	n := 0
+	for _, p := range c.Places {
+		n += p.Found
+	}
+	return n
 }

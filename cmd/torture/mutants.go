@@ -71,7 +71,6 @@ func mutants() []mutant {
 		{bug: "jobs/clock-weekend", check: "jobs TestTheDatedExamplesHold"},
 		{bug: "jobs/clock-30-days", check: "jobs TestTheDatedExamplesHold"},
 		{bug: "worker/exempt-erased-anyway", check: "worker TestWhatIsExemptStaysAndIsNoResidue"},
-		{bug: "ledger/exempt-too-late", check: "worker TestAnExemptionWhilePlanningIsKept"},
 		{bug: "ledger/exempt-keeps-plan", check: "jobs/ledger TestAPlannedPartThatIsExemptIsPlannedAnew"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -33,6 +34,7 @@ type memory struct {
 	fail      error
 	keep      bool   // whether stagings keep their IDs
 	uncut     error  // of receipts only
+	decided   string // the last decision, and by whom
 	provedID  string // the last memory that was asked for
 	not       error  // why nothing can be decided
 	due       jobs.Due
@@ -143,7 +145,7 @@ func (m *memory) ListDue(ctx context.Context, by jobs.Actor, due jobs.Due, statu
 }
 
 // decide lets a request be what a decision makes of it, or is told why not.
-func (m *memory) decide(id string, change func(*jobs.Request)) (jobs.Request, error) {
+func (m *memory) turn(id string, change func(*jobs.Request)) (jobs.Request, error) {
 	leave, err := m.enter()
 	defer leave()
 	if err != nil {
@@ -161,16 +163,16 @@ func (m *memory) decide(id string, change func(*jobs.Request)) (jobs.Request, er
 }
 
 func (m *memory) Extend(_ context.Context, by jobs.Actor, id, reason string) (jobs.Request, error) {
-	return m.decide(id, func(r *jobs.Request) { r.Clock.Reason, r.Clock.ExtendedBy = reason, by.ID })
+	return m.turn(id, func(r *jobs.Request) { r.Clock.Reason, r.Clock.ExtendedBy = reason, by.ID })
 }
 
 func (m *memory) Confirm(_ context.Context, _ jobs.Actor, id string) (jobs.Request, error) {
-	return m.decide(id, func(r *jobs.Request) { r.Clock.ConfirmedAt = new(r.CreatedAt) })
+	return m.turn(id, func(r *jobs.Request) { r.Clock.ConfirmedAt = new(r.CreatedAt) })
 }
 
 func (m *memory) Exempt(_ context.Context, by jobs.Actor, id string, x jobs.Exemption) (jobs.Request, error) {
 	x.By = by.ID
-	return m.decide(id, func(r *jobs.Request) { r.Exemptions = append(r.Exemptions, x) })
+	return m.turn(id, func(r *jobs.Request) { r.Exemptions = append(r.Exemptions, x) })
 }
 
 func (m *memory) Cancel(_ context.Context, _ jobs.Actor, id string) (jobs.Request, error) {
@@ -368,4 +370,23 @@ func (b *safeBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+func (m *memory) Approve(_ context.Context, by jobs.Actor, id, planHash string) (jobs.Request, error) {
+	return m.decide(id, "approve "+planHash, by)
+}
+
+func (m *memory) Reject(_ context.Context, by jobs.Actor, id, reason string) (jobs.Request, error) {
+	return m.decide(id, "reject "+reason, by)
+}
+
+func (m *memory) decide(id, what string, by jobs.Actor) (jobs.Request, error) {
+	leave, err := m.enter()
+	defer leave()
+	r, missing := m.find(id)
+	if err = errors.Join(err, missing); err != nil {
+		return jobs.Request{}, err
+	}
+	m.decided = what + " by " + by.ID
+	return *r, nil
 }

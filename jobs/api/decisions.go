@@ -1,16 +1,12 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/go-json-experiment/json"
 
 	"lethe/jobs"
 )
@@ -63,7 +59,7 @@ func wireDeadlines(r jobs.Request) Deadlines {
 	return d
 }
 
-func (s *server) decisionRoutes() []route {
+func (s *server) clockRoutes() []route {
 	const byID = "/v1/requests/{id}"
 	return []route{
 		{
@@ -71,7 +67,7 @@ func (s *server) decisionRoutes() []route {
 			summary: "Extend the period of a request",
 			description: "Once, and before the first period ends; the reason is a code: complexity, number, reasonably-necessary, or one of the configuration's. " +
 				"409 with the code already_extended, overdue, not_extendable or too_late.",
-			takes: extensionSchema, status: 200, answer: Request{}, problems: []int{400, 401, 403, 404, 408, 409, 413, 415, 422, 503},
+			takes: decisionSchema("reason", "A code, such as complexity"), status: 200, answer: Request{}, problems: []int{400, 401, 403, 404, 408, 409, 413, 415, 422, 503},
 		},
 		{
 			method: "POST", path: byID + "/confirm", handle: s.confirm, id: "confirm-request", may: jobs.ActDecide,
@@ -89,13 +85,6 @@ func (s *server) decisionRoutes() []route {
 	}
 }
 
-func extensionSchema() *huma.Schema {
-	return &huma.Schema{
-		Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"reason"},
-		Properties: map[string]*huma.Schema{"reason": str("A code", 64)},
-	}
-}
-
 func exemptionSchema() *huma.Schema {
 	return &huma.Schema{
 		Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"store", "reason"},
@@ -108,16 +97,7 @@ func exemptionSchema() *huma.Schema {
 
 // extend is POST /v1/requests/{id}/extend.
 func (s *server) extend(w http.ResponseWriter, r *http.Request) error {
-	var reason string
-	id, err := s.decision(w, r, func(d *decoder) []field { return []field{{"reason", d.code(&reason)}} })
-	if err != nil {
-		return err
-	}
-	if reason == "" {
-		return unacceptable("reason", "must be given")
-	}
-	req, err := s.Book.Extend(r.Context(), ActorOf(r), id, reason)
-	return s.decided(w, req, err)
+	return s.decide(w, r, "reason", s.Book.Extend)
 }
 
 // confirm is POST /v1/requests/{id}/confirm.
@@ -136,17 +116,24 @@ func (s *server) exempt(w http.ResponseWriter, r *http.Request) error {
 		x      jobs.Exemption
 		review time.Time
 	)
-	id, err := s.decision(w, r, func(d *decoder) []field {
-		return []field{
-			{"store", d.code(&x.Store)},
-			{"place", d.place(&x.Place)},
-			{"reason", d.code(&x.Reason)},
-			{"review_at", d.time(&review)},
-		}
-	})
-	switch {
-	case err != nil:
+	id, err := requestID(r)
+	if err != nil {
 		return err
+	}
+	if err := checkBodyHeader(r.Header); err != nil {
+		return err
+	}
+	body := &pacedReader{r: http.MaxBytesReader(w, r.Body, maxDecisionBytes), control: http.NewResponseController(w)}
+	d := newDecoder(body, nil)
+	err = d.object("", []field{{"store", d.code(&x.Store)}, {"place", d.place(&x.Place)}, {"reason", d.code(&x.Reason)}, {"review_at", d.time(&review)}})
+	if err == nil {
+		err = d.end()
+	}
+	if err != nil {
+		return err
+	}
+	body.done()
+	switch {
 	case x.Store == "":
 		return unacceptable("store", "must be given")
 	case x.Reason == "":
@@ -167,26 +154,6 @@ func (d *decoder) place(to *string) func(string) error {
 		}
 		return err
 	}
-}
-
-// decision reads the id and the small body of a call.
-func (s *server) decision(w http.ResponseWriter, r *http.Request, fields func(*decoder) []field) (id string, err error) {
-	if id, err = requestID(r); err != nil {
-		return "", err
-	}
-	if err := checkBodyHeader(r.Header); err != nil {
-		return "", err
-	}
-	body := &pacedReader{r: http.MaxBytesReader(w, r.Body, maxRestBytes), control: http.NewResponseController(w)}
-	d := newDecoder(body, nil)
-	if err := d.object("", fields(d)); err != nil {
-		return "", err
-	}
-	if err := d.end(); err != nil {
-		return "", err
-	}
-	body.done()
-	return id, nil
 }
 
 func (s *server) decided(w http.ResponseWriter, req jobs.Request, err error) error {
@@ -213,7 +180,11 @@ func (c *Client) Extend(ctx context.Context, id, reason string) (Request, error)
 
 // Confirm records that the receipt of a request was confirmed to who asked.
 func (c *Client) Confirm(ctx context.Context, id string) (Request, error) {
-	return c.decide(ctx, idPath(id)+"/confirm", nil)
+	answer, err := c.do(ctx, http.MethodPost, idPath(id)+"/confirm", nil, nil) //nolint:bodyclose // decodeAnswer closes it
+	if err != nil {
+		return Request{}, err
+	}
+	return decodeAnswer[Request](answer)
 }
 
 // Exempt refuses a part of a request. Of x it sends Store, Place, Reason and
@@ -227,26 +198,6 @@ func (c *Client) Exempt(ctx context.Context, id string, x Refused) (Request, err
 		body["review_at"] = x.ReviewAt.Format(time.RFC3339)
 	}
 	return c.decide(ctx, idPath(id)+"/exempt", body)
-}
-
-// decide posts a small body, or none.
-func (c *Client) decide(ctx context.Context, path string, body map[string]string) (Request, error) {
-	var (
-		text   io.Reader
-		header http.Header
-	)
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return Request{}, fmt.Errorf("encode body: not valid UTF-8") // and not repeated either
-		}
-		text, header = bytes.NewReader(b), http.Header{"Content-Type": {"application/json"}}
-	}
-	answer, err := c.do(ctx, http.MethodPost, path, text, header) //nolint:bodyclose // decodeAnswer closes it
-	if err != nil {
-		return Request{}, err
-	}
-	return decodeAnswer[Request](answer)
 }
 
 // dueQuery is the query of a list by deadline.

@@ -276,15 +276,18 @@ func TestAPlannedPartThatIsExemptIsPlannedAnew(t *testing.T) {
 		}
 		_, err = b.intake.Exempt(t.Context(), approver, r.ID, x)
 		wantNotNow(t, "again", "already_exempt", err)
-		b.plan(t, tasks[1], 2)
-		if s := b.request(t, r.ID).Status; s != jobs.Planning {
-			t.Errorf("status %s: erasing on a plan that is not made anew", s)
+		if _, _, err := b.Replan(t.Context(), tasks[1]); !errors.Is(err, jobs.ErrStale) {
+			t.Errorf("who was planning goes on: %v", err)
 		}
-		task := b.task(t, jobs.PlanTask)
-		if err := b.Planned(t.Context(), task, jobs.Planned{Round: 1, Digest: "d"}, 0); !errors.Is(err, jobs.ErrChanged) {
-			t.Errorf("err = %v, want ErrChanged", err)
+		anew := b.tasks(t)
+		if len(anew) != 2 || anew[0].Kind != jobs.PlanTask || anew[1].Kind != jobs.PlanTask {
+			t.Fatalf("%v, want both jobs to be planned anew", anew)
 		}
-		if err := b.Planned(t.Context(), task, jobs.Planned{Round: 1, Digest: "d", Exempt: map[string]int{"": 3}}, 0); err != nil {
+		if anew[0].Store != x.Store {
+			slices.Reverse(anew)
+		}
+		b.plan(t, anew[1], 2)
+		if err := b.Planned(t.Context(), anew[0], jobs.Planned{Round: 1, Digest: "d", Exempt: map[string]int{"": 3}}, 0); err != nil {
 			t.Fatal(err)
 		}
 		now := b.request(t, r.ID)
@@ -323,6 +326,45 @@ func TestOnlyAPartThatThereIsCanBeExempt(t *testing.T) {
 		}
 		if n := b.count(t, "exemptions"); n != 0 {
 			t.Errorf("%d exemptions", n)
+		}
+	})
+}
+
+// What was approved with a part is not approved without it.
+func TestAnApprovedPlanThatLosesAPartIsApprovedAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		r := b.submit(t, "u1")
+		for _, task := range b.tasks(t) {
+			b.plan(t, task, 2)
+		}
+		if _, err := b.raw.Exec(`DELETE FROM outbox`); err != nil {
+			t.Fatal(err)
+		}
+		// As after an approval, while the plan is counted again.
+		_, err := b.raw.Exec(`UPDATE requests SET status = 'planning', approval = 'given', approved_hash = plan_hash, approved_by = 'tok-approver'`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.raw.Exec(`UPDATE jobs SET stage = 'planning'`); err != nil {
+			t.Fatal(err)
+		}
+		before := b.request(t, r.ID).PlanHash
+		if _, err := b.intake.Exempt(t.Context(), approver, r.ID, jobs.Exemption{Store: "notes", Reason: "art17-3-b"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range b.tasks(t) {
+			if task.Store == "notes" {
+				if err := b.Planned(t.Context(), task, jobs.Planned{Round: 1, Digest: "d", Exempt: map[string]int{"": 3}}, 0); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			b.plan(t, task, 2)
+		}
+		got := b.request(t, r.ID)
+		if got.Status != jobs.AwaitingApproval || !got.Approval.Needed || got.PlanHash == before || got.Approval.By != "" || got.Approval.Beyond[0].Code != jobs.BeyondExempted {
+			t.Errorf("status %s, approval %+v, the same hash: %t", got.Status, got.Approval, got.PlanHash == before)
 		}
 	})
 }

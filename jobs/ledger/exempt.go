@@ -19,7 +19,7 @@ func (l *Ledger) Exempt(ctx context.Context, x jobs.Exemption, e *proof.Exempted
 		switch jobs.Status(r.Status) {
 		case jobs.Received, jobs.Waiting, jobs.Planning, jobs.AwaitingApproval:
 		default:
-			return &jobs.NotNow{Code: "begun", Problem: "erasing has begun: what is left can be kept by a hold, or the request be cancelled"}
+			return errBegun()
 		}
 		res, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO exemptions (request, store, place, reason, actor, at, review_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (request, store, place) DO NOTHING`), x.Request, x.Store, x.Place, x.Reason, x.By, millis(x.At), millisOrNil(x))
@@ -29,7 +29,7 @@ func (l *Ledger) Exempt(ctx context.Context, x jobs.Exemption, e *proof.Exempted
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, &jobs.NotNow{Code: "already_exempt", Problem: "this part is exempt already"})
 		}
-		if err := planAgain(ctx, tx, x.Request, x.Store); err != nil {
+		if err := planWithout(ctx, tx, r, x.Store, millis(l.now())); err != nil {
 			return err
 		}
 		fault.Point("ledger/exempted")
@@ -48,36 +48,31 @@ func millisOrNil(x jobs.Exemption) any {
 	return millis(*x.ReviewAt)
 }
 
-// planAgain throws the plan of a request's job in a store away, if it has one
-// and nothing was done by it, and has it made anew. The plan's hash goes with
-// it, and so does what was said to that hash.
-func planAgain(ctx context.Context, tx *txn, request, storeName string) error {
-	var job []string
-	err := tx.SelectContext(ctx, &job, tx.Rebind(`SELECT id FROM jobs WHERE request = ? AND store = ? AND planned_at IS NOT NULL`), request, storeName)
-	if err != nil || len(job) == 0 || fault.Bug("ledger/exempt-keeps-plan") { // what is being planned will see it, see Planned
-		return err
-	}
+// planWithout has a request planned anew of which a part is refused, and nothing
+// was done. What was said to the plan's hash goes with it: a plan that was
+// approved is to be approved again. A worker that is planning has lost its task,
+// so no plan made without the exemption is taken.
+func planWithout(ctx context.Context, tx *txn, r requestRow, storeName string, now int64) error {
 	var begun int
-	if err := tx.GetContext(ctx, &begun, tx.Rebind(`SELECT COUNT(*) FROM batches WHERE job = ? AND attempts > 0`), job[0]); err != nil {
+	err := tx.GetContext(ctx, &begun, tx.Rebind(`SELECT COUNT(*) FROM jobs j WHERE request = ? AND (stage <> ? OR EXISTS (SELECT 1 FROM batches b WHERE b.job = j.id AND b.attempts > 0))`),
+		r.ID, jobs.StagePlanning)
+	switch {
+	case err != nil:
+		return err
+	case begun > 0: // a later round waits to be approved
+		return errBegun()
+	case fault.Bug("ledger/exempt-keeps-plan"):
+		return nil
+	}
+	of, err := jobsOf(ctx, tx, r.ID)
+	if err != nil {
 		return err
 	}
-	if begun > 0 {
-		return &jobs.NotNow{Code: "begun", Problem: "erasing has begun"}
-	}
-	for _, step := range []struct {
-		query string
-		args  []any
-	}{
-		{`DELETE FROM outbox WHERE job = ?`, []any{job[0]}},
-		{`DELETE FROM batches WHERE job = ?`, []any{job[0]}},
-		{`UPDATE jobs SET stage = ?, round = 0, places = '[]', unattributable = 0, missing = 0, plan = '', planned_at = NULL, note = '' WHERE id = ?`, []any{jobs.StagePlanning, job[0]}},
-		{`UPDATE requests SET status = ?, plan_hash = '' WHERE id = ?`, []any{jobs.Planning, request}},
-	} {
-		if _, err := tx.ExecContext(ctx, tx.Rebind(step.query), step.args...); err != nil {
-			return err
-		}
-	}
-	return ring(ctx, tx, row{Kind: jobs.PlanTask, Request: request, Job: job[0], Store: storeName})
+	return planAnew(ctx, tx, r, of[r.ID], "", []jobs.Excess{{Code: jobs.BeyondExempted, Store: storeName}}, now)
+}
+
+func errBegun() error {
+	return &jobs.NotNow{Code: "begun", Problem: "erasing has begun: what is left can be kept by a hold, or the request be cancelled"}
 }
 
 // exemptionRow is a row of exemptions.
@@ -133,18 +128,4 @@ func keepLeft(ctx context.Context, tx *txn, t jobs.Task, left map[string]int) er
 		}
 	}
 	return nil
-}
-
-// planLeft is keepLeft for a first plan. If there are other exemptions than
-// those that it was made by, it wraps
-// jobs.ErrChanged.
-func planLeft(ctx context.Context, tx *txn, t jobs.Task, left map[string]int) error {
-	var n int
-	if err := tx.GetContext(ctx, &n, tx.Rebind(`SELECT COUNT(*) FROM exemptions WHERE request = ? AND store = ?`), t.Request, t.Store); err != nil {
-		return err
-	}
-	if n != len(left) && !fault.Bug("ledger/exempt-too-late") { // there never become fewer
-		return jobs.ErrChanged
-	}
-	return keepLeft(ctx, tx, t, left)
 }
