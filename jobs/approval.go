@@ -38,31 +38,31 @@ type Decider interface {
 	// other plan. It wraps ErrNotFound, ErrNotWaiting, ErrSelfApproval or
 	// ErrPlanChanged. What is found when the plan's turn comes may make it wait
 	// again.
-	Approve(ctx context.Context, id, planHash string, by Actor) (Request, error)
+	Approve(ctx context.Context, by Actor, id, planHash string) (Request, error)
 
 	// Reject ends a request of which nothing has been erased, for a reason that is
 	// a code. It wraps ErrNotFound, ErrTooLate if it has ended and ErrBegun if a
 	// batch has been begun.
-	Reject(ctx context.Context, id, reason string, by Actor) (Request, error)
+	Reject(ctx context.Context, by Actor, id, reason string) (Request, error)
 }
 
 // Approve implements Book.
-func (in *Intake) Approve(ctx context.Context, id, planHash string, by Actor) (Request, error) {
-	if !by.Is(RoleApprover) {
-		return Request{}, fmt.Errorf("approve: %w", ErrForbidden)
+func (in *Intake) Approve(ctx context.Context, by Actor, id, planHash string) (Request, error) {
+	if err := in.sees(ctx, by, ActDecide, id); err != nil {
+		return Request{}, err
 	}
 	e := &proof.Approved{RequestID: id, PlanHash: planHash, ApprovedAt: proof.At(in.Now()), By: by.ID}
 	if err := in.Ledger.Approve(ctx, id, planHash, by.ID, e); err != nil {
 		return Request{}, err
 	}
 	fault.Point("jobs/approved")
-	return in.Request(ctx, id)
+	return in.Request(ctx, by, id)
 }
 
 // Reject implements Book.
-func (in *Intake) Reject(ctx context.Context, id, reason string, by Actor) (Request, error) {
-	if !by.Is(RoleApprover) {
-		return Request{}, fmt.Errorf("reject: %w", ErrForbidden)
+func (in *Intake) Reject(ctx context.Context, by Actor, id, reason string) (Request, error) {
+	if err := in.sees(ctx, by, ActDecide, id); err != nil {
+		return Request{}, err
 	}
 	if !proof.IsCode(reason) {
 		return Request{}, &Invalid{"reason", "must be a code such as not-identified: at most 64 of a-z, 0-9, dot, dash, underscore, slash and plus"}
@@ -75,5 +75,5 @@ func (in *Intake) Reject(ctx context.Context, id, reason string, by Actor) (Requ
 		return Request{}, err
 	}
 	fault.Point("jobs/rejected")
-	return in.Request(ctx, id)
+	return in.Request(ctx, by, id)
 }

@@ -112,7 +112,13 @@ func random(t *rapid.T, e proof.Entry) proof.Entry {
 		}
 	case *proof.HoldPlaced:
 		e.By = "tok"
+	case *proof.Approved:
+		e.By, e.ApprovedAt = "tok", max(e.ApprovedAt, 1)
 	case *proof.HoldReleased:
+		e.By = "tok"
+	case *proof.TokenCreated:
+		e.By = "tok"
+	case *proof.TokenRevoked:
 		e.By = "tok"
 	case *proof.KeyRotated:
 		e.OldKey, e.NewKey = key(e.Origin, 1), key(e.Origin, 2)

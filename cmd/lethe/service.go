@@ -59,6 +59,8 @@ type service struct {
 	eraser   *worker.Eraser
 	listener net.Listener
 
+	certificates *certificates // nil without TLS
+
 	publisher  *audit.Publisher
 	rotator    *rotator
 	guardEvery time.Duration // see watchLog
@@ -231,6 +233,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
 		return err
 	}
+	if err := s.guardDoor(ctx); err != nil {
+		return err
+	}
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -248,7 +253,7 @@ func (s *service) Close() error {
 }
 
 // URL is where the service listens.
-func (s *service) URL() string { return "http://" + s.listener.Addr().String() }
+func (s *service) URL() string { return s.scheme() + "://" + s.listener.Addr().String() }
 
 // Run serves until ctx is done, then stops in good order within 10 s. If the
 // log refuses to append then, the error says why.
@@ -257,12 +262,13 @@ func (s *service) Run(ctx context.Context) error {
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
-		Rest:     s.refused, Now: s.ledger.Now, Logger: s.logger,
+		Rest:     s.refused, Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
 	}
 	lab.Point("serve/ready")
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
+	group.Go(func() error { return s.logTokens(ctx) })
 	for _, l := range s.links {
 		group.Go(func() error { return l.Run(ctx) })
 	}
@@ -315,7 +321,12 @@ func (s *service) serveHTTP(ctx context.Context) error {
 		}
 		stopped <- err
 	}()
-	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := server.Serve
+	if s.certificates != nil {
+		server.TLSConfig = s.certificates.config()
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return <-stopped
@@ -329,7 +340,7 @@ func (s *service) ready(ctx context.Context) []string {
 	if err := s.queue.Ping(ctx); err != nil {
 		reasons = append(reasons, "the queue does not answer")
 	}
-	if _, err := s.ledger.List(ctx, nil, 1, ""); err != nil {
+	if _, err := s.ledger.List(ctx, "", nil, 1, ""); err != nil {
 		reasons = append(reasons, "the ledger does not answer")
 	}
 	if err := s.ledger.Refusal(ctx); err != nil {

@@ -39,10 +39,10 @@ const maxDecisionBytes = 4 << 10
 
 func (s *server) decisionRoutes() []route {
 	const byID = "/v1/requests/{id}"
-	problems := []int{400, 403, 404, 408, 409, 413, 415, 422, 503}
+	problems := []int{400, 401, 403, 404, 408, 409, 413, 415, 422, 503}
 	return []route{
 		{
-			method: "POST", path: byID + "/approve", handle: s.approve, id: "approve-request",
+			method: "POST", path: byID + "/approve", handle: s.approve, id: "approve-request", may: jobs.ActDecide,
 			summary: "Approve the plan of a request that waits",
 			description: "Takes the plan_hash of the plan that was looked at. 403 with the code self_approval for who filed it; 409 with the code " +
 				"not_waiting, or plan_changed if it is another plan by now: look again. Before anything is erased the plan is counted again, " +
@@ -50,7 +50,7 @@ func (s *server) decisionRoutes() []route {
 			takes: decisionSchema("plan_hash", "Of the plan as the request shows it"), status: 200, answer: Request{}, problems: problems,
 		},
 		{
-			method: "POST", path: byID + "/reject", handle: s.reject, id: "reject-request",
+			method: "POST", path: byID + "/reject", handle: s.reject, id: "reject-request", may: jobs.ActDecide,
 			summary: "Turn a request down",
 			description: "Takes a reason, which is a code and stands in the certificate. 409 with the code begun once a batch has been begun: " +
 				"cancel it then; 409 with too_late if it has ended.",
@@ -78,7 +78,7 @@ func (s *server) reject(w http.ResponseWriter, r *http.Request) error {
 	return s.decide(w, r, "reason", s.Book.Reject)
 }
 
-func (s *server) decide(w http.ResponseWriter, r *http.Request, name string, decide func(context.Context, string, string, jobs.Actor) (jobs.Request, error)) error {
+func (s *server) decide(w http.ResponseWriter, r *http.Request, name string, decide func(context.Context, jobs.Actor, string, string) (jobs.Request, error)) error {
 	id, err := requestID(r)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, name string, dec
 		return err
 	}
 	body.done()
-	req, err := decide(r.Context(), id, value, ActorOf(r))
+	req, err := decide(r.Context(), ActorOf(r), id, value)
 	if err != nil {
 		return err
 	}

@@ -49,9 +49,9 @@ func TestNoOrderOfCallsErasesWhatWasNotApproved(t *testing.T) {
 				r := b.filed(t, "u1", grace, stores...)
 				m.id, m.notBefore = r.ID, r.NotBefore
 				rt.Repeat(map[string]func(*rapid.T){
-					"":        m.check,
-					"claim":   func(*rapid.T) { m.tasks = append(m.tasks, b.tasks(t)...) },
-					"work":    m.work,
+					"":      m.check,
+					"claim": func(*rapid.T) { m.tasks = append(m.tasks, b.tasks(t)...) },
+					"work":  m.work,
 					"work on": func(rt *rapid.T) {
 						for range 4 {
 							m.tasks = append(m.tasks, b.tasks(t)...)
@@ -209,7 +209,7 @@ func (m *approvalModel) approve(rt *rapid.T) {
 	r := m.now(rt)
 	hash := rapid.SampledFrom(append([]string{r.PlanHash, r.PlanHash, r.PlanHash, proof.Digest([32]byte{1}), ""}, m.hashes...)).Draw(rt, "hash")
 	by := rapid.SampledFrom([]jobs.Actor{filer, second, {ID: "tok-3", Role: jobs.RoleAdmin}, {ID: "tok-4", Role: jobs.RoleSubmitter}}).Draw(rt, "by")
-	_, err := m.intake.Approve(m.t.Context(), m.id, hash, by)
+	_, err := m.intake.Approve(m.t.Context(), by, m.id, hash)
 	m.must(err, jobs.ErrForbidden, jobs.ErrNotWaiting, jobs.ErrPlanChanged)
 	may := r.Status == jobs.AwaitingApproval && hash == r.PlanHash && by != filer && by.Role != jobs.RoleSubmitter
 	if may != (err == nil) {
@@ -225,7 +225,7 @@ func (m *approvalModel) reject(rt *rapid.T) {
 		rt.Skip("seldom")
 	}
 	before := m.erased
-	r, err := m.intake.Reject(m.t.Context(), m.id, "not-identified", second)
+	r, err := m.intake.Reject(m.t.Context(), second, m.id, "not-identified")
 	m.must(err, jobs.ErrTooLate, jobs.ErrBegun)
 	if err == nil && (before > 0 || r.Status != jobs.Rejected) {
 		rt.Fatalf("rejected after %d batches, and is %s", before, r.Status)
@@ -236,13 +236,13 @@ func (m *approvalModel) cancel(rt *rapid.T) {
 	if rapid.IntRange(0, 15).Draw(rt, "seldom") > 0 {
 		rt.Skip("seldom")
 	}
-	_, err := m.intake.Cancel(m.t.Context(), m.id)
+	_, err := m.intake.Cancel(m.t.Context(), jobs.ActorOpen, m.id)
 	m.must(err, jobs.ErrTooLate)
 }
 
 // leave ends the request, so that the next one has the book to itself.
 func (m *approvalModel) leave() {
-	_, err := m.intake.Cancel(m.t.Context(), m.id)
+	_, err := m.intake.Cancel(m.t.Context(), jobs.ActorOpen, m.id)
 	m.must(err, jobs.ErrTooLate)
 	for range 50 {
 		r, err := m.Request(m.t.Context(), m.id)

@@ -39,11 +39,10 @@ func few() jobs.Rules { return jobs.Rules{Limits: jobs.Limits{MaxRows: 5, Tolera
 // filed submits a request as the filer.
 func (b *book) filed(t testing.TB, id string, grace time.Duration, stores ...string) jobs.Request {
 	t.Helper()
-	r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user(id), Stores: stores, Grace: grace, Origin: jobs.OriginAPI})
+	r, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: filer, Selector: user(id), Stores: stores, Grace: grace, Origin: jobs.OriginAPI})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.raw.MustExec(b.raw.Rebind(`UPDATE requests SET filed_by = ? WHERE id = ?`), filer.ID, r.ID)
 	return r
 }
 
@@ -148,11 +147,11 @@ func TestAPlanBeyondTheLimitsWaitsForASecondPerson(t *testing.T) {
 			if try.want == nil {
 				id, try.want = small.ID, jobs.ErrNotWaiting
 			}
-			if _, err := b.intake.Approve(t.Context(), id, try.hash, try.by); !errors.Is(err, try.want) {
+			if _, err := b.intake.Approve(t.Context(), try.by, id, try.hash); !errors.Is(err, try.want) {
 				t.Errorf("%s: %v, want %v", name, err, try.want)
 			}
 		}
-		if _, err := b.intake.Approve(t.Context(), "01939f5e-7b6a-7c1e-8a55-0c9a7d1c2b3a", got.PlanHash, second); !errors.Is(err, jobs.ErrNotFound) {
+		if _, err := b.intake.Approve(t.Context(), second, "01939f5e-7b6a-7c1e-8a55-0c9a7d1c2b3a", got.PlanHash); !errors.Is(err, jobs.ErrNotFound) {
 			t.Errorf("of no request: %v", err)
 		}
 		if d := cmp.Diff(before, b.tables(t)); d != "" {
@@ -161,10 +160,10 @@ func TestAPlanBeyondTheLimitsWaitsForASecondPerson(t *testing.T) {
 
 		b.advance(time.Minute)
 		at := b.Now().Truncate(time.Second)
-		if got, err := b.intake.Approve(t.Context(), r.ID, got.PlanHash, second); err != nil || got.Approval.By != second.ID || got.Approval.Needed {
+		if got, err := b.intake.Approve(t.Context(), second, r.ID, got.PlanHash); err != nil || got.Approval.By != second.ID || got.Approval.Needed {
 			t.Fatalf("approved: %+v, %v", got.Approval, err)
 		}
-		if _, err := b.intake.Approve(t.Context(), r.ID, got.PlanHash, jobs.Actor{ID: "tok-3", Role: jobs.RoleAdmin}); !errors.Is(err, jobs.ErrNotWaiting) {
+		if _, err := b.intake.Approve(t.Context(), jobs.Actor{ID: "tok-3", Role: jobs.RoleAdmin}, r.ID, got.PlanHash); !errors.Is(err, jobs.ErrNotWaiting) {
 			t.Errorf("approved again: %v", err)
 		}
 		if drifts := b.recount(t, b.task(t, jobs.PlanTask)); drifts != nil {
@@ -209,7 +208,7 @@ func TestOfTwoPeopleWhoApproveAtOnceOneDoes(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range errs {
 			group.Go(func() {
-				_, errs[i] = b.intake.Approve(t.Context(), r.ID, hash, jobs.Actor{ID: fmt.Sprint("tok-", i), Role: jobs.RoleApprover})
+				_, errs[i] = b.intake.Approve(t.Context(), jobs.Actor{ID: fmt.Sprint("tok-", i), Role: jobs.RoleApprover}, r.ID, hash)
 			})
 		}
 		group.Wait()
@@ -240,7 +239,7 @@ func TestTheFenceReadsTheApprovalAgain(t *testing.T) {
 		b := newRuled(t, on, few())
 		r := b.filed(t, "u1", 0, "notes")
 		b.planRows(t, b.task(t, jobs.PlanTask), 6)
-		if _, err := b.intake.Approve(t.Context(), r.ID, b.request(t, r.ID).PlanHash, second); err != nil {
+		if _, err := b.intake.Approve(t.Context(), second, r.ID, b.request(t, r.ID).PlanHash); err != nil {
 			t.Fatal(err)
 		}
 		b.recount(t, b.task(t, jobs.PlanTask))
@@ -273,7 +272,7 @@ func TestTheAgeOfTheOldestPlanThatWaitsIsMeasured(t *testing.T) {
 	if got[`lethe_oldest_waiting_approval_age_seconds`] != 90 || got[`lethe_requests_open{status="awaiting_approval"}`] != 1 {
 		t.Errorf("%v", got)
 	}
-	if _, err := b.intake.Approve(t.Context(), r.ID, b.request(t, r.ID).PlanHash, second); err != nil {
+	if _, err := b.intake.Approve(t.Context(), second, r.ID, b.request(t, r.ID).PlanHash); err != nil {
 		t.Fatal(err)
 	}
 	if got := gather(t, ledger.NewCollector(b.Ledger)); got[`lethe_oldest_waiting_approval_age_seconds`] != 0 {

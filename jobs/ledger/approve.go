@@ -21,7 +21,6 @@ const (
 
 // An approvalRow is what a row of requests says about the approval of its plan.
 type approvalRow struct {
-	FiledBy    string `db:"filed_by"`
 	Approval   string
 	Beyond     string
 	PlanNo     int           `db:"plan_no"`
@@ -30,7 +29,7 @@ type approvalRow struct {
 	ApprovedAt sql.NullInt64 `db:"approved_at"`
 }
 
-const approvalColumns = `filed_by, approval, beyond, plan_no, waits_since, approved_by, approved_at`
+const approvalColumns = `approval, beyond, plan_no, waits_since, approved_by, approved_at`
 
 func (r approvalRow) approval() jobs.Approval {
 	return jobs.Approval{

@@ -21,7 +21,7 @@ func TestWhatDriftedSinceItsApprovalWaitsAgain(t *testing.T) {
 		approve := func() string {
 			t.Helper()
 			hash := b.request(t, r.ID).PlanHash
-			if _, err := b.intake.Approve(t.Context(), r.ID, hash, second); err != nil {
+			if _, err := b.intake.Approve(t.Context(), second, r.ID, hash); err != nil {
 				t.Fatal(err)
 			}
 			return hash
@@ -59,7 +59,7 @@ func TestWhatDriftedSinceItsApprovalWaitsAgain(t *testing.T) {
 		if slices.Sort(notes); notes[0] != "" || notes[1] != jobs.NoteDrifted {
 			t.Errorf("notes %q", notes)
 		}
-		if _, err := b.intake.Approve(t.Context(), r.ID, first, second); !errors.Is(err, jobs.ErrPlanChanged) {
+		if _, err := b.intake.Approve(t.Context(), second, r.ID, first); !errors.Is(err, jobs.ErrPlanChanged) {
 			t.Errorf("the old plan: %v", err)
 		}
 		approve()
@@ -84,7 +84,7 @@ func TestAPlanOfAnotherDataMapHasDrifted(t *testing.T) {
 	b := newRuled(t, onSQLite, few())
 	r := b.filed(t, "u1", 0, "notes")
 	b.planRows(t, b.task(t, jobs.PlanTask), 6)
-	if _, err := b.intake.Approve(t.Context(), r.ID, b.request(t, r.ID).PlanHash, second); err != nil {
+	if _, err := b.intake.Approve(t.Context(), second, r.ID, b.request(t, r.ID).PlanHash); err != nil {
 		t.Fatal(err)
 	}
 	task := b.task(t, jobs.PlanTask)
@@ -102,7 +102,7 @@ func TestMoreFoundWhileVerifyingThanWasApprovedWaits(t *testing.T) {
 			b.planRows(t, task, 6)
 		}
 		first := b.request(t, r.ID).PlanHash
-		if _, err := b.intake.Approve(t.Context(), r.ID, first, second); err != nil {
+		if _, err := b.intake.Approve(t.Context(), second, r.ID, first); err != nil {
 			t.Fatal(err)
 		}
 		for _, task := range b.tasks(t) {
@@ -124,7 +124,7 @@ func TestMoreFoundWhileVerifyingThanWasApprovedWaits(t *testing.T) {
 		if err := b.Retry(t.Context(), other.Ring, time.Hour, "approval"); err != nil || len(b.rings(t)) > 0 {
 			t.Fatalf("rung while it waits, %v", err)
 		}
-		if _, err := b.intake.Approve(t.Context(), r.ID, got.PlanHash, second); err != nil {
+		if _, err := b.intake.Approve(t.Context(), second, r.ID, got.PlanHash); err != nil {
 			t.Fatal(err)
 		}
 		tasks := b.tasks(t)
@@ -159,10 +159,10 @@ func TestARoundThatGoesBeyondTheLimitsWaits(t *testing.T) {
 	if got := b.request(t, r.ID); got.Status != jobs.AwaitingApproval || got.Approval.Beyond[0].Code != jobs.BeyondRows || len(b.rings(t)) > 0 {
 		t.Errorf("the sixth row of five: %s, %+v", got.Status, got.Approval)
 	}
-	if _, err := b.intake.Reject(t.Context(), r.ID, "not-identified", second); !errors.Is(err, jobs.ErrBegun) {
+	if _, err := b.intake.Reject(t.Context(), second, r.ID, "not-identified"); !errors.Is(err, jobs.ErrBegun) {
 		t.Errorf("rejected though 5 are gone: %v", err)
 	}
-	if got, err := b.intake.Cancel(t.Context(), r.ID); err != nil || got.Status != jobs.Cancelled || got.Jobs[0].Erased != 5 || got.Jobs[0].Found != 6 {
+	if got, err := b.intake.Cancel(t.Context(), jobs.ActorOpen, r.ID); err != nil || got.Status != jobs.Cancelled || got.Jobs[0].Erased != 5 || got.Jobs[0].Found != 6 {
 		t.Errorf("cancelled: %+v, %v", got, err)
 	}
 }

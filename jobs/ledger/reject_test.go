@@ -14,13 +14,13 @@ func TestARejectedRequestIsWipedAndSaysWhy(t *testing.T) {
 		b := newRuled(t, on, few())
 		r := b.filed(t, "u1", 0, "notes")
 		b.planRows(t, b.task(t, jobs.PlanTask), 6)
-		if _, err := b.intake.Reject(t.Context(), r.ID, "because she asked twice", second); !errors.Is(err, jobs.ErrInvalid) {
+		if _, err := b.intake.Reject(t.Context(), second, r.ID, "because she asked twice"); !errors.Is(err, jobs.ErrInvalid) {
 			t.Errorf("a sentence: %v", err)
 		}
-		if _, err := b.intake.Reject(t.Context(), r.ID, "not-identified", jobs.Actor{ID: "x", Role: jobs.RoleSubmitter}); !errors.Is(err, jobs.ErrForbidden) {
+		if _, err := b.intake.Reject(t.Context(), jobs.Actor{ID: "x", Role: jobs.RoleSubmitter}, r.ID, "not-identified"); !errors.Is(err, jobs.ErrForbidden) {
 			t.Errorf("by a submitter: %v", err)
 		}
-		got, err := b.intake.Reject(t.Context(), r.ID, "not-identified", second)
+		got, err := b.intake.Reject(t.Context(), second, r.ID, "not-identified")
 		if err != nil || got.Status != jobs.Rejected || !got.Certificate || got.CompletedAt == nil {
 			t.Fatalf("%+v, %v", got, err)
 		}
@@ -30,7 +30,7 @@ func TestARejectedRequestIsWipedAndSaysWhy(t *testing.T) {
 		if _, err := b.keys.Seal(r.ID); err == nil {
 			t.Error("its key is left")
 		}
-		text, err := b.intake.Certificate(t.Context(), r.ID)
+		text, err := b.intake.Certificate(t.Context(), jobs.ActorOpen, r.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,10 +42,10 @@ func TestARejectedRequestIsWipedAndSaysWhy(t *testing.T) {
 		if rejected, ok := e.(*proof.Rejected); err != nil || !ok || rejected.Reason != "not-identified" || rejected.By != second.ID || rejected.RequestID != r.ID {
 			t.Errorf("the certificate says %+v, %v", e, err)
 		}
-		if _, err := b.intake.Reject(t.Context(), r.ID, "not-identified", second); !errors.Is(err, jobs.ErrTooLate) {
+		if _, err := b.intake.Reject(t.Context(), second, r.ID, "not-identified"); !errors.Is(err, jobs.ErrTooLate) {
 			t.Errorf("again: %v", err)
 		}
-		if _, err := b.intake.Approve(t.Context(), r.ID, got.PlanHash, second); !errors.Is(err, jobs.ErrNotWaiting) {
+		if _, err := b.intake.Approve(t.Context(), second, r.ID, got.PlanHash); !errors.Is(err, jobs.ErrNotWaiting) {
 			t.Errorf("approved after all: %v", err)
 		}
 	})
@@ -64,7 +64,7 @@ func TestAPlanIsMadeAndApprovedInTheGracePeriod(t *testing.T) {
 			t.Fatalf("planned: %s", got.Status)
 		}
 		b.advance(time.Hour)
-		if got, err := b.intake.Approve(t.Context(), r.ID, got.PlanHash, second); err != nil || got.Status != jobs.Waiting {
+		if got, err := b.intake.Approve(t.Context(), second, r.ID, got.PlanHash); err != nil || got.Status != jobs.Waiting {
 			t.Fatalf("approved: %s, %v", got.Status, err)
 		}
 		b.advance(71*time.Hour - time.Millisecond)
@@ -101,7 +101,7 @@ func TestWhatWaitsIsCancelledAtOnce(t *testing.T) {
 	for name, grace := range map[string]time.Duration{"approval": 0, "grace": time.Hour} {
 		r := b.filed(t, "u1", grace, "notes")
 		b.planRows(t, b.task(t, jobs.PlanTask), map[string]int{"approval": 6, "grace": 2}[name])
-		got, err := b.intake.Cancel(t.Context(), r.ID)
+		got, err := b.intake.Cancel(t.Context(), jobs.ActorOpen, r.ID)
 		if err != nil || got.Status != jobs.Cancelled || got.Jobs[0].Erased != 0 {
 			t.Errorf("%s: %s, %v", name, got.Status, err)
 		}
