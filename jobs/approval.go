@@ -48,8 +48,8 @@ type Decider interface {
 
 // Approve implements Book.
 func (in *Intake) Approve(ctx context.Context, by Actor, id, planHash string) (Request, error) {
-	if err := in.sees(ctx, by, ActDecide, id); err != nil {
-		return Request{}, err
+	if err := by.Check(ActDecide); err != nil {
+		return Request{}, fmt.Errorf("approve: %w", err)
 	}
 	e := &proof.Approved{RequestID: id, PlanHash: planHash, ApprovedAt: proof.At(in.Now()), By: by.ID}
 	if err := in.Ledger.Approve(ctx, id, planHash, by.ID, e); err != nil {
@@ -61,8 +61,8 @@ func (in *Intake) Approve(ctx context.Context, by Actor, id, planHash string) (R
 
 // Reject implements Book.
 func (in *Intake) Reject(ctx context.Context, by Actor, id, reason string) (Request, error) {
-	if err := in.sees(ctx, by, ActDecide, id); err != nil {
-		return Request{}, err
+	if err := by.Check(ActDecide); err != nil {
+		return Request{}, fmt.Errorf("reject: %w", err)
 	}
 	if !proof.IsCode(reason) {
 		return Request{}, &Invalid{"reason", "must be a code such as not-identified: at most 64 of a-z, 0-9, dot, dash, underscore, slash and plus"}

@@ -38,8 +38,7 @@ type Book interface {
 
 	Decider
 
-	// Certificate returns the certificate file of a request that has ended;
-	// ErrTooLate wrapped while there is none yet.
+	// Certificate returns the certificate file of a request that has ended; ErrTooLate wrapped while there is none yet.
 	Certificate(ctx context.Context, by Actor, id string) ([]byte, error)
 
 	// AcceptedReceipt returns the proof, in the same format, that the request

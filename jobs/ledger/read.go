@@ -25,11 +25,12 @@ type requestRow struct {
 	CompletedAt                                sql.NullInt64 `db:"completed_at"`
 	PlanHash                                   string        `db:"plan_hash"`
 	approvalRow
-	Entry       string
-	Subject     string
-	TicketHMAC  string `db:"ticket_hmac"`
-	Cancelling  bool
-	KeyGone     bool   `db:"key_gone"`
+	Entry      string
+	Subject    string
+	TicketHMAC string `db:"ticket_hmac"`
+	Cancelling bool
+	KeyGone    bool `db:"key_gone"`
+
 	FiledBy     string `db:"filed_by"`
 	CancelledBy string `db:"cancelled_by"`
 }
