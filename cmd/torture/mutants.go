@@ -68,6 +68,12 @@ func mutants() []mutant {
 		{bug: "queue/never-fresh", check: "jobs/queue TestFlushAllMakesFresh"},
 		{bug: "queue/error-told", check: "jobs/queue TestErrorTextIsNotStored"},
 		{bug: "queue/any-eviction", check: "jobs/queue TestRefusesEvictingRedis"},
+		{bug: "approval/self", check: "jobs/ledger TestAPlanBeyondTheLimitsWaitsForASecondPerson"},
+		{bug: "approval/any-hash", check: "jobs/ledger TestNoOrderOfCallsErasesWhatWasNotApproved"},
+		{bug: "approval/skip-drift", check: "jobs/ledger TestWhatDriftedSinceItsApprovalWaitsAgain"},
+		{bug: "approval/fence-blind", check: "jobs/ledger TestTheFenceReadsTheApprovalAgain"},
+		{bug: "approval/never-needed", check: "jobs/ledger TestNoOrderOfCallsErasesWhatWasNotApproved"},
+		{bug: "approval/residue-unjudged", check: "jobs/ledger TestMoreFoundWhileVerifyingThanWasApprovedWaits"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
 	}
 }
