@@ -33,4 +33,13 @@
 // of keyed IDs beside the leaves). Of several receipts of one memory the proof
 // shows the last in each place, and of these first one that says that something
 // is still there: it must not tell the better half.
+//
+// 2026-11-29. The Book holds the law of who may do what and see what, and not its
+// doors: each call says for whom it is, nobody may do nothing, and so no door can
+// forget it. The doors ask before they read a body, by the same table
+// (Act.Allowed). A request that is another's costs and answers what one that is not
+// there does.
+//
+// 2026-11-29. Tokens are never deleted, and a service that has had one is never open
+// again: whoever could revoke the last of them must not open the door by it.
 package jobs

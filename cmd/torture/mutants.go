@@ -68,6 +68,13 @@ func mutants() []mutant {
 		{bug: "queue/never-fresh", check: "jobs/queue TestFlushAllMakesFresh"},
 		{bug: "queue/error-told", check: "jobs/queue TestErrorTextIsNotStored"},
 		{bug: "queue/any-eviction", check: "jobs/queue TestRefusesEvictingRedis"},
+		{bug: "door/role-ignored", check: "jobs/api TestEveryRouteIsForTheRolesOfTheTable"},
+		{bug: "door/foreign-seen", check: "jobs/ledger TestAForeignRequestIsAsOneThatIsNotThere"},
+		{bug: "door/keys-shared", check: "jobs/ledger TestIdempotencyKeysArePerActor"},
+		{bug: "door/expired-lives", check: "jobs/ledger TestATokenIsGoodUntilItExpiresOrIsRevoked"},
+		{bug: "door/revoked-lives", check: "jobs/ledger TestATokenIsGoodUntilItExpiresOrIsRevoked"},
+		{bug: "door/opens-again", check: "jobs/ledger TestTheDoorIsOpenUntilTheFirstTokenAndNeverAgain"},
+		{bug: "door/unlogged-acts", check: "jobs/ledger TestTokensMadeBesideTheServiceAreLoggedBeforeTheyAreGood"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
 	}
 }
