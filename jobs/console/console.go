@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -15,31 +14,29 @@ import (
 	"lethe/store"
 )
 
-// A Book is what the page asks of the book of requests. What by may not see is
-// jobs.ErrNotFound, what he may not do jobs.ErrForbidden; the other errors are
-// those of [jobs.Book].
+// A Book is what the page asks of the book of requests; the errors are those of
+// [jobs.Book]. *jobs.Intake is one.
 type Book interface {
-	Submit(ctx context.Context, by jobs.Actor, s jobs.Submission) (jobs.Request, error)
+	Submit(ctx context.Context, s jobs.Submission) (r jobs.Request, replayed bool, err error)
 	Request(ctx context.Context, by jobs.Actor, id string) (jobs.Request, error)
-
-	// List returns a page of requests, and the cursor of the next page or "".
-	// Those that have not ended come with the nearest deadline first, the others
-	// newest first; statuses never mix the two.
-	List(ctx context.Context, by jobs.Actor, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error)
-
-	Cancel(ctx context.Context, by jobs.Actor, id string) error
+	Cancel(ctx context.Context, by jobs.Actor, id string) (jobs.Request, error)
 	Certificate(ctx context.Context, by jobs.Actor, id string) ([]byte, error)
 	AcceptedReceipt(ctx context.Context, by jobs.Actor, id string) ([]byte, error)
+
+	// List returns requests newest first, Urgent those with the nearest deadline
+	// first, and the cursor of the next page or "".
+	List(ctx context.Context, by jobs.Actor, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error)
+	Urgent(ctx context.Context, by jobs.Actor, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error)
 
 	// Commitment returns the subject commitment of a request, as the log has it.
 	Commitment(ctx context.Context, by jobs.Actor, id string) (string, error)
 }
 
-// Approvals are where a second person says yes or no to a plan. The errors are
-// those of Book; jobs.ErrConflict means that the plan is another by now.
+// Approvals are where a second person says yes or no to a plan. *jobs.Intake is
+// one.
 type Approvals interface {
-	Approve(ctx context.Context, by jobs.Actor, id, planHash string) error
-	Reject(ctx context.Context, by jobs.Actor, id, reason string) error
+	Approve(ctx context.Context, id, planHash string, by jobs.Actor) (jobs.Request, error)
+	Reject(ctx context.Context, id, reason string, by jobs.Actor) (jobs.Request, error)
 }
 
 // A Hold is a legal hold without its selector, which is never told.
@@ -60,16 +57,10 @@ type Holds interface {
 	Release(ctx context.Context, by jobs.Actor, id string) error
 }
 
-// Tokens tell whom a token of the API belongs to.
-type Tokens interface {
-	// Actor returns an error wrapping jobs.ErrForbidden for a token that is
-	// unknown, revoked or expired. Any other error means that the book did not
-	// answer.
+// A Gate tells whose token it is. Its error wraps jobs.ErrUnknownToken if it is
+// nobody's now; any other means that the book did not answer.
+type Gate interface {
 	Actor(ctx context.Context, token string) (jobs.Actor, error)
-
-	// Open reports whether nobody needs a token: there are none, and only this
-	// machine reaches the service.
-	Open(ctx context.Context) (bool, error)
 }
 
 // Options are what the page works with. Book and Planner must be set.
@@ -78,8 +69,12 @@ type Options struct {
 	Planner   jobs.Planner
 	Approvals Approvals // nil: there are no such buttons
 	Holds     Holds     // nil: there is no such page
-	Tokens    Tokens    // nil: the service is open, unless OIDC is set
-	OIDC      *OIDC     // nil: one signs in by token alone
+	Gate      Gate      // nil: nobody signs in with a token
+	OIDC      *OIDC     // nil: nobody signs in through a provider
+
+	// Open reports whether a call needs nobody who has signed in. Nil means
+	// always, and with OIDC never.
+	Open func(*http.Request) (bool, error)
 
 	Stores  []string // names that a request may give
 	Regimes []string // under which a request may be filed; the first is the default
@@ -122,9 +117,10 @@ type Console struct {
 
 // New returns the handler of / and /console/. Whatever else it is asked is a
 // page that says 404. It must stand behind api.Protect, which checks the Host.
-func New(o Options) (*Console, error) {
+// It panics if there is OIDC without the installation's secret.
+func New(o Options) *Console {
 	if o.OIDC != nil && len(o.Secret) < 16 {
-		return nil, errors.New("console: OIDC needs the installation's secret")
+		panic("console: OIDC needs the installation's secret")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -139,19 +135,17 @@ func New(o Options) (*Console, error) {
 		o.Regimes = []string{jobs.GDPR, jobs.CCPA}
 	}
 	c := &Console{Options: o, streams: make(chan struct{}, o.MaxStreams), key: make([]byte, 32), drafts: newDrafts()}
-	if _, err := rand.Read(c.key); err != nil {
-		return nil, err
-	}
+	_, _ = rand.Read(c.key) // never fails
 	// Not scs.New, which starts a goroutine for a store that is not used.
 	c.sessions = &scs.SessionManager{
 		IdleTimeout: idle, Lifetime: lifetime, Store: newShelf(maxSessions), Codec: scs.GobCodec{}, HashTokenInStore: true,
 	}
 	var err error
-	if c.pages, err = readPages(); err != nil {
-		return nil, err
+	if c.pages, err = readPages(); err != nil { // they are part of the program
+		panic(err)
 	}
 	c.handler = c.mux()
-	return c, nil
+	return c
 }
 
 // ServeHTTP implements http.Handler.
@@ -161,34 +155,32 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.
 type route struct {
 	pattern string
 	do      func(*visit) (answer, error)
-	roles   []jobs.Role // besides admin; nil for everybody who is signed in
+	may     jobs.Act
 }
 
 func (c *Console) routes() []route {
-	files := []jobs.Role{jobs.RoleSubmitter}
-	decides := []jobs.Role{jobs.RoleApprover}
 	list := []route{
-		{"GET /{$}", c.list, nil},
-		{"GET /console/new", c.form, files},
-		{"POST /console/plan", c.plan, files},
-		{"POST /console/file", c.file, files},
-		{"GET /console/requests/{id}", c.request, nil},
-		{"GET /console/requests/{id}/certificate", c.certificate, nil},
-		{"GET /console/requests/{id}/receipt", c.receipt, nil},
-		{"POST /console/requests/{id}/cancel", c.cancel, files},
-		{"GET /console/log", c.log, nil},
-		{"POST /console/sign-out", c.signOut, nil},
+		{"GET /{$}", c.list, jobs.ActRead},
+		{"GET /console/new", c.form, jobs.ActFile},
+		{"POST /console/plan", c.plan, jobs.ActFile},
+		{"POST /console/file", c.file, jobs.ActFile},
+		{"GET /console/requests/{id}", c.request, jobs.ActRead},
+		{"GET /console/requests/{id}/certificate", c.certificate, jobs.ActRead},
+		{"GET /console/requests/{id}/receipt", c.receipt, jobs.ActRead},
+		{"POST /console/requests/{id}/cancel", c.cancel, jobs.ActCancel},
+		{"GET /console/log", c.log, jobs.ActOpen},
+		{"POST /console/sign-out", c.signOut, jobs.ActOpen},
 	}
 	if c.Approvals != nil {
 		list = append(list,
-			route{"POST /console/requests/{id}/approve", c.approve, decides},
-			route{"POST /console/requests/{id}/reject", c.reject, decides})
+			route{"POST /console/requests/{id}/approve", c.approve, jobs.ActDecide},
+			route{"POST /console/requests/{id}/reject", c.reject, jobs.ActDecide})
 	}
 	if c.Holds != nil {
 		list = append(list,
-			route{"GET /console/holds", c.holds, []jobs.Role{jobs.RoleApprover, jobs.RoleAuditor}},
-			route{"POST /console/holds", c.placeHold, decides},
-			route{"POST /console/holds/{id}/release", c.releaseHold, decides})
+			route{"GET /console/holds", c.holds, jobs.ActHolds},
+			route{"POST /console/holds", c.placeHold, jobs.ActHold},
+			route{"POST /console/holds/{id}/release", c.releaseHold, jobs.ActHold})
 	}
 	return list
 }
@@ -226,7 +218,7 @@ func setHeaders(h http.Header) {
 		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers hide the Origin of forms from us too
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 }

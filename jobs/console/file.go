@@ -60,6 +60,7 @@ func (c *Console) formView(given url.Values, refused string) formView {
 // plan is POST /console/plan: look before you erase.
 func (c *Console) plan(v *visit) (answer, error) {
 	s, err := c.submission(v.form)
+	s.By = v.by
 	var p jobs.Plan
 	if err == nil {
 		p, err = c.Planner.Plan(v.ctx, s)
@@ -154,8 +155,8 @@ func (c *Console) file(v *visit) (answer, error) {
 		return answer{}, &jobs.Invalid{Field: "sure", Problem: "must be ticked: look at the counts before you file"}
 	}
 	body := sha256.Sum256([]byte(name))
-	s.IdempotencyKey, s.BodyDigest = "console-"+name, body[:]
-	r, err := c.Book.Submit(v.ctx, v.by, s)
+	s.By, s.IdempotencyKey, s.BodyDigest = v.by, "console-"+name, body[:]
+	r, _, err := c.Book.Submit(v.ctx, s)
 	if err != nil {
 		return answer{}, err
 	}

@@ -48,7 +48,7 @@ type frame struct {
 	Now     time.Time
 	Version string
 
-	MayFile, MayDecide, MayHold bool
+	MayFile, MayHold, MaySeeHolds bool
 
 	Data any
 }
@@ -84,8 +84,8 @@ func (c *Console) show(v *visit, status int, page, title string, data any) answe
 		if f.Note != "" {
 			c.sessions.Remove(v.ctx, keyNote)
 		}
-		f.MayFile, f.MayDecide = v.can(jobs.RoleSubmitter), v.can(jobs.RoleApprover)
-		f.MayHold = c.Holds != nil && v.can(jobs.RoleApprover, jobs.RoleAuditor)
+		f.MayFile, f.MayHold = v.by.May(jobs.ActFile), v.by.May(jobs.ActHold)
+		f.MaySeeHolds = c.Holds != nil && v.by.May(jobs.ActHolds)
 	}
 	return answer{status: status, page: page, title: title, data: f}
 }

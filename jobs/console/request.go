@@ -48,8 +48,8 @@ func (c *Console) request(v *visit) (answer, error) {
 		view.Key = c.PublicKey()
 	}
 	view.Own = v.filed(r)
-	view.MayCancel = !r.Status.Ended() && v.can(jobs.RoleSubmitter)
-	view.MayDecide = r.Status == jobs.AwaitingApproval && c.Approvals != nil && v.can(jobs.RoleApprover)
+	view.MayCancel = !r.Status.Ended() && v.by.May(jobs.ActCancel)
+	view.MayDecide = r.Status == jobs.AwaitingApproval && c.Approvals != nil && v.by.May(jobs.ActDecide)
 	title := "Request"
 	if r.Ticket != "" {
 		title = r.Ticket
@@ -64,7 +64,7 @@ func to(id string) answer {
 
 // cancel is POST /console/requests/{id}/cancel.
 func (c *Console) cancel(v *visit) (answer, error) {
-	return c.change(v, "cancelled", func(id string) error { return c.Book.Cancel(v.ctx, v.by, id) })
+	return c.change(v, "cancelled", func(id string) (jobs.Request, error) { return c.Book.Cancel(v.ctx, v.by, id) })
 }
 
 // approve is POST /console/requests/{id}/approve, for the plan that was shown.
@@ -72,7 +72,9 @@ func (c *Console) approve(v *visit) (answer, error) {
 	if v.form.Get("sure") != "yes" {
 		return answer{}, &jobs.Invalid{Field: "sure", Problem: "must be ticked: look at the counts before you approve them"}
 	}
-	return c.change(v, "approved", func(id string) error { return c.Approvals.Approve(v.ctx, v.by, id, v.form.Get("plan_hash")) })
+	return c.change(v, "approved", func(id string) (jobs.Request, error) {
+		return c.Approvals.Approve(v.ctx, id, v.form.Get("plan_hash"), v.by)
+	})
 }
 
 // reject is POST /console/requests/{id}/reject.
@@ -81,16 +83,16 @@ func (c *Console) reject(v *visit) (answer, error) {
 	if err := checkCode("reason", reason); err != nil {
 		return answer{}, err
 	}
-	return c.change(v, "rejected", func(id string) error { return c.Approvals.Reject(v.ctx, v.by, id, reason) })
+	return c.change(v, "rejected", func(id string) (jobs.Request, error) { return c.Approvals.Reject(v.ctx, id, reason, v.by) })
 }
 
 // change does something to a request and goes back to its page.
-func (c *Console) change(v *visit, done string, do func(id string) error) (answer, error) {
+func (c *Console) change(v *visit, done string, do func(id string) (jobs.Request, error)) (answer, error) {
 	id, err := requestID(v.r)
 	if err != nil {
 		return answer{}, err
 	}
-	if err := do(id); err != nil {
+	if _, err := do(id); err != nil {
 		return answer{}, err
 	}
 	c.say(v, done)

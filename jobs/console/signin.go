@@ -28,7 +28,7 @@ type signInView struct {
 
 // signInPage is GET /console/sign-in.
 func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
-	if open, err := c.open(r.Context()); err == nil && open {
+	if open, err := c.open(r); err == nil && open {
 		c.write(w, answer{status: http.StatusSeeOther, to: "/"})
 		return
 	}
@@ -48,7 +48,7 @@ func (c *Console) askIn(w http.ResponseWriter, r *http.Request, next string, wro
 	}
 	return answer{
 		status: status, page: "signin", title: "Sign in",
-		data: signInView{Form: c.sign(nonce), Next: next, Token: c.Tokens != nil, OIDC: c.OIDC != nil, Wrong: wrong},
+		data: signInView{Form: c.sign(nonce), Next: next, Token: c.Gate != nil, OIDC: c.OIDC != nil, Wrong: wrong},
 	}
 }
 
@@ -68,7 +68,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 			err = errForm
 		}
 	}
-	if err != nil || c.Tokens == nil {
+	if err != nil || c.Gate == nil {
 		c.write(w, c.problem(nil, errors.Join(err, jobs.ErrNotFound)))
 		return
 	}
@@ -77,9 +77,9 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		c.write(w, c.askIn(w, r, next, true))
 		return
 	}
-	by, err := c.Tokens.Actor(r.Context(), token)
+	by, err := c.Gate.Actor(r.Context(), token)
 	switch {
-	case errors.Is(err, jobs.ErrForbidden):
+	case errors.Is(err, jobs.ErrUnknownToken):
 		c.note(r.Context(), slog.LevelWarn, "sign-in refused", slog.String("with", kindToken))
 		c.write(w, c.askIn(w, r, next, true))
 		return

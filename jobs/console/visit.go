@@ -77,8 +77,8 @@ func (c *Console) visited(t route) http.Handler {
 }
 
 func (c *Console) perform(w http.ResponseWriter, v *visit, t route) (answer, error) {
-	if len(t.roles) > 0 && !v.by.Is(t.roles...) {
-		return answer{}, jobs.ErrForbidden
+	if err := v.by.Check(t.may); err != nil {
+		return answer{}, err
 	}
 	if v.r.Method == http.MethodPost {
 		form, err := readForm(w, v.r)
@@ -105,7 +105,7 @@ func (c *Console) meet(r *http.Request) (*visit, error) {
 		return nil, fmt.Errorf("load session: %w", err)
 	}
 	v := &visit{ctx: ctx, r: r}
-	if v.by, v.kind, err = c.who(ctx); err != nil {
+	if v.by, v.kind, err = c.who(ctx, r); err != nil {
 		if errors.Is(err, errSignIn) && token == "" && r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Method == http.MethodGet {
 			err = errOnward // the cookie may only have been kept back
 		}
@@ -119,17 +119,17 @@ func (c *Console) meet(r *http.Request) (*visit, error) {
 }
 
 // who says whose session ctx has. A token is asked for anew each time.
-func (c *Console) who(ctx context.Context) (by jobs.Actor, kind string, err error) {
-	if open, err := c.open(ctx); err != nil || open {
+func (c *Console) who(ctx context.Context, r *http.Request) (by jobs.Actor, kind string, err error) {
+	if open, err := c.open(r); err != nil || open {
 		return jobs.ActorOpen, kindOpen, err
 	}
 	switch kind = c.sessions.GetString(ctx, keyKind); kind {
 	case kindToken:
-		if c.Tokens == nil {
+		if c.Gate == nil {
 			break
 		}
-		by, err = c.Tokens.Actor(ctx, c.sessions.GetString(ctx, keyToken))
-		if errors.Is(err, jobs.ErrForbidden) {
+		by, err = c.Gate.Actor(ctx, c.sessions.GetString(ctx, keyToken))
+		if errors.Is(err, jobs.ErrUnknownToken) {
 			return by, "", errors.Join(errSignIn, c.sessions.Destroy(ctx))
 		}
 		return by, kind, err
@@ -140,14 +140,14 @@ func (c *Console) who(ctx context.Context) (by jobs.Actor, kind string, err erro
 }
 
 // open reports whether nobody has to sign in.
-func (c *Console) open(ctx context.Context) (bool, error) {
+func (c *Console) open(r *http.Request) (bool, error) {
 	switch {
 	case c.OIDC != nil:
 		return false, nil
-	case c.Tokens == nil:
+	case c.Open == nil:
 		return true, nil
 	}
-	return c.Tokens.Open(ctx)
+	return c.Open(r)
 }
 
 // turnAway answers a call of somebody who is not known.
@@ -240,8 +240,8 @@ func same(a, b string) bool {
 	return b != "" && subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }
 
-// can reports whether the visitor may do what needs one of the roles.
-func (v *visit) can(roles ...jobs.Role) bool { return v != nil && v.by.Is(roles...) }
+// filed reports whether the visitor filed r himself.
+func (v *visit) filed(r jobs.Request) bool { return r.FiledBy == v.by.ID }
 
 // say keeps a remark for the next page.
 func (c *Console) say(v *visit, code string) { c.sessions.Put(v.ctx, keyNote, code) }
