@@ -36,8 +36,8 @@ func nobodyAsked(gate api.Gate, listen string) func(*http.Request) (bool, error)
 	}
 }
 
-// reachedByHTTPS reports whether browsers come by https although something else
+// reachedByHTTPS reports whether browsers come by https, be it something else that
 // speaks TLS.
 func (c *Config) reachedByHTTPS() bool {
-	return c.OIDC != nil && strings.HasPrefix(c.OIDC.RedirectURL, "https://")
+	return c.TLS != nil || c.OIDC != nil && strings.HasPrefix(c.OIDC.RedirectURL, "https://")
 }

@@ -61,6 +61,8 @@ type service struct {
 	listener net.Listener
 	oidc     *web.OIDC // nil: one signs in to the page by token alone
 
+	certificates *certificates // nil without TLS
+
 	publisher  *audit.Publisher
 	rotator    *rotator
 	guardEvery time.Duration // see watchLog
@@ -233,6 +235,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
 		return err
 	}
+	if err := s.guardDoor(ctx); err != nil {
+		return err
+	}
 	if s.oidc, err = s.config.OIDC.open(); err != nil {
 		return err
 	}
@@ -253,7 +258,7 @@ func (s *service) Close() error {
 }
 
 // URL is where the service listens.
-func (s *service) URL() string { return "http://" + s.listener.Addr().String() }
+func (s *service) URL() string { return s.scheme() + "://" + s.listener.Addr().String() }
 
 // Run serves until ctx is done, then stops in good order within 10 s. If the
 // log refuses to append then, the error says why.
@@ -268,6 +273,7 @@ func (s *service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
+	group.Go(func() error { return s.logTokens(ctx) })
 	for _, l := range s.links {
 		group.Go(func() error { return l.Run(ctx) })
 	}
@@ -320,7 +326,12 @@ func (s *service) serveHTTP(ctx context.Context) error {
 		}
 		stopped <- err
 	}()
-	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := server.Serve
+	if s.certificates != nil {
+		server.TLSConfig = s.certificates.config()
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return <-stopped
