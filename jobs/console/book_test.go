@@ -71,6 +71,7 @@ func newHouse() *house {
 		}}},
 	}
 	h.requests[1].PlanHash = "sha256:plan-of-2"
+	h.requests[1].Approval = jobs.Approval{Needed: true, Beyond: []jobs.Excess{{Code: jobs.BeyondFraction, Store: "assistant", Place: "memories", Found: 4000, Of: 9000}}}
 	h.requests[2].CompletedAt, h.requests[2].Certificate = &now, true
 	return h
 }
@@ -78,7 +79,7 @@ func newHouse() *house {
 // page makes a page on the house. With people, one has to sign in.
 func (h *house) page(people bool, change ...func(*console.Options)) *console.Console {
 	o := console.Options{
-		Book: h, Planner: planner{h}, Approvals: h, Holds: h, Gate: h, Stores: []string{"assistant", "app"},
+		Book: h, Planner: planner{h}, Decider: h, Holds: h, Gate: h, Stores: []string{"assistant", "app"},
 		Open:      func(*http.Request) (bool, error) { return !people, nil },
 		PublicKey: func() string { return "log.example+1+key" }, Head: func(context.Context) ([]byte, error) { return []byte("log.example\n7\nroot\n"), nil },
 		Logger: slog.New(slog.NewJSONHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Poll: 5 * time.Millisecond, Version: "1.2.3",
@@ -232,26 +233,29 @@ func (h *house) Commitment(_ context.Context, by jobs.Actor, id string) (string,
 	return "hmac-sha256:commitment", err
 }
 
-func (h *house) Approve(_ context.Context, id, planHash string, by jobs.Actor) (jobs.Request, error) {
+func (h *house) Approve(_ context.Context, by jobs.Actor, id, planHash string) (jobs.Request, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r, err := h.see(by, jobs.ActDecide, id)
 	switch {
 	case err != nil:
 	case r.FiledBy == by.ID:
-		err = fmt.Errorf("approve: %w", jobs.ErrForbidden)
+		err = fmt.Errorf("approve: %w", jobs.ErrSelfApproval)
 	case r.PlanHash != planHash:
-		err = fmt.Errorf("approve: %w", jobs.ErrConflict)
+		err = fmt.Errorf("approve: %w", jobs.ErrPlanChanged)
 	default:
 		h.did("approved %s by %s", planHash, by.ID)
 	}
 	return r, err
 }
 
-func (h *house) Reject(_ context.Context, id, reason string, by jobs.Actor) (jobs.Request, error) {
+func (h *house) Reject(_ context.Context, by jobs.Actor, id, reason string) (jobs.Request, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r, err := h.see(by, jobs.ActDecide, id)
+	if err == nil {
+		err = jobs.CheckGround(reason)
+	}
 	if err == nil {
 		h.did("rejected %s by %s", reason, by.ID)
 	}
@@ -267,6 +271,9 @@ func (h *house) Holds(context.Context, jobs.Actor) ([]console.Hold, error) {
 func (h *house) Place(_ context.Context, by jobs.Actor, _ store.Selector, reason string, until time.Time) (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := jobs.CheckGround(reason); err != nil {
+		return "", err
+	}
 	h.did("held for %s until %s by %s", reason, until.Format(time.DateOnly), by.ID)
 	return holdID, h.fail
 }

@@ -32,13 +32,6 @@ type Book interface {
 	Commitment(ctx context.Context, by jobs.Actor, id string) (string, error)
 }
 
-// Approvals are where a second person says yes or no to a plan. *jobs.Intake is
-// one.
-type Approvals interface {
-	Approve(ctx context.Context, id, planHash string, by jobs.Actor) (jobs.Request, error)
-	Reject(ctx context.Context, id, reason string, by jobs.Actor) (jobs.Request, error)
-}
-
 // A Hold is a legal hold without its selector, which is never told.
 type Hold struct {
 	ID     string
@@ -65,12 +58,12 @@ type Gate interface {
 
 // Options are what the page works with. Book and Planner must be set.
 type Options struct {
-	Book      Book
-	Planner   jobs.Planner
-	Approvals Approvals // nil: there are no such buttons
-	Holds     Holds     // nil: there is no such page
-	Gate      Gate      // nil: nobody signs in with a token
-	OIDC      *OIDC     // nil: nobody signs in through a provider
+	Book    Book
+	Planner jobs.Planner
+	Decider jobs.Decider // nil: there are no buttons to approve and reject
+	Holds   Holds        // nil: there is no such page
+	Gate    Gate         // nil: nobody signs in with a token
+	OIDC    *OIDC        // nil: nobody signs in through a provider
 
 	// Open reports whether a call needs nobody who has signed in. Nil means
 	// always, and with OIDC never.
@@ -171,7 +164,7 @@ func (c *Console) routes() []route {
 		{"GET /console/log", c.log, jobs.ActOpen},
 		{"POST /console/sign-out", c.signOut, jobs.ActOpen},
 	}
-	if c.Approvals != nil {
+	if c.Decider != nil {
 		list = append(list,
 			route{"POST /console/requests/{id}/approve", c.approve, jobs.ActDecide},
 			route{"POST /console/requests/{id}/reject", c.reject, jobs.ActDecide})

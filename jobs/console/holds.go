@@ -47,9 +47,6 @@ func (c *Console) place(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := checkCode("reason", v.form.Get("reason")); err != nil {
-		return err
-	}
 	until, err := readTime("until", v.form.Get("until"))
 	if err != nil {
 		return err

@@ -190,7 +190,7 @@ func TestButtonsAreThereForWhoMayPressThem(t *testing.T) {
 	if strings.Contains(page.body, "/approve\"") || !strings.Contains(page.text(), "somebody else has to approve it") {
 		t.Errorf("of an own request: %s", page.text())
 	}
-	bare := newBrowser(t, h.page(false, func(o *console.Options) { o.Approvals, o.Holds = nil, nil }))
+	bare := newBrowser(t, h.page(false, func(o *console.Options) { o.Decider, o.Holds = nil, nil }))
 	if page := bare.get("/console/requests/" + askedID); strings.Contains(page.body, "/approve\"") || strings.Contains(page.body, "/console/holds") {
 		t.Error("there are buttons for what there is not")
 	}
@@ -215,6 +215,12 @@ func TestPagesSayInPlainWordsHowThingsAre(t *testing.T) {
 	for _, want := range []string{"Lethe is erasing", "The store is busy", "GDPR Art. 17(1)(b): consent withdrawn", "hmac-sha256:commitment", "1,000 erased, 5 held", "memories 4,000", "lethe-verify"} {
 		if !strings.Contains(one, want) {
 			t.Errorf("the request does not say %q: %s", want, one)
+		}
+	}
+	asked := b.get("/console/requests/" + askedID).text()
+	for _, want := range []string{"A second person has to look", "4,000 of the 9,000 rows that memories of store assistant has", "nobody is a second person", "sha256:plan-of-2", "tok-sam"} {
+		if !strings.Contains(asked, want) {
+			t.Errorf("the request that waits does not say %q: %s", want, asked)
 		}
 	}
 	if a := b.get("/console/log").text(); !strings.Contains(a, "lethe-verify FILE --key 'log.example+1+key'") || !strings.Contains(a, "log.example 7 root") {

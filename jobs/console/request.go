@@ -49,7 +49,7 @@ func (c *Console) request(v *visit) (answer, error) {
 	}
 	view.Own = v.filed(r)
 	view.MayCancel = !r.Status.Ended() && v.by.May(jobs.ActCancel)
-	view.MayDecide = r.Status == jobs.AwaitingApproval && c.Approvals != nil && v.by.May(jobs.ActDecide)
+	view.MayDecide = r.Status == jobs.AwaitingApproval && c.Decider != nil && v.by.May(jobs.ActDecide)
 	title := "Request"
 	if r.Ticket != "" {
 		title = r.Ticket
@@ -73,17 +73,13 @@ func (c *Console) approve(v *visit) (answer, error) {
 		return answer{}, &jobs.Invalid{Field: "sure", Problem: "must be ticked: look at the counts before you approve them"}
 	}
 	return c.change(v, "approved", func(id string) (jobs.Request, error) {
-		return c.Approvals.Approve(v.ctx, id, v.form.Get("plan_hash"), v.by)
+		return c.Decider.Approve(v.ctx, v.by, id, v.form.Get("plan_hash"))
 	})
 }
 
 // reject is POST /console/requests/{id}/reject.
 func (c *Console) reject(v *visit) (answer, error) {
-	reason := v.form.Get("reason")
-	if err := checkCode("reason", reason); err != nil {
-		return answer{}, err
-	}
-	return c.change(v, "rejected", func(id string) (jobs.Request, error) { return c.Approvals.Reject(v.ctx, id, reason, v.by) })
+	return c.change(v, "rejected", func(id string) (jobs.Request, error) { return c.Decider.Reject(v.ctx, v.by, id, v.form.Get("reason")) })
 }
 
 // change does something to a request and goes back to its page.
@@ -97,15 +93,6 @@ func (c *Console) change(v *visit, done string, do func(id string) (jobs.Request
 	}
 	c.say(v, done)
 	return to(id), nil
-}
-
-// checkCode refuses what is no code: reasons stand in the log.
-func checkCode(field, code string) error {
-	err := jobs.CheckGround(code)
-	if code == "" || err != nil {
-		return &jobs.Invalid{Field: field, Problem: "must be a code of lower-case letters, digits, dots and dashes, at most 32"}
-	}
-	return nil
 }
 
 // certificate is GET /console/requests/{id}/certificate.

@@ -19,8 +19,8 @@ func words() template.FuncMap {
 		"deadline": deadline, "urgency": urgency,
 		"status": statusWords, "regime": regimeWords, "ground": groundWords, "stage": stageWords, "evidence": evidenceWords,
 		"waits": waits, "note": noteWords, "count": count, "number": number,
-		"short":  func(id string) string { return id[:min(len(id), 13)] },
-		"sum":    sum,
+		"short": func(id string) string { return id[:min(len(id), 13)] },
+		"sum":   sum, "excess": excess,
 		"hold":   holdWords,
 		"length": func(d time.Duration) string { return span(d) },
 	}
@@ -142,6 +142,30 @@ func waits(now time.Time, r jobs.Request) string {
 	return ""
 }
 
+// excess says one reason why a second person has to look at a plan.
+func excess(x jobs.Excess) string {
+	where := "all stores together"
+	if x.Store != "" {
+		where = "store " + x.Store
+	}
+	if x.Place != "" {
+		where = x.Place + " of " + where
+	}
+	switch x.Code {
+	case jobs.BeyondAlways:
+		return "Every plan has to be approved here."
+	case jobs.BeyondRows:
+		return "It would erase " + count(x.Found, "row", "rows") + " of " + where + "; without approval it may be " + number(x.Of) + "."
+	case jobs.BeyondFraction:
+		return "It would erase " + number(x.Found) + " of the " + count(x.Of, "row", "rows") + " that " + where + " has."
+	case jobs.BeyondDrifted:
+		return "What is in " + where + " is not what had been approved: it was planned anew."
+	case jobs.BeyondResidue:
+		return "While " + where + " was read again, more was found than had been approved."
+	}
+	return x.Code
+}
+
 // noteWords says why a store waits.
 func noteWords(code string) string {
 	if w, ok := map[string]string{
@@ -154,6 +178,7 @@ func noteWords(code string) string {
 		"store-not-configured": "The store is not in the configuration of Lethe any more. Whoever runs Lethe has to act.",
 		"schema":               "The store has a table or column that is not in its data map. Whoever runs Lethe has to map or waive it.",
 		"purge-window":         "It waits for the hours in which the store may be purged.",
+		jobs.NoteDrifted:       "What there is to erase had changed when its turn came. It is planned anew.",
 		"purge-rest":           "The store was purged a short time ago, and rests.",
 	}[code]; ok {
 		return w
