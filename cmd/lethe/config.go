@@ -88,6 +88,10 @@ type Config struct {
 	// map is right. Default false. serve --strict is the same.
 	Strict bool `yaml:"strict"`
 
+	// webhooks: who may be told when the status of a request changes. Default
+	// nobody, and a request with a notify_url is refused.
+	Webhooks *WebhooksConfig `yaml:"webhooks"`
+
 	// Roles are what this process does, by its flag alone, for the file is the
 	// same for all. None given means all of them.
 	Roles Roles `yaml:"-"`

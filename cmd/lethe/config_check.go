@@ -38,6 +38,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 	add("roles", c.rolesProblem())
 	add("log_origin", originProblem(c.LogOrigin))
 	c.checkOutside(add)
+	c.checkWebhooks(add)
 	names := make(map[string]bool)
 	for i := range c.Stores {
 		s := &c.Stores[i]

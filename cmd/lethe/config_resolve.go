@@ -55,6 +55,11 @@ func (c *Config) resolve(dir string) {
 	if c.LogKeyAgent != nil {
 		from(&c.LogKeyAgent.Socket)
 	}
+	if c.Webhooks != nil {
+		for _, p := range c.Webhooks.paths() {
+			from(p)
+		}
+	}
 	for i := range c.Anchors {
 		for _, p := range c.Anchors[i].paths() {
 			from(p)

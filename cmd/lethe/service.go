@@ -25,6 +25,7 @@ import (
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
+	"lethe/jobs/webhook"
 	"lethe/store"
 	"lethe/store/mem0"
 	"lethe/worker"
@@ -57,6 +58,7 @@ type service struct {
 	links    []*worker.Link // to the stores, in the same order
 	intake   *jobs.Intake
 	eraser   *worker.Eraser
+	webhooks *webhook.Sender
 	listener net.Listener
 
 	publisher  *audit.Publisher
@@ -224,6 +226,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
 	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down}
+	if err := s.openWebhooks(); err != nil {
+		return err
+	}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
@@ -274,6 +279,7 @@ func (s *service) Run(ctx context.Context) error {
 		group.Go(func() error { return relay.Run(ctx) })
 		group.Go(func() error { return reconciler.Run(ctx) })
 		group.Go(func() error { return s.rotator.Run(ctx) })
+		group.Go(func() error { return s.webhooks.Run(ctx) })
 		finish = s.lastly(ctx)
 	}
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))

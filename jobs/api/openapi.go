@@ -110,6 +110,7 @@ func submissionSchema() *huma.Schema {
 			"ground":      str("A code, such as art17-1-b", 64),
 			"received_at": {Type: huma.TypeString, Format: "date-time", Description: "When the person asked; now if not given"},
 			"grace":       str("How long to wait before erasing, such as 72h or 0s", 0),
+			"notify_url":  str("An https URL that is told when the status changes (Standard Webhooks); 400 unless the service has webhooks configured", jobs.MaxNotifyURL),
 		},
 	}
 }

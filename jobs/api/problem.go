@@ -137,7 +137,7 @@ const retryAfter = 5 * time.Second
 
 func invalid(f *jobs.Invalid) *Problem {
 	switch f.Field {
-	case "received_at", "grace", "regime", "ground", "cursor":
+	case "received_at", "grace", "regime", "ground", "cursor", "notify_url":
 		return malformed(f.Field, f.Problem)
 	}
 	return unacceptable(f.Field, f.Problem)
