@@ -88,6 +88,9 @@ type Config struct {
 	// map is right. Default false. serve --strict is the same.
 	Strict bool `yaml:"strict"`
 
+	// rate: how often one caller may ask. See RateConfig.
+	Rate *RateConfig `yaml:"rate"`
+
 	// webhooks: who may be told when the status of a request changes. Default
 	// nobody, and a request with a notify_url is refused.
 	Webhooks *WebhooksConfig `yaml:"webhooks"`

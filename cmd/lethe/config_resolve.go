@@ -119,6 +119,10 @@ func (c *Config) fillIn() {
 			or(&s.Entities, s.Table+"_entities")
 		}
 	}
+	if c.Rate == nil {
+		c.Rate = &RateConfig{}
+	}
+	c.Rate.fillIn()
 	if len(c.Stores) == 0 {
 		c.Stores = []StoreConfig{ownStore(c.Data)}
 	}

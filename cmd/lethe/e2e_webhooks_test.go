@@ -145,7 +145,7 @@ func TestANotifyURLIsRefusedUnlessWebhooksAreConfigured(t *testing.T) {
 		!strings.Contains(p.Error(), "webhooks.secret_file") {
 		t.Errorf("err = %v, want a 400 of notify_url that says what to do", err)
 	}
-	if list, _, err := r.s.intake.List(t.Context(), []jobs.Status{}, 10, ""); err != nil || len(list) != 0 {
+	if list, _, err := r.s.intake.List(t.Context(), jobs.ActorLocal, []jobs.Status{}, 10, ""); err != nil || len(list) != 0 {
 		t.Errorf("%d requests, %v", len(list), err)
 	}
 }

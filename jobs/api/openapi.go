@@ -60,7 +60,7 @@ func operation(schemas huma.Registry, r route) *huma.Operation {
 	for status, v := range r.also {
 		op.Responses[strconv.Itoa(status)] = response(schemas, status, "application/json", v)
 	}
-	for _, status := range r.problems {
+	for _, status := range append([]int{http.StatusTooManyRequests}, r.problems...) {
 		op.Responses[strconv.Itoa(status)] = response(schemas, status, "application/problem+json", Problem{})
 	}
 	return op
