@@ -47,6 +47,13 @@ type Config struct {
 	// that its password stands neither here nor in a process list.
 	QueueFile string `yaml:"queue_file"`
 
+	// queue_password_file: the path of a file that holds the password alone; the
+	// user, if any, stands in the URL: redis://lethe@host:6379.
+	QueuePasswordFile string `yaml:"queue_password_file"`
+
+	// queue_tls: how to reach a rediss:// server. See QueueTLS.
+	QueueTLS *QueueTLS `yaml:"queue_tls"`
+
 	// stores: the places that keep memories. Without any, lethe uses a memory
 	// store of its own in the data folder, so that a newcomer sees it work.
 	Stores []StoreConfig `yaml:"stores"`
@@ -233,6 +240,9 @@ func Load(path string, flags Overrides) (Config, error) {
 	c.fillIn()
 	c.resolve(here) // all are absolute now
 	if err := c.readURLs(); err != nil {
+		return Config{}, err
+	}
+	if err := c.readQueuePassword(); err != nil {
 		return Config{}, err
 	}
 	if err := c.check(doc, flags); err != nil {

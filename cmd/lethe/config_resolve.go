@@ -55,6 +55,12 @@ func (c *Config) resolve(dir string) {
 	if c.LogKeyAgent != nil {
 		from(&c.LogKeyAgent.Socket)
 	}
+	from(&c.QueuePasswordFile)
+	if q := c.QueueTLS; q != nil {
+		for _, p := range []*string{&q.CA, &q.Cert, &q.Key} {
+			from(p)
+		}
+	}
 	if c.Webhooks != nil {
 		for _, p := range c.Webhooks.paths() {
 			from(p)

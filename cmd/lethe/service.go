@@ -206,7 +206,11 @@ func (s *service) openBook(ctx context.Context) (err error) {
 }
 
 func (s *service) openQueue(ctx context.Context) (err error) {
-	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
+	secure, err := s.config.QueueTLS.load()
+	if err != nil {
+		return fmt.Errorf("queue_tls: %w", err)
+	}
+	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), TLS: secure, Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
 	if err != nil {
 		return err
 	}
