@@ -15,10 +15,18 @@ import (
 // An unknown key, a key given twice and a key that this version does not act
 // on are errors: what is written here and not done would be a lie.
 type Config struct {
-	// listen: the address of the HTTP server. Only loopback addresses are
-	// accepted so far, because requests carry no tokens yet.
+	// listen: the address of the HTTP server. Any other than a loopback address
+	// needs tls, and an admin's token in the ledger before the first start.
 	// Default 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
+
+	// tls: how the HTTP server is reached safely. Default none, which is for
+	// loopback addresses alone.
+	TLS *TLSConfig `yaml:"tls"`
+
+	// metrics: who may read /metrics. "token" wants the token of an auditor or an
+	// admin, but on a loopback address; "open" wants none. Default token.
+	Metrics string `yaml:"metrics"`
 
 	// data: the folder for all that lethe keeps: the ledger with the log, the
 	// log's key, the keys of requests. Default lethe-data in the working

@@ -3,11 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -24,7 +22,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 			faults = append(faults, doc.at(field, problem))
 		}
 	}
-	add("listen", listenProblem(c.Listen))
+	c.checkDoor(add)
 	for _, u := range c.urls() {
 		switch {
 		case *u.file == "":
@@ -124,17 +122,6 @@ func (s *StoreConfig) dropNone() {
 			*p = ""
 		}
 	}
-}
-
-func listenProblem(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n > 65535 {
-		return "must be an address with a port, such as 127.0.0.1:8080"
-	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return ""
-	}
-	return "must be a loopback address such as 127.0.0.1:8080: requests carry no tokens yet, so whoever reaches the port may erase"
 }
 
 func ledgerProblem(s string) string {

@@ -49,6 +49,11 @@ func (c *Config) resolve(dir string) {
 	from(&c.QueueFile)
 	from(&c.LedgerFile)
 	from(&c.Witnesses)
+	if c.TLS != nil {
+		for _, p := range c.TLS.paths() {
+			from(p)
+		}
+	}
 	if c.Stamps != nil {
 		from(&c.Stamps.RootsFile)
 	}
@@ -110,6 +115,7 @@ func (c *Config) fillIn() {
 	}
 	or(&c.Listen, "127.0.0.1:8080")
 	or(&c.Data, "lethe-data")
+	or(&c.Metrics, metricsToken)
 	if c.Ledger == "" && c.LedgerFile == "" {
 		c.Ledger = ledgerSQLite
 	}

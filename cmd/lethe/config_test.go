@@ -89,7 +89,7 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"retention", "subject_key_retention: 30 days\n", "lethe.yaml:1:24: subject_key_retention: must be a duration such as 36h"},
 		{"replicas", store + ", replicas_until: soon}\n", "lethe.yaml:2:96: stores[0].replicas_until: must be a duration"},
 		{"negative", "subject_key_retention: -3h\n", "must be a duration"},
-		{"public", "listen: 0.0.0.0:80\n", "lethe.yaml:1:9: listen: must be a loopback address"},
+		{"public", "listen: 0.0.0.0:80\n", "lethe.yaml:1:9: listen: must be a loopback address such as 127.0.0.1:8080, or come with tls"},
 		{"every address", "listen: :80\n", "listen: must be a loopback address"},
 		{"no port", "listen: 127.0.0.1\n", "listen: must be an address with a port"},
 		{"postgres", "ledger: postgres://u:hunter2%@h/db\n", "ledger: must be sqlite, or the URL of a PostgreSQL database"},

@@ -23,7 +23,7 @@ const eventPoll = 100 * time.Millisecond
 // handler mounts the doors on one mux.
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
-		Gate: s.ledger, Book: s.intake, Planner: &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret()}, Stores: s.storeNames(),
+		Tokens: s.ledger, Book: s.intake, Planner: &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret()}, Stores: s.storeNames(),
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
@@ -36,8 +36,17 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 		mux.Handle("GET /readyz", doors)
 	}
 	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, Timeout: 10 * time.Second})
-	mux.Handle("GET /metrics", api.Protect(metrics, o))
+	mux.Handle("GET /metrics", api.Guarded(metrics, s.mayMeasure(), o))
 	return mux
+}
+
+// mayMeasure is what the metrics are for: everybody's, if the configuration says
+// so.
+func (s *service) mayMeasure() jobs.Act {
+	if s.config.Metrics == metricsOpen {
+		return jobs.ActOpen
+	}
+	return jobs.ActMetrics
 }
 
 // measure registers what the ledger, the queue and the process say.

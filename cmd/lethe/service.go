@@ -61,6 +61,8 @@ type service struct {
 	webhooks *webhook.Sender
 	listener net.Listener
 
+	certificates *certificates // nil without TLS
+
 	publisher  *audit.Publisher
 	rotator    *rotator
 	guardEvery time.Duration // see watchLog
@@ -240,6 +242,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
 		return err
 	}
+	if err := s.guardDoor(ctx); err != nil {
+		return err
+	}
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -257,7 +262,7 @@ func (s *service) Close() error {
 }
 
 // URL is where the service listens.
-func (s *service) URL() string { return "http://" + s.listener.Addr().String() }
+func (s *service) URL() string { return s.scheme() + "://" + s.listener.Addr().String() }
 
 // Run serves until ctx is done, then stops in good order within 10 s. If the
 // log refuses to append then, the error says why.
@@ -272,6 +277,7 @@ func (s *service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
+	group.Go(func() error { return s.logTokens(ctx) })
 	for _, l := range s.links {
 		group.Go(func() error { return l.Run(ctx) })
 	}
@@ -325,7 +331,12 @@ func (s *service) serveHTTP(ctx context.Context) error {
 		}
 		stopped <- err
 	}()
-	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := server.Serve
+	if s.certificates != nil {
+		server.TLSConfig = s.certificates.config()
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return <-stopped

@@ -37,13 +37,13 @@ func (s *server) admit(may jobs.Act, handle func(http.ResponseWriter, *http.Requ
 		if err := refuseURL(r); err != nil {
 			return err
 		}
-		if may == jobs.ActOpen {
+		if may == jobs.ActOpen || may == jobs.ActMetrics && s.local(r) {
 			if err := s.metered(r, jobs.Actor{}); err != nil {
 				return err
 			}
 			return handle(w, r)
 		}
-		a, err := Authenticate(r, s.Gate, s.Listen)
+		a, err := Authenticate(r, s.Tokens, s.Listen)
 		if err != nil {
 			return s.refused(r, err)
 		}

@@ -139,7 +139,7 @@ const retryAfter = 5 * time.Second
 
 func invalid(f *jobs.Invalid) *Problem {
 	switch f.Field {
-	case "received_at", "grace", "regime", "ground", "cursor", "notify_url":
+	case "received_at", "grace", "regime", "ground", "cursor", "role", "expires", "notify_url":
 		return malformed(f.Field, f.Problem)
 	}
 	return unacceptable(f.Field, f.Problem)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -89,6 +90,9 @@ func (s *server) metered(r *http.Request, a jobs.Actor) error {
 // there were too many such calls from its address. Calls with a good token are
 // never counted, so nobody can lock another out.
 func (s *server) refused(r *http.Request, err error) error {
+	if !errors.Is(err, jobs.ErrUnknownToken) && !isA[*Problem](err) { // the ledger does not answer
+		return err
+	}
 	if p := tooMany(s.Refusals.Take(addressOf(r))); p != nil {
 		return p
 	}

@@ -103,7 +103,7 @@ func TestACancelledRequestIsTold(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := notifying(t, on)
 		r := b.notify(t)
-		if _, err := b.intake.Cancel(t.Context(), r.ID); err != nil {
+		if _, err := b.intake.Cancel(t.Context(), jobs.ActorOpen, r.ID); err != nil {
 			t.Fatal(err)
 		}
 		if told, _ := b.heard(t); !slices.Equal(told[""], []string{"received", "cancelled"}) {
@@ -158,7 +158,7 @@ func TestKeysOfURLsThatACrashHasLeftAreDestroyed(t *testing.T) {
 		b := notifying(t, on)
 		open := b.notify(t)
 		ended := b.submit(t, "u2")
-		if _, err := b.intake.Cancel(t.Context(), ended.ID); err != nil {
+		if _, err := b.intake.Cancel(t.Context(), jobs.ActorOpen, ended.ID); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.keys.CreateNotify(ended.ID); err != nil { // as if its end had been told
