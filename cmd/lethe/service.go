@@ -245,6 +245,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	if err := s.guardDoor(ctx); err != nil {
 		return err
 	}
+	s.checkSelf(ctx)
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

@@ -19,13 +19,32 @@ type Facts struct {
 	User      string // as whom it is asked; "" or "default" for the one that may do all
 }
 
-// Facts asks Redis about itself.
-func (q *Queue) Facts(ctx context.Context) (Facts, error) {
-	if q.source.embedded != nil {
+// Named returns what a queue URL alone says. Its error is that of Open.
+func Named(url string) (Facts, error) {
+	if url == "embedded" {
 		return Facts{Embedded: true}, nil
 	}
-	o := q.source.options
-	f := Facts{Loopback: o.Network == "unix" || isLoopback(o.Addr), TLS: o.TLSConfig != nil, Password: o.Password != "", User: o.Username}
+	s, err := find(url, nil)
+	if err != nil {
+		return Facts{}, err
+	}
+	return s.facts(), nil
+}
+
+func (s source) facts() Facts {
+	if s.embedded != nil {
+		return Facts{Embedded: true}
+	}
+	o := s.options
+	return Facts{Loopback: o.Network == "unix" || isLoopback(o.Addr), TLS: o.TLSConfig != nil, Password: o.Password != "", User: o.Username}
+}
+
+// Facts asks Redis about itself.
+func (q *Queue) Facts(ctx context.Context) (Facts, error) {
+	f := q.source.facts()
+	if f.Embedded {
+		return f, nil
+	}
 	info, err := q.client.Info(ctx).Result()
 	switch {
 	case isRefusal(err):
