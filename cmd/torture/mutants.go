@@ -69,5 +69,10 @@ func mutants() []mutant {
 		{bug: "queue/error-told", check: "jobs/queue TestErrorTextIsNotStored"},
 		{bug: "queue/any-eviction", check: "jobs/queue TestRefusesEvictingRedis"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
+		{bug: "webhook/unsigned", check: "jobs/webhook TestANoticeIsSignedAndTakenAfterAnError"},
+		{bug: "webhook/redirects", check: "jobs/webhook TestARedirectIsNotFollowed"},
+		{bug: "webhook/private-allowed", check: "jobs/webhook TestANameThatLeadsInsideIsNotTold"},
+		{bug: "webhook/bytes-differ", check: "jobs/ledger TestANoticeHasTheSameBytesAtEveryTryAndWaitsForTheOneBefore"},
+		{bug: "webhook/keep-key", check: "jobs/ledger TestEveryChangeOfStatusIsTold"},
 	}
 }
