@@ -29,7 +29,7 @@ func (b *book) notifies() {
 
 func (b *book) notify(t *testing.T, stores ...string) jobs.Request {
 	t.Helper()
-	r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u1"), Stores: stores, NotifyURL: hunterURL})
+	r, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorOpen, Selector: user("u1"), Stores: stores, NotifyURL: hunterURL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestKeysOfURLsThatACrashHasLeftAreDestroyed(t *testing.T) {
 
 func TestANotifyURLIsRefusedWhereNobodyIsTold(t *testing.T) {
 	b := newBook(t, onSQLite)
-	_, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u1"), NotifyURL: hunterURL})
+	_, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorOpen, Selector: user("u1"), NotifyURL: hunterURL})
 	var invalid *jobs.Invalid
 	if !errors.As(err, &invalid) || invalid.Field != "notify_url" || strings.Contains(err.Error(), "hunter") {
 		t.Errorf("err = %v, want one of notify_url that does not repeat it", err)
