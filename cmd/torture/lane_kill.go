@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,19 +25,33 @@ const (
 )
 
 // killsAtOnce is how many cases run at the same time: they mostly wait.
-const killsAtOnce = 8
+const killsAtOnce = 10
+
+// lifeLimit is how long a life may go without its blow. Then it is killed.
+const lifeLimit = 10 * time.Second
+
+// stopped is for how long a process is stopped: longer than the ledger's lease.
+const stopped = 8700 * time.Millisecond
 
 // A blow is what happens to one life of the service.
 type blow struct {
 	plan  string        // for LETHE_FAULT, or ""
+	or    int           // at this pass of any point it is killed if not before; 0 for never
 	after time.Duration // SIGKILL from outside, this long after it serves, if there is no plan
 }
 
 func (b blow) String() string {
 	if b.plan != "" {
-		return b.plan
+		return b.faults()
 	}
 	return "SIGKILL after " + b.after.String()
+}
+
+func (b blow) faults() string {
+	if b.or > 0 && b.plan != "" && !strings.HasSuffix(b.plan, ":term") { // of two that are due at once the last holds
+		return fmt.Sprintf("*:%d:kill,%s", b.or, b.plan)
+	}
+	return b.plan
 }
 
 // killLane first visits every fault point, with each action at its first hits,
@@ -47,29 +63,25 @@ func killLane(ctx context.Context, r *run) error {
 	}
 	tour := tourOf(points)
 	one := func(ctx context.Context, c *kase) error {
-		if c.number >= againFrom {
-			first, s := aimed(points[(c.number-againFrom)/againTries] + ":1:kill")
-			return c.killed(ctx, first, s)
-		}
-		if c.number%poisonEvery == poisonEvery-1 {
+		switch {
+		case c.number >= againFrom:
+			return c.aimed(ctx, points[(c.number-againFrom)/againTries]+":1:kill")
+		case c.number%poisonEvery == poisonEvery-1:
 			return c.poisoned(ctx)
-		}
-		if c.number%poisonEvery == poisonEvery/2 {
+		case c.number%poisonEvery == poisonEvery/2:
 			return c.leased(ctx)
+		case c.number < len(tour):
+			return c.aimed(ctx, tour[c.number]...)
 		}
-		blows := c.blows(points)
-		if c.number < len(tour) {
-			first, s := aimed(tour[c.number])
-			return c.killed(ctx, append(first, blows[1:]...), s)
-		}
-		return c.killed(ctx, blows, story{})
+		return c.aimed(ctx)
 	}
 	r.cases(ctx, killsAtOnce, one)
-	if r.only < 0 && r.result.Cases >= len(points) {
+	whole := r.result.Cases >= len(tour)
+	if r.only < 0 && whole {
 		r.visit(ctx, points, one)
 	}
 	if r.only < 0 {
-		r.unvisited(points)
+		r.unvisited(points, whole)
 	}
 	late := r.summarize(map[string]time.Duration{"recovery after kill -9, by a new process": 10 * time.Second, "recovery by the lease": 10 * time.Second, "stop after SIGTERM": stopLimit})
 	if len(late) > 0 {
@@ -78,58 +90,127 @@ func killLane(ctx context.Context, r *run) error {
 	return nil
 }
 
-// aimed returns the lives and the story that lead to a plan: some points are not
-// passed in every life.
-func aimed(plan string) ([]blow, story) {
+// aimed is a case of lives that go to these plans, which are of one kind, and
+// then of such as chance makes.
+func (c *kase) aimed(ctx context.Context, plans ...string) error {
+	var blows []blow
+	for _, plan := range plans {
+		blows = append(blows, blow{plan: plan, or: 120 + c.rng.IntN(60)})
+	}
+	var s story
+	if len(plans) > 0 {
+		s = storyOf(plans[0])
+		blows = append(slices.Clone(s.before), blows...)
+		if s.late != "" { // what comes too late is written in this while
+			blows[0].plan = "worker/erased:*:sleep=1500," + plans[0]
+		}
+	}
+	points, err := faultPoints()
+	if err != nil {
+		return err
+	}
+	for n := fullLife + c.rng.IntN(6); len(blows) < n; {
+		blows = append(blows, c.blow(points))
+	}
+	if !s.whole {
+		s.lives = len(blows)
+	}
+	return c.killed(ctx, blows, s)
+}
+
+// kinds of fault points: those of one kind need one story.
+const (
+	kindAny   = ""
+	kindKeys  = "keys"
+	kindLate  = "late"
+	kindPurge = "purge"
+	kindRedis = "redis"
+)
+
+func kindOf(plan string) string {
 	point, _, _ := strings.Cut(plan, ":")
 	switch {
-	case point == "jobs/key-destroyed": // by the start after the end of a request
-		return []blow{{plan: "worker/certified:1:kill"}, {plan: plan}}, story{extra: "subject_key_retention: 1ms\n"}
+	case point == "jobs/key-destroyed":
+		return kindKeys
 	case point == "worker/residue":
-		return []blow{{plan: "worker/erased:*:sleep=1500," + plan}}, story{late: "yes"}
+		return kindLate
 	case strings.HasPrefix(point, "worker/purge"):
-		return []blow{{plan: plan}}, story{purge: "always"}
+		return kindPurge
 	case point == "jobs/cancel-marked" || point == "jobs/queue-lost":
-		return []blow{{plan: plan}}, story{whole: true, queue: "redis"}
+		return kindRedis
 	}
-	return []blow{{plan: plan}}, story{}
+	return kindAny
 }
 
-// tourOf lists every point with every action, the first hits of all points
-// before the second of any.
-func tourOf(points []string) []string {
-	var all []string
+// storyOf returns the story that leads to a plan: some points are not passed in
+// every life.
+func storyOf(plan string) story {
+	switch kindOf(plan) {
+	case kindKeys: // by the start after the end of a request
+		return story{extra: "subject_key_retention: 1ms\n", before: []blow{{plan: "worker/certified:1:kill"}}}
+	case kindLate:
+		return story{late: "yes"}
+	case kindPurge:
+		return story{purge: "always"}
+	case kindRedis:
+		return story{whole: true, queue: "redis"}
+	}
+	return story{}
+}
+
+const (
+	fullLife   = 11 // blows of a case, at least
+	tourAtOnce = 7  // plans of the tour in one case
+)
+
+// tourOf lists every point with every action and further hits, as cases of
+// plans that one story leads to. Each case has a mix of them. Those that need a
+// story which is over after the first life have one each.
+func tourOf(points []string) [][]string {
+	byKind := map[string][]string{}
 	for hit := 1; hit <= 3; hit++ {
 		for _, action := range []string{"kill", "term", "panic", "stop"} {
-			if hit > 1 && action != "kill" {
-				continue
-			}
 			for _, p := range points {
-				all = append(all, fmt.Sprintf("%s:%d:%s", p, hit, action))
+				alone := kindOf(p) != kindAny && kindOf(p) != kindPurge
+				if hit > 1 && (alone || action != "kill") {
+					continue
+				}
+				byKind[kindOf(p)] = append(byKind[kindOf(p)], fmt.Sprintf("%s:%d:%s", p, hit, action))
 			}
+		}
+	}
+	var all [][]string
+	for _, kind := range []string{kindAny, kindPurge} {
+		of := byKind[kind]
+		n := (len(of) + tourAtOnce - 1) / tourAtOnce
+		cases := make([][]string, n)
+		for i, plan := range of {
+			cases[i%n] = append(cases[i%n], plan)
+		}
+		all = append(all, cases...)
+	}
+	for _, kind := range []string{kindKeys, kindLate, kindRedis} {
+		for _, plan := range byKind[kind] {
+			all = append(all, []string{plan})
 		}
 	}
 	return all
 }
 
-// blows makes three to eight blows by chance.
-func (c *kase) blows(points []string) []blow {
-	var all []blow
-	for range 3 + c.rng.IntN(6) {
-		action := pick(c.rng, "kill", "kill", "kill", "kill", "kill", "kill", "term", "panic")
-		switch c.rng.IntN(6) {
-		case 0:
-			all = append(all, blow{after: time.Duration(c.rng.IntN(700)) * time.Millisecond})
-		case 1, 2:
-			all = append(all, blow{plan: fmt.Sprintf("%s:%d:%s", points[c.rng.IntN(len(points))], 1+c.rng.IntN(4), action)})
-		default:
-			all = append(all, blow{plan: fmt.Sprintf("*:%d:%s", 1+c.rng.IntN(70), action)})
-		}
+// blow makes one by chance.
+func (c *kase) blow(points []string) blow {
+	action := pick(c.rng, "kill", "kill", "kill", "kill", "kill", "kill", "term", "panic")
+	if c.rng.IntN(200) == 0 {
+		action = "stop"
 	}
-	if c.rng.IntN(60) == 0 {
-		all[0].plan = fmt.Sprintf("*:%d:stop", 20+c.rng.IntN(80))
+	or := 60 + c.rng.IntN(60)
+	switch c.rng.IntN(6) {
+	case 0:
+		return blow{after: time.Duration(c.rng.IntN(400)) * time.Millisecond}
+	case 1, 2:
+		return blow{plan: fmt.Sprintf("%s:%d:%s", points[c.rng.IntN(len(points))], 1+c.rng.IntN(4), action), or: or}
 	}
-	return all
+	return blow{plan: fmt.Sprintf("*:%d:%s", 1+c.rng.IntN(70), action), or: or}
 }
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
@@ -152,7 +233,7 @@ func (r *run) visit(ctx context.Context, points []string, one func(context.Conte
 
 // unvisited fails the lane for points at which nobody was killed: then the
 // zeros mean little.
-func (r *run) unvisited(points []string) {
+func (r *run) unvisited(points []string, whole bool) {
 	var never []string
 	for _, p := range points {
 		if at := r.result.Points[p]; at == nil || at.Acts["kill"] == 0 {
@@ -161,7 +242,7 @@ func (r *run) unvisited(points []string) {
 	}
 	switch {
 	case len(never) == 0:
-	case r.result.Cases < len(points): // a small run cannot be everywhere
+	case !whole: // a small run cannot be everywhere
 		r.result.Notes = append(r.result.Notes, fmt.Sprintf("no kill at %d of %d points", len(never), len(points)))
 	default:
 		r.fail(-1, fmt.Errorf("%w: nobody was killed at %s", errFound, strings.Join(never, ", ")))
@@ -196,26 +277,31 @@ func (c *kase) killed(ctx context.Context, blows []blow, s story) error {
 
 // suffer lives one life until it dies or all is done.
 func (h *house) suffer(ctx context.Context, b *book, what blow, before *pass, bugs []string) (*pass, error) {
-	l, err := h.start(ctx, what.plan, bugs...)
+	b.release(h.lives + 1)
+	l, err := h.start(ctx, what.faults(), bugs...)
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
+	began, outside := time.Now(), false
 	for !l.dead() && ctx.Err() == nil {
+		b.release(h.lives)
+		since := time.Since(began)
 		switch {
-		case what.plan == "" && time.Since(began) >= what.after:
-			l.kill()
-			h.tally("kills from outside", 1)
 		case strings.Contains(what.plan, ":stop") && l.isStopped():
-			time.Sleep(8700 * time.Millisecond) // longer than the ledger's lease
+			time.Sleep(stopped)
 			l.signal(syscall.SIGCONT)
-		case b.done() || time.Since(began) > 25*time.Second: // the plan was not reached
+		case b.done():
 			err := h.stop(l)
 			if all := h.passes(l); err == nil {
 				h.count(all)
 				return nil, nil
 			}
 			continue // it was killed while it stopped, or should not have died
+		case strings.HasSuffix(what.plan, ":term") && since < lifeLimit+stopLimit:
+		case what.plan == "" && since >= what.after || since > lifeLimit:
+			outside = true
+			h.struck(time.Now(), "kill from outside")
+			l.kill()
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -223,22 +309,36 @@ func (h *house) suffer(ctx context.Context, b *book, what blow, before *pass, bu
 	all := h.passes(l)
 	h.count(all)
 	h.recovery(before, all)
-	return h.autopsy(l, all, what)
+	return h.autopsy(l, all, what, outside)
+}
+
+// struck writes a blow down that has fallen, of which the end of the case says
+// whether there was work in flight.
+func (h *house) struck(at time.Time, what string) {
+	h.tally(what, 1)
+	h.blows = append(h.blows, at)
 }
 
 // autopsy makes sure that a life ended as it was to, and returns its last pass
 // if it was killed there.
-func (h *house) autopsy(l *life, all []pass, what blow) (*pass, error) {
+func (h *house) autopsy(l *life, all []pass, what blow, outside bool) (*pass, error) {
 	acted := ""
 	for _, p := range all {
-		if p.action != "" {
+		name, _, _ := strings.Cut(p.action, "=")
+		if name == "term" {
+			h.measure("stop after SIGTERM", l.ended.Sub(time.UnixMilli(p.at)))
+		}
+		if p.action != "" && name != "sleep" {
 			acted = p.action
-			h.tally(strings.SplitN(p.action, "=", 2)[0]+"s at fault points", 1)
+			h.struck(time.UnixMilli(p.at), name+" at a fault point")
 		}
 	}
 	state, _ := l.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	switch {
-	case acted == "kill" || what.plan == "":
+	case acted == "kill" || outside:
+		if acted == "term" {
+			return nil, fmt.Errorf("SIGTERM at %s: the service did not stop", what)
+		}
 		if state.Signal() != syscall.SIGKILL {
 			return nil, fmt.Errorf("a life that was to be killed ended with %w", l.err)
 		}
@@ -247,7 +347,7 @@ func (h *house) autopsy(l *life, all []pass, what blow) (*pass, error) {
 		}
 		return nil, nil
 	case acted == "term" && l.err != nil:
-		return nil, fmt.Errorf("SIGTERM at %s: the service ended with %w", what.plan, l.err)
+		return nil, fmt.Errorf("SIGTERM at %s: the service ended with %w", what, l.err)
 	case acted == "":
 		return nil, fmt.Errorf("the service has died by itself: %w\n%s", l.err, h.lastWords())
 	}
@@ -256,7 +356,7 @@ func (h *house) autopsy(l *life, all []pass, what blow) (*pass, error) {
 
 // recovery measures how long after a kill the next life goes on with work.
 func (h *house) recovery(before *pass, all []pass) {
-	if before == nil || !strings.HasPrefix(before.point, "worker/") && !strings.HasPrefix(before.point, "ledger/") {
+	if before == nil || !strings.HasPrefix(before.point, "worker/") && !strings.HasPrefix(before.point, "ledger/") && before.point != "jobs/relay-taken" {
 		return
 	}
 	for _, p := range all {
@@ -269,6 +369,7 @@ func (h *house) recovery(before *pass, all []pass) {
 
 // finish lives the last life, in which nothing goes wrong, and judges.
 func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.WaitGroup, stop func(), wait func(), s story) error {
+	b.release(math.MaxInt)
 	l, err := h.start(ctx, s.last, s.bugs...)
 	if err != nil {
 		return err
@@ -279,6 +380,8 @@ func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.Wait
 	h.died = died
 	return h.conclude(ctx, b, l, time.Now(), late, stop, wait)
 }
+
+var errUnfinished = errors.New("NOT FINISHED")
 
 // conclude waits until all is done, a minute at most, asks the life that serves
 // what can only be asked of one, ends it, and judges.
@@ -299,7 +402,7 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	o := &oracle{house: h, book: b}
 	var unfinished error
 	if !b.done() {
-		unfinished = fmt.Errorf("NOT FINISHED %s after the last fault:%s", h.limit, b.waiting())
+		unfinished = fmt.Errorf("%w %s after the last fault:%s", errUnfinished, h.limit, b.waiting())
 	}
 	stop()
 	wait()
@@ -312,6 +415,12 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	h.count(all)
 	h.tally("lives", h.lives)
 	h.tally("requests", len(b.asks))
+	h.tally("crash points", len(h.blows))
+	for _, at := range h.blows {
+		if b.inFlight(at) {
+			h.tally("crash points with work in flight", 1)
+		}
+	}
 	return errors.Join(unfinished, stopped, o.judge(ctx))
 }
 

@@ -36,6 +36,7 @@ type house struct {
 	lives  int
 	limit  time.Duration // for everything, once nothing goes wrong any more
 	died   *pass         // where the life before the last was killed
+	blows  []time.Time   // when something fell on a life
 
 	mu  sync.Mutex
 	now *life // the one that serves, or nil
@@ -49,7 +50,7 @@ type life struct {
 	hits   string        // path
 	exited chan struct{} // closed after cmd.Wait
 	err    error         // of cmd.Wait
-	began  time.Time
+	ended  time.Time     // likewise
 }
 
 // settings are the lines of a configuration that cases differ in.
@@ -77,7 +78,7 @@ func (c *kase) house(w *world, s settings) (*house, error) {
 // has died trying.
 func (h *house) start(ctx context.Context, plan string, bugs ...string) (*life, error) {
 	h.lives++
-	l := &life{hits: filepath.Join(h.dir, fmt.Sprintf("hits-%d", h.lives)), exited: make(chan struct{}), began: time.Now()}
+	l := &life{hits: filepath.Join(h.dir, fmt.Sprintf("hits-%d", h.lives)), exited: make(chan struct{})}
 	l.cmd = exec.CommandContext(ctx, h.binary, "serve", "--config", h.config)
 	l.cmd.Env = append(os.Environ(), "LETHE_FAULT="+plan, "LETHE_FAULT_HITS="+l.hits, "LETHE_BUG="+strings.Join(bugs, ","),
 		"TMPDIR="+filepath.Join(h.dir, "tmp"), "GOTRACEBACK=none")
@@ -98,6 +99,7 @@ func (h *house) start(ctx context.Context, plan string, bugs ...string) (*life, 
 		follow(out, log, serving)
 		_ = log.Close()
 		l.err = l.cmd.Wait()
+		l.ended = time.Now()
 		close(l.exited)
 	}()
 	timer := time.NewTimer(startLimit)
