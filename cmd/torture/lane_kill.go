@@ -62,18 +62,22 @@ func killLane(ctx context.Context, r *run) error {
 		return fmt.Errorf("find the fault points: %w", err)
 	}
 	tour := tourOf(points)
+	var d database
+	defer d.stop()
 	one := func(ctx context.Context, c *kase) error {
 		switch {
 		case c.number >= againFrom:
-			return c.aimed(ctx, points[(c.number-againFrom)/againTries]+":1:kill")
+			return c.aimed(ctx, &d, points[(c.number-againFrom)/againTries]+":1:kill")
 		case c.number%poisonEvery == poisonEvery-1:
 			return c.poisoned(ctx)
 		case c.number%poisonEvery == poisonEvery/2:
 			return c.leased(ctx)
 		case c.number < len(tour):
-			return c.aimed(ctx, tour[c.number]...)
+			return c.aimed(ctx, &d, tour[c.number]...)
+		case c.number%sharedEvery == 0:
+			return c.two(ctx, &d, points)
 		}
-		return c.aimed(ctx)
+		return c.aimed(ctx, &d)
 	}
 	r.cases(ctx, killsAtOnce, one)
 	whole := r.result.Cases >= len(tour)
@@ -83,7 +87,7 @@ func killLane(ctx context.Context, r *run) error {
 	if r.only < 0 {
 		r.unvisited(points, whole)
 	}
-	late := r.summarize(map[string]time.Duration{"recovery after kill -9, by a new process": 10 * time.Second, "recovery by the lease": 10 * time.Second, "stop after SIGTERM": stopLimit})
+	late := r.summarize(map[string]time.Duration{"recovery after kill -9, by a new process": 10 * time.Second, "recovery by the lease": 10 * time.Second, takeOver: 10 * time.Second, "stop after SIGTERM": stopLimit})
 	if len(late) > 0 {
 		return fmt.Errorf("%w: %s", errFound, strings.Join(late, "; "))
 	}
@@ -92,10 +96,13 @@ func killLane(ctx context.Context, r *run) error {
 
 // aimed is a case of lives that go to these plans, which are of one kind, and
 // then of such as chance makes.
-func (c *kase) aimed(ctx context.Context, plans ...string) error {
+func (c *kase) aimed(ctx context.Context, d *database, plans ...string) error {
 	var blows []blow
 	for _, plan := range plans {
 		blows = append(blows, blow{plan: plan, or: 120 + c.rng.IntN(60)})
+	}
+	if len(plans) > 0 && kindOf(plans[0]) == kindShared {
+		return c.shared(ctx, d, blows)
 	}
 	var s story
 	if len(plans) > 0 {
@@ -118,13 +125,31 @@ func (c *kase) aimed(ctx context.Context, plans ...string) error {
 	return c.killed(ctx, blows, s)
 }
 
+// two is a case of two processes and of blows that chance makes, most of them
+// while tasks are carried out.
+func (c *kase) two(ctx context.Context, d *database, points []string) error {
+	works := slices.DeleteFunc(slices.Clone(points), func(p string) bool {
+		return !strings.HasPrefix(p, "worker/") || p == "worker/residue" || p == "worker/poison"
+	})
+	var blows []blow
+	for range sharedBlows {
+		if c.rng.IntN(4) == 0 {
+			blows = append(blows, c.blow(points))
+			continue
+		}
+		blows = append(blows, blow{plan: fmt.Sprintf("%s:%d:%s", works[c.rng.IntN(len(works))], 1+c.rng.IntN(3), pick(c.rng, "kill", "kill", "kill", "kill", "kill", "stop")), or: 120})
+	}
+	return c.shared(ctx, d, blows)
+}
+
 // kinds of fault points: those of one kind need one story.
 const (
-	kindAny   = ""
-	kindKeys  = "keys"
-	kindLate  = "late"
-	kindPurge = "purge"
-	kindRedis = "redis"
+	kindAny    = ""
+	kindKeys   = "keys"
+	kindLate   = "late"
+	kindPurge  = "purge"
+	kindRedis  = "redis"
+	kindShared = "shared" // passed only if the ledger is in PostgreSQL
 )
 
 func kindOf(plan string) string {
@@ -136,6 +161,8 @@ func kindOf(plan string) string {
 		return kindLate
 	case strings.HasPrefix(point, "worker/purge"):
 		return kindPurge
+	case point == "ledger/post" || point == "ledger/posted" || point == "audit/sequence" || point == "audit/sequenced":
+		return kindShared
 	case point == "jobs/cancel-marked" || point == "jobs/queue-lost":
 		return kindRedis
 	}
@@ -171,7 +198,7 @@ func tourOf(points []string) [][]string {
 	for hit := 1; hit <= 3; hit++ {
 		for _, action := range []string{"kill", "term", "panic", "stop"} {
 			for _, p := range points {
-				alone := kindOf(p) != kindAny && kindOf(p) != kindPurge
+				alone := slices.Contains([]string{kindKeys, kindLate, kindRedis}, kindOf(p))
 				if hit > 1 && (alone || action != "kill") {
 					continue
 				}
@@ -180,9 +207,12 @@ func tourOf(points []string) [][]string {
 		}
 	}
 	var all [][]string
-	for _, kind := range []string{kindAny, kindPurge} {
-		of := byKind[kind]
-		n := (len(of) + tourAtOnce - 1) / tourAtOnce
+	for _, kind := range []string{kindAny, kindPurge, kindShared} {
+		of, most := byKind[kind], tourAtOnce
+		if kind == kindShared {
+			most = sharedBlows
+		}
+		n := (len(of) + most - 1) / most
 		cases := make([][]string, n)
 		for i, plan := range of {
 			cases[i%n] = append(cases[i%n], plan)

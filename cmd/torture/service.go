@@ -33,13 +33,17 @@ type house struct {
 	*kase
 	world  *world
 	config string // path
+	ledger string // URL, if it is in PostgreSQL
+	began  time.Time
 	lives  int
 	limit  time.Duration // for everything, once nothing goes wrong any more
 	died   *pass         // where the life before the last was killed
 	blows  []time.Time   // when something fell on a life
 
-	mu  sync.Mutex
-	now *life // the one that serves, or nil
+	mu     sync.Mutex
+	now    *life // the one that serves, or nil
+	beside *life // another one, or nil
+	turn   bool
 }
 
 // A life is one process of the service.
@@ -61,7 +65,7 @@ type settings struct {
 }
 
 func (c *kase) house(w *world, s settings) (*house, error) {
-	h := &house{kase: c, limit: liveLimit, world: w, config: filepath.Join(c.dir, "lethe.yaml")}
+	h := &house{kase: c, limit: liveLimit, began: time.Now(), world: w, config: filepath.Join(c.dir, "lethe.yaml")}
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: 127.0.0.1:0\ndata: %s\nqueue: %s\nlog_origin: torture.example/log\n%sstores:\n", filepath.Join(c.dir, "data"), s.queue, s.extra)
 	for _, in := range w.stores {
@@ -151,14 +155,25 @@ func (h *house) set(l *life) {
 	h.now = l
 }
 
-// client returns that of the life that serves now, or nil.
+// stand puts a life beside the one that serves.
+func (h *house) stand(l *life) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.beside = l
+}
+
+// client returns that of the life that serves now, or nil; of two in turn.
 func (h *house) client() *api.Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.now == nil {
-		return nil
+	h.turn = !h.turn
+	switch {
+	case h.now != nil && (h.beside == nil || h.turn):
+		return h.now.client
+	case h.beside != nil:
+		return h.beside.client
 	}
-	return h.now.client
+	return nil
 }
 
 func (l *life) signal(s syscall.Signal) { _ = l.cmd.Process.Signal(s) }

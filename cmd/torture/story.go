@@ -24,6 +24,7 @@ type story struct {
 	queue    string // "redis", "embedded", or "" for chance
 	late     string // "yes", or "" for chance
 	extra    string // of the configuration
+	ledger   string // the URL of one in PostgreSQL; "" for SQLite
 	last     string // plan of the last life, which survives it
 	limit    int    // seconds in which all must finish; 0 for a minute
 }
@@ -49,8 +50,15 @@ func (c *kase) setting(ctx context.Context, s story) (*house, *book, *redisServe
 	if c.rng.IntN(8) == 0 && !s.whole {
 		set.extra = "subject_key_retention: 1ms\n"
 	}
+	if s.ledger != "" {
+		set.extra += "ledger: " + s.ledger + "\n"
+	}
 	h, err := c.house(w, set)
-	if err == nil && s.limit > 0 {
+	if err != nil {
+		return nil, nil, redis, err
+	}
+	h.ledger = s.ledger
+	if s.limit > 0 {
 		h.limit = time.Duration(s.limit) * time.Second
 	}
 	return h, c.asks(w, s.whole, s.lives), redis, err
