@@ -203,7 +203,7 @@ func (h *house) watch(ctx context.Context, a *ask) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(150 * time.Millisecond):
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ import (
 	"time"
 )
 
+// Cases from shortFrom on are shorter ones: the smoke's.
+const shortFrom = 500000
+
 // Cases from againFrom on go once more, a few times, to a point at which by
 // chance nobody was killed.
 const (
@@ -25,7 +29,7 @@ const (
 )
 
 // killsAtOnce is how many cases run at the same time: they mostly wait.
-const killsAtOnce = 10
+const killsAtOnce = 14
 
 // lifeLimit is how long a life may go without its blow. Then it is killed.
 const lifeLimit = 10 * time.Second
@@ -65,22 +69,34 @@ func killLane(ctx context.Context, r *run) error {
 	var d database
 	defer d.stop()
 	one := func(ctx context.Context, c *kase) error {
+		number, short := c.number, c.number >= shortFrom && c.number < againFrom
+		if short {
+			number -= shortFrom
+		}
+		before := others(number)
 		switch {
 		case c.number >= againFrom:
-			return c.aimed(ctx, &d, points[(c.number-againFrom)/againTries]+":1:kill")
-		case c.number%poisonEvery == poisonEvery-1:
+			return c.aimed(ctx, &d, fullLife, points[(c.number-againFrom)/againTries]+":1:kill")
+		case number%poisonEvery == poisonedAt:
 			return c.poisoned(ctx)
-		case c.number%poisonEvery == poisonEvery/2:
+		case number%poisonEvery == leasedAt:
 			return c.leased(ctx)
-		case c.number < len(tour):
-			return c.aimed(ctx, &d, tour[c.number]...)
+		case short && number-before < len(tour):
+			at := tour[number-before]
+			return c.aimed(ctx, &d, shortLife, at[:min(len(at), shortLife)]...)
+		case number-before < len(tour):
+			return c.aimed(ctx, &d, fullLife, tour[number-before]...)
 		case c.number%sharedEvery == 0:
 			return c.two(ctx, &d, points)
 		}
-		return c.aimed(ctx, &d)
+		return c.aimed(ctx, &d, fullLife)
 	}
-	r.cases(ctx, killsAtOnce, one)
-	whole := r.result.Cases >= len(tour)
+	atOnce := killsAtOnce
+	if r.size == "smoke" { // it may run on a machine that does other things
+		r.from, atOnce = shortFrom, killsAtOnce/2
+	}
+	r.cases(ctx, atOnce, one)
+	whole := r.size != "smoke" && r.result.Cases >= len(tour)+2*(len(tour)/poisonEvery+1)
 	if r.only < 0 && whole {
 		r.visit(ctx, points, one)
 	}
@@ -94,15 +110,26 @@ func killLane(ctx context.Context, r *run) error {
 	return nil
 }
 
+// others is how many of the cases before this one are none of the tour's.
+func others(number int) int {
+	n := 2 * (number / poisonEvery)
+	for _, at := range []int{leasedAt, poisonedAt} {
+		if number%poisonEvery > at {
+			n++
+		}
+	}
+	return n
+}
+
 // aimed is a case of lives that go to these plans, which are of one kind, and
 // then of such as chance makes.
-func (c *kase) aimed(ctx context.Context, d *database, plans ...string) error {
+func (c *kase) aimed(ctx context.Context, d *database, lives int, plans ...string) error {
 	var blows []blow
 	for _, plan := range plans {
 		blows = append(blows, blow{plan: plan, or: 120 + c.rng.IntN(60)})
 	}
 	if len(plans) > 0 && kindOf(plans[0]) == kindShared {
-		return c.shared(ctx, d, blows)
+		return c.shared(ctx, d, blows[:min(len(blows), 1+lives/4)])
 	}
 	var s story
 	if len(plans) > 0 {
@@ -116,7 +143,7 @@ func (c *kase) aimed(ctx context.Context, d *database, plans ...string) error {
 	if err != nil {
 		return err
 	}
-	for n := fullLife + c.rng.IntN(6); len(blows) < n; {
+	for n := lives + c.rng.IntN(1+lives/2); len(blows) < n; {
 		blows = append(blows, c.blow(points))
 	}
 	if !s.whole {
@@ -186,7 +213,8 @@ func storyOf(plan string) story {
 }
 
 const (
-	fullLife   = 11 // blows of a case, at least
+	fullLife   = 12 // blows of a case, at least
+	shortLife  = 4  // likewise, of a case of the smoke's
 	tourAtOnce = 7  // plans of the tour in one case
 )
 
@@ -206,25 +234,28 @@ func tourOf(points []string) [][]string {
 			}
 		}
 	}
-	var all [][]string
-	for _, kind := range []string{kindAny, kindPurge, kindShared} {
-		of, most := byKind[kind], tourAtOnce
-		if kind == kindShared {
-			most = sharedBlows
-		}
+	type stage struct {
+		plans []string
+		at    float64
+	}
+	var all []stage
+	for kind, most := range map[string]int{kindAny: tourAtOnce, kindPurge: tourAtOnce, kindShared: sharedBlows, kindKeys: 1, kindLate: 1, kindRedis: 1} {
+		of := byKind[kind]
 		n := (len(of) + most - 1) / most
 		cases := make([][]string, n)
 		for i, plan := range of {
 			cases[i%n] = append(cases[i%n], plan)
 		}
-		all = append(all, cases...)
-	}
-	for _, kind := range []string{kindKeys, kindLate, kindRedis} {
-		for _, plan := range byKind[kind] {
-			all = append(all, []string{plan})
+		for i, plans := range cases { // of every kind some come early
+			all = append(all, stage{plans, (float64(i) + 0.5) / float64(n)})
 		}
 	}
-	return all
+	slices.SortFunc(all, func(a, b stage) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.plans[0], b.plans[0])) })
+	var tour [][]string
+	for _, s := range all {
+		tour = append(tour, s.plans)
+	}
+	return tour
 }
 
 // blow makes one by chance.
@@ -240,7 +271,7 @@ func (c *kase) blow(points []string) blow {
 	case 1, 2:
 		return blow{plan: fmt.Sprintf("%s:%d:%s", points[c.rng.IntN(len(points))], 1+c.rng.IntN(4), action), or: or}
 	}
-	return blow{plan: fmt.Sprintf("*:%d:%s", 1+c.rng.IntN(70), action), or: or}
+	return blow{plan: fmt.Sprintf("*:%d:%s", 1+c.rng.IntN(55), action), or: or}
 }
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
@@ -294,12 +325,12 @@ func (c *kase) killed(ctx context.Context, blows []blow, s story) error {
 	late := h.lateWriter(ctx, s.late == "yes")
 	var died *pass
 	for _, blow := range blows {
+		if b.done() || c.isUp() {
+			break
+		}
 		c.note("life %d: %s", h.lives+1, blow)
 		if died, err = h.suffer(ctx, b, blow, died, s.bugs); err != nil {
 			return err
-		}
-		if b.done() {
-			break
 		}
 	}
 	return h.finish(ctx, b, died, late, stop, wait, s)
@@ -327,7 +358,7 @@ func (h *house) suffer(ctx context.Context, b *book, what blow, before *pass, bu
 				return nil, nil
 			}
 			continue // it was killed while it stopped, or should not have died
-		case strings.HasSuffix(what.plan, ":term") && since < lifeLimit+stopLimit:
+		case strings.HasSuffix(what.plan, ":term") && since < lifeLimit+stretched(stopLimit):
 		case what.plan == "" && since >= what.after || since > lifeLimit:
 			outside = true
 			h.struck(time.Now(), "kill from outside")
@@ -416,7 +447,7 @@ var errUnfinished = errors.New("NOT FINISHED")
 // conclude waits until all is done, a minute at most, asks the life that serves
 // what can only be asked of one, ends it, and judges.
 func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time, late *sync.WaitGroup, stop func(), wait func()) error {
-	for !b.done() && time.Since(began) < h.limit && !l.dead() && ctx.Err() == nil {
+	for !b.done() && !h.tooLong(began, b) && !l.dead() && ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if ctx.Err() != nil {
@@ -432,7 +463,7 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	o := &oracle{house: h, book: b}
 	var unfinished error
 	if !b.done() {
-		unfinished = fmt.Errorf("%w %s after the last fault:%s", errUnfinished, h.limit, b.waiting())
+		unfinished = fmt.Errorf("%w %s after the last fault:%s", errUnfinished, time.Since(began).Round(time.Second), b.waiting())
 	}
 	stop()
 	wait()
@@ -445,7 +476,9 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	h.count(all)
 	h.tally("lives", h.lives)
 	h.tally("requests", len(b.asks))
-	h.tally("crash points", len(h.blows))
+	if len(h.blows) > 0 {
+		h.tally("crash points", len(h.blows))
+	}
 	for _, at := range h.blows {
 		if b.inFlight(at) {
 			h.tally("crash points with work in flight", 1)

@@ -46,7 +46,7 @@ func count(smoke, full, long int) map[string]int {
 // lanes returns all lanes in the order in which they run.
 func lanes() []lane {
 	return []lane{
-		{"kill", "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", count(40, 700, 20000), killLane},
+		{"kill", "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", count(24, 700, 20000), killLane},
 		{"redis", "a Redis that dies, forgets, hangs, fills up, lies", count(14, 300, 5000), redisLane},
 		{"power", "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", count(2, 100, 2000), powerLane},
 		{"lies", "stores that lie, fail, lag or change under the work", count(400, 100000, 5000000), liesLane},

@@ -15,8 +15,10 @@ import (
 
 const (
 	// poisonEvery: one of so many cases of lane kill is about an ID that kills
-	// whoever tries to erase it.
+	// whoever tries to erase it, and another about a worker that is lost.
 	poisonEvery = 45
+	poisonedAt  = 8
+	leasedAt    = 4
 
 	poisonedSize = 1000 // memories of the person, in one batch
 	mostDeaths   = 16   // three until the batch runs alone and is split, and one for each halving

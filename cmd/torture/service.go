@@ -85,7 +85,7 @@ func (h *house) start(ctx context.Context, plan string, bugs ...string) (*life, 
 	l := &life{hits: filepath.Join(h.dir, fmt.Sprintf("hits-%d", h.lives)), exited: make(chan struct{})}
 	l.cmd = exec.CommandContext(ctx, h.binary, "serve", "--config", h.config)
 	l.cmd.Env = append(os.Environ(), "LETHE_FAULT="+plan, "LETHE_FAULT_HITS="+l.hits, "LETHE_BUG="+strings.Join(bugs, ","),
-		"TMPDIR="+filepath.Join(h.dir, "tmp"), "GOTRACEBACK=none")
+		"TMPDIR="+filepath.Join(h.dir, "tmp"), "GOTRACEBACK=none", "GOGC=400") // lives are short
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := l.cmd.StderrPipe()
 	if err != nil {
@@ -106,7 +106,7 @@ func (h *house) start(ctx context.Context, plan string, bugs ...string) (*life, 
 		l.ended = time.Now()
 		close(l.exited)
 	}()
-	timer := time.NewTimer(startLimit)
+	timer := time.NewTimer(stretched(startLimit))
 	defer timer.Stop()
 	for listen := serving; ; {
 		select {
@@ -212,7 +212,7 @@ func (h *house) stop(l *life) error {
 	l.signal(syscall.SIGTERM)
 	select {
 	case <-l.exited:
-	case <-time.After(stopLimit + 2*time.Second): // for the machine
+	case <-time.After(stretched(stopLimit + 2*time.Second)): // for the machine
 		l.kill()
 		return fmt.Errorf("the service has not stopped %s after SIGTERM", stopLimit)
 	}

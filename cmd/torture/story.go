@@ -31,7 +31,7 @@ type story struct {
 
 // setting makes a world, a queue, a house and a book by chance.
 func (c *kase) setting(ctx context.Context, s story) (*house, *book, *redisServer, error) {
-	sc := scale{stores: 1 + c.rng.IntN(2), people: 10 + c.rng.IntN(5) + s.lives/2, each: 4, big: s.big}
+	sc := scale{stores: 1 + c.rng.IntN(2), people: 10 + c.rng.IntN(4) + s.lives/4, each: 4, big: s.big}
 	if c.rng.IntN(8) == 0 && sc.big == 0 {
 		sc.big = 990 + c.rng.IntN(1500)
 	}
