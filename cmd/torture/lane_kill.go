@@ -401,7 +401,7 @@ func (h *house) autopsy(l *life, all []pass, what blow, outside bool) (*pass, er
 			return nil, fmt.Errorf("SIGTERM at %s: the service did not stop", what)
 		}
 		if state.Signal() != syscall.SIGKILL {
-			return nil, fmt.Errorf("a life that was to be killed ended with %w", l.err)
+			return nil, fmt.Errorf("a life that was to be killed ended with %w\n%s", l.err, h.lastWords())
 		}
 		if len(all) > 0 {
 			return &all[len(all)-1], nil
@@ -467,7 +467,7 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	}
 	stop()
 	wait()
-	asked, cancel := context.WithTimeout(ctx, 20*time.Second)
+	asked, cancel := context.WithTimeout(ctx, stretched(30*time.Second))
 	o.ask(asked, l)
 	cancel()
 	stopped := h.stop(l)
