@@ -163,6 +163,9 @@ func (m *memory) turn(id string, change func(*jobs.Request)) (jobs.Request, erro
 }
 
 func (m *memory) Extend(_ context.Context, by jobs.Actor, id, reason string) (jobs.Request, error) {
+	if err := (jobs.Codes{}).CheckExtension(reason); err != nil {
+		return jobs.Request{}, err
+	}
 	return m.turn(id, func(r *jobs.Request) { r.Clock.Reason, r.Clock.ExtendedBy = reason, by.ID })
 }
 

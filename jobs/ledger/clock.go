@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jmoiron/sqlx"
-
 	"lethe/audit/proof"
 	"lethe/jobs"
 )
@@ -99,17 +97,9 @@ func (l *Ledger) ListDue(ctx context.Context, q jobs.DueQuery) ([]jobs.Request, 
 	if q.AfterID != "" {
 		after = millis(q.AfterAt)
 	}
-	query, args, err := sqlx.In(`SELECT `+requestColumns+` FROM requests WHERE completed_at IS NULL`+open+` AND `+by+` < ?
+	return l.listed(ctx, `SELECT `+requestColumns+` FROM requests WHERE completed_at IS NULL`+open+` AND `+by+` < ?
 		AND (`+by+`, id) > (?, ?) AND (? = '' OR filed_by = ?) AND status IN (?) ORDER BY `+by+`, id LIMIT ?`,
 		until, after, q.AfterID, q.FiledBy, q.FiledBy, q.Statuses, q.Limit)
-	if err != nil {
-		return nil, fmt.Errorf("list due requests: %w", err)
-	}
-	list, err := l.listed(ctx, query, args)
-	if err != nil {
-		return nil, fmt.Errorf("list due requests: %w", err)
-	}
-	return list, nil
 }
 
 // Late returns the requests that have become overdue, and those whose receipt

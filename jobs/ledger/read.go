@@ -170,22 +170,18 @@ func (l *Ledger) List(ctx context.Context, filedBy string, statuses []jobs.Statu
 	if filedBy != "" { // an own form, so that the index of filers serves it
 		where, given = where+` AND filed_by = ?`, append(given, filedBy)
 	}
-	query, args, err := sqlx.In(`SELECT `+requestColumns+` FROM requests WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(given, limit)...)
-	if err != nil {
-		return nil, fmt.Errorf("list requests: %w", err)
-	}
-	list, err := l.listed(ctx, query, args)
-	if err != nil {
-		return nil, fmt.Errorf("list requests: %w", err)
-	}
-	return list, nil
+	return l.listed(ctx, `SELECT `+requestColumns+` FROM requests WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(given, limit)...)
 }
 
-// listed returns the requests of a query, each with its jobs.
-func (l *Ledger) listed(ctx context.Context, query string, args []any) ([]jobs.Request, error) {
+// listed returns the requests that a query selects, with their jobs.
+func (l *Ledger) listed(ctx context.Context, query string, args ...any) ([]jobs.Request, error) {
+	query, args, err := sqlx.In(query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list requests: %w", err)
+	}
 	var rows []requestRow
 	if err := l.read.SelectContext(ctx, &rows, l.read.Rebind(query), args...); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list requests: %w", err)
 	}
 	list := make([]jobs.Request, len(rows))
 	ids := make([]string, len(rows))
@@ -194,11 +190,11 @@ func (l *Ledger) listed(ctx context.Context, query string, args []any) ([]jobs.R
 	}
 	of, err := jobsOf(ctx, l.read, ids...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list requests: %w", err)
 	}
 	exempt, err := exemptionsOf(ctx, l.read, ids...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list requests: %w", err)
 	}
 	for i := range list {
 		list[i].Jobs, list[i].Exemptions = of[list[i].ID], exempt[list[i].ID]
