@@ -33,7 +33,7 @@ func NewCollector(l *Ledger) *Collector {
 		open:     desc("requests_open", "Requests that have not ended, by status.", "status"),
 		oldest:   desc("oldest_open_request_age_seconds", "Age of the oldest request that has not ended; 0 if there is none."),
 		due:      desc("requests_due", "Requests that have not ended, by the time left until they are due.", "due_in"),
-		outbox:   desc("outbox_pending", "Tasks that have not been answered."),
+		outbox:   desc("outbox_pending", "Tasks that have not been answered, but for batches that are held."),
 		refused:  desc("ids_refused", "IDs that could not be erased so far, each set aside from the others: somebody has to look."),
 		holds:    desc("holds_active", "Legal holds that stand."),
 		logSize:  desc("log_size", "Entries in the log."),
@@ -68,8 +68,9 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 	if err := c.deadlines(ctx, now, gauge); err != nil {
 		return err
 	}
-	var pending struct{ Outbox, Oldest, Refused int64 }
-	err := c.l.read.GetContext(ctx, &pending, c.l.read.Rebind(`SELECT (SELECT COUNT(*) FROM outbox) AS outbox,
+	var pending struct{ Outbox, Holds, Oldest, Refused int64 }
+	err := c.l.read.GetContext(ctx, &pending, c.l.read.Rebind(`SELECT (SELECT COUNT(*) FROM outbox WHERE state <> 'held') AS outbox,
+		(SELECT COUNT(*) FROM holds WHERE state = 'active') AS holds,
 		(SELECT COALESCE(MIN(created_at), ?) FROM requests WHERE completed_at IS NULL) AS oldest,
 		(SELECT COALESCE(SUM(b.refused), 0) FROM batches b WHERE b.refused > 0 AND b.done_at IS NULL) AS refused`), now)
 	if err != nil {
@@ -78,7 +79,7 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 	gauge(c.outbox, float64(pending.Outbox))
 	gauge(c.oldest, float64(now-pending.Oldest)/1000)
 	gauge(c.refused, float64(pending.Refused))
-	gauge(c.holds, 0)
+	gauge(c.holds, float64(pending.Holds))
 	size, err := c.l.log.Size(ctx)
 	if err != nil {
 		return err
