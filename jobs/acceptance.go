@@ -30,8 +30,11 @@ type Ledger interface {
 	Accept(ctx context.Context, a Acceptance) (existing *Request, body []byte, err error)
 	ByIdempotency(ctx context.Context, digest []byte) (*Request, []byte, error)
 
+	// FiledBy returns the ID of the Actor who filed a request.
+	FiledBy(ctx context.Context, id string) (string, error)
 	Request(ctx context.Context, id string) (Request, error)
-	List(ctx context.Context, statuses []Status, limit int, before string) ([]Request, error)
+	// List returns those of one filer or, if filedBy is "", of all.
+	List(ctx context.Context, filedBy string, statuses []Status, limit int, before string) ([]Request, error)
 	Record(ctx context.Context, id string) (Record, error)
 
 	// Seen opens a set of IDs on disk, for one request, that goes with Close.
@@ -40,9 +43,9 @@ type Ledger interface {
 	Staged(ctx context.Context, request string) iter.Seq2[[]string, error]
 	DropStaged(ctx context.Context, request string) error
 
-	// Stop marks a request as being cancelled and takes its waiting rows out of
+	// Stop marks a request as being cancelled, by the first who asked, and takes its waiting rows out of
 	// the outbox. It returns ErrTooLate if the request has ended.
-	Stop(ctx context.Context, request string) error
+	Stop(ctx context.Context, by Actor, request string) error
 	// EndCancelled commits the end of a stopped request with the entry made of
 	// its record then, unless a task of it still runs, which is no error.
 	EndCancelled(ctx context.Context, request string, entry func(Record) proof.Entry, keyUntil time.Time) (ended bool, err error)
@@ -71,6 +74,7 @@ type Record struct {
 	Request
 	Subject, TicketHMAC string
 	Cancelling          bool
+	CancelledBy         string                    // ID of the Actor who asked for that, "" before
 	Entry               string                    // ID of the terminal entry, "" before
 	KeyGone             bool                      // the subject key has been destroyed
 	Roots               [][32]byte                // of the receipts of finished batches, in order

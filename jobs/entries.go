@@ -20,7 +20,7 @@ type Exclusion struct {
 }
 
 func acceptedEntry(a Acceptance) *proof.Accepted {
-	e := &proof.Accepted{Terms: terms(a.Request, a.Subject, a.TicketHMAC), Selector: proof.SelectsScope, IDs: a.Requested}
+	e := &proof.Accepted{Terms: terms(a.Request, a.Subject, a.TicketHMAC), Selector: proof.SelectsScope, IDs: a.Requested, By: a.Request.FiledBy}
 	if a.Requested > 0 {
 		e.Selector = proof.SelectsIDs
 	}
@@ -116,7 +116,7 @@ func exclusion(storeName string, x Exclusion, now time.Time) proof.Exclusion {
 // cancelledEntry states how far a request got that was stopped.
 func cancelledEntry(r Record, now time.Time) *proof.Cancelled {
 	e := &proof.Cancelled{
-		Terms: terms(r.Request, r.Subject, r.TicketHMAC), CancelledAt: proof.At(now),
+		Terms: terms(r.Request, r.Subject, r.TicketHMAC), CancelledAt: proof.At(now), By: r.CancelledBy,
 		BatchesRoot: proof.Digest(proof.BatchesRoot(r.Roots)),
 	}
 	for _, j := range r.Jobs {

@@ -61,6 +61,9 @@ func (in *Intake) Stage(ctx context.Context) (Staging, error) { return in.stage(
 
 // Submit implements Book.
 func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, error) {
+	if err := s.By.Check(ActFile); err != nil {
+		return Request{}, false, err
+	}
 	r, err := in.request(s)
 	if err != nil {
 		return Request{}, false, err
@@ -70,7 +73,7 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 		s.IdempotencyKey = ""
 	}
 	if s.IdempotencyKey != "" {
-		a.Idempotency = in.blind("idempotency", []byte(s.IdempotencyKey))
+		a.Idempotency = in.blind(keysOf(s.By), []byte(s.IdempotencyKey))
 		a.Body = in.blind("body", s.BodyDigest)
 		if found, body, err := in.Ledger.ByIdempotency(ctx, a.Idempotency); err != nil || found != nil {
 			return replay(found, body, a.Body, err)
@@ -174,7 +177,7 @@ func (in *Intake) request(s Submission) (Request, error) {
 	}
 	now := in.Now().UTC().Truncate(time.Millisecond)
 	r := Request{
-		ID: newID(now), Status: Received, Origin: s.Origin, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
+		ID: newID(now), Status: Received, Origin: s.Origin, FiledBy: s.By.ID, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
 		CreatedAt: now, NotBefore: now.Add(s.Grace),
 	}
 	if r.Regime == "" {

@@ -81,6 +81,7 @@ type Request struct {
 	ID          string // UUID version 7
 	Status      Status
 	Origin      string
+	FiledBy     string // ID of the Actor who filed it
 	Ticket      string // the asker's own reference, as given
 	Regime      string // whose clock runs: "gdpr", "ccpa"
 	Ground      string // a code such as "art17-1-b", or ""

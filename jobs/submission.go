@@ -13,6 +13,7 @@ const MaxIDs = 1_000_000
 
 // A Submission is a request as its asker states it.
 type Submission struct {
+	By         Actor          // who files it; required
 	Selector   store.Selector // without IDs if Staged is set
 	Staged     Staging        // the explicit IDs, or nil
 	Stores     []string       // names; empty means every configured store

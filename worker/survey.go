@@ -29,6 +29,9 @@ var _ jobs.Planner = (*Surveyor)(nil)
 // installation's secret, and every count; it is not the hash of the plan that
 // a request with the same selector will freeze, which also covers the IDs.
 func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, error) {
+	if err := s.By.Check(jobs.ActFile); err != nil {
+		return jobs.Plan{}, err
+	}
 	mac := hmac.New(sha256.New, v.Secret)
 	mac.Write([]byte("lethe survey v1\n"))
 	var plan jobs.Plan

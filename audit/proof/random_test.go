@@ -114,6 +114,10 @@ func random(t *rapid.T, e proof.Entry) proof.Entry {
 		e.By = "tok"
 	case *proof.HoldReleased:
 		e.By = "tok"
+	case *proof.TokenCreated:
+		e.By = "tok"
+	case *proof.TokenRevoked:
+		e.By = "tok"
 	case *proof.KeyRotated:
 		e.OldKey, e.NewKey = key(e.Origin, 1), key(e.Origin, 2)
 	case *proof.KeyRetired:

@@ -148,6 +148,9 @@ func (a *Accepted) report(p *report) {
 	}
 	p.line("stores", "%s", strings.Join(a.Stores, ", "))
 	a.Terms.report(p)
+	if a.By != "" {
+		p.line("filed by", "%s", a.By)
+	}
 	when(p, a.AcceptedAt)
 }
 
@@ -214,6 +217,9 @@ func (e *Cancelled) report(p *report) {
 		}
 	}
 	e.Terms.report(p)
+	if e.By != "" {
+		p.line("stopped by", "%s", e.By)
+	}
 	p.line("receipts", "%s", e.BatchesRoot)
 	when(p, e.CancelledAt)
 }

@@ -257,7 +257,7 @@ func (s *service) Run(ctx context.Context) error {
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
-		Rest:     s.refused, Now: s.ledger.Now, Logger: s.logger,
+		Rest:     s.refused, Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
 	}
 	lab.Point("serve/ready")
 	group, ctx := errgroup.WithContext(ctx)
@@ -329,7 +329,7 @@ func (s *service) ready(ctx context.Context) []string {
 	if err := s.queue.Ping(ctx); err != nil {
 		reasons = append(reasons, "the queue does not answer")
 	}
-	if _, err := s.ledger.List(ctx, nil, 1, ""); err != nil {
+	if _, err := s.ledger.List(ctx, "", nil, 1, ""); err != nil {
 		reasons = append(reasons, "the ledger does not answer")
 	}
 	if err := s.ledger.Refusal(ctx); err != nil {

@@ -29,7 +29,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	req, err := s.Book.Request(r.Context(), id)
+	req, err := s.Book.Request(r.Context(), ActorOf(r), id)
 	if err != nil {
 		return err
 	}
@@ -46,13 +46,13 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusOK)
 	st := &stream{w: w, control: http.NewResponseController(w)}
 	st.id, _ = strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 53) // absent or odd: start at 0
-	s.follow(r.Context(), st, req)
+	s.follow(r.Context(), ActorOf(r), st, req)
 	return nil
 }
 
 // follow writes to st until the request has ended, the client is gone or the
 // service closes.
-func (s *server) follow(ctx context.Context, st *stream, req jobs.Request) {
+func (s *server) follow(ctx context.Context, by jobs.Actor, st *stream, req jobs.Request) {
 	poll, beat := time.NewTicker(s.Poll), time.NewTicker(heartbeat)
 	defer poll.Stop()
 	defer beat.Stop()
@@ -66,7 +66,7 @@ func (s *server) follow(ctx context.Context, st *stream, req jobs.Request) {
 		case <-beat.C:
 			err = st.write([]byte(":\n\n"))
 		case <-poll.C:
-			now, ask := s.Book.Request(ctx, req.ID)
+			now, ask := s.Book.Request(ctx, by, req.ID)
 			switch {
 			case ask == nil:
 				req = now

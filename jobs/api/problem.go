@@ -90,6 +90,8 @@ func answers() []struct {
 		code, detail string
 	}{
 		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "the body is too large: 64 MiB of ids, 64 KiB of everything else"},
+		{jobs.ErrUnknownToken, http.StatusUnauthorized, codeNoToken, "this call needs a token that is valid: Authorization: Bearer TOKEN"},
+		{jobs.ErrForbidden, http.StatusForbidden, codeForbidden, "the role of this token does not allow it"},
 		{jobs.ErrNotFound, http.StatusNotFound, "not_found", "there is no such request"},
 		{jobs.ErrConflict, http.StatusConflict, "conflict", "this Idempotency-Key was used for another body"},
 		{jobs.ErrTooLate, http.StatusConflict, "too_late", "the request has ended"},
@@ -158,6 +160,7 @@ func (p *Problem) write(w http.ResponseWriter) {
 	if err != nil { // only strings of ours
 		panic(fmt.Sprintf("api: problem: %v", err))
 	}
+	challenge(w, p)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body) // a client that has gone needs no answer

@@ -18,6 +18,9 @@ type Options struct {
 	Planner jobs.Planner
 	Stores  []string // names that a request may give; empty leaves it to the book
 
+	// Gate tells who asks. Nil lets everybody do everything.
+	Gate Gate
+
 	LogHandler http.Handler  // serves GET /log/checkpoint, /log/keys and /log/tile/…; nil for 404
 	PublicKey  func() string // the log's verifier key in force, one line, for /log/key; nil for 404
 
@@ -73,7 +76,7 @@ func New(o Options) http.Handler {
 	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.MaxStreams)}
 	routes := s.routes()
 	for _, r := range routes {
-		s.mux.HandleFunc(r.method+" "+r.path, s.answer(r.handle))
+		s.mux.HandleFunc(r.method+" "+r.path, s.answer(s.admit(r.may, r.handle)))
 	}
 	s.openapi = document(o.Version, routes)
 	return Protect(http.HandlerFunc(s.serve), o)

@@ -54,6 +54,7 @@ func TestSubmitCarriesEverything(t *testing.T) {
 	}
 	digest := sha256.Sum256(body.Bytes())
 	want := jobs.Submission{
+		By:     jobs.ActorOpen,
 		Stores: asked.Stores, Ticket: asked.Ticket, Regime: asked.Regime, Ground: asked.Ground,
 		ReceivedAt: asked.ReceivedAt.UTC(), Grace: asked.Grace, Origin: jobs.OriginCLI,
 		IdempotencyKey: "key 1", BodyDigest: digest[:],

@@ -168,7 +168,7 @@ func (b *book) advance(d time.Duration) {
 // submit files a request for the user id in the named stores, or in every store.
 func (b *book) submit(t testing.TB, id string, stores ...string) jobs.Request {
 	t.Helper()
-	r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user(id), Stores: stores, Origin: jobs.OriginAPI})
+	r, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user(id), Stores: stores, Origin: jobs.OriginAPI})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -222,7 +222,7 @@ func TestASmallJobIsNotStarved(t *testing.T) {
 func TestNothingIsRungBeforeItsTime(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := newBook(t, on)
-		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u1"), Stores: []string{"notes"}, Grace: time.Hour}); err != nil {
+		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user("u1"), Stores: []string{"notes"}, Grace: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 		b.advance(time.Hour - time.Millisecond)
