@@ -70,15 +70,16 @@ type Standing struct {
 
 // Holds is what a door may ask about holds. *Custodian is one.
 //
-// Methods may be called concurrently. Their errors wrap ErrNotFound, ErrInvalid,
-// store.ErrSelector, ErrTooLate for a hold that has ended, or ErrPlacing.
+// Methods may be called concurrently. Their errors wrap ErrForbidden, ErrNotFound,
+// ErrInvalid, store.ErrSelector, ErrTooLate for a hold that has ended, or
+// ErrPlacing.
 type Holds interface {
 	// PlaceHold returns once the hold is in force: from then on nothing is erased
 	// that it selects. If that takes too long the error wraps ErrPlacing, and the
 	// hold comes into force later.
 	PlaceHold(ctx context.Context, o HoldOrder, by Actor) (Hold, error)
 	// Holds returns all holds that have not ended, oldest first.
-	Holds(ctx context.Context) ([]Hold, error)
+	Holds(ctx context.Context, by Actor) ([]Hold, error)
 	// ReleaseHold ends a hold. What only it has kept is erased by itself then.
 	ReleaseHold(ctx context.Context, id, reason string, by Actor) (Hold, error)
 }
@@ -128,6 +129,9 @@ func CheckReason(v string) error {
 // PlaceHold implements Holds. The hold is committed first; a crash after that
 // leaves one that is being placed, which Turn goes on with.
 func (c *Custodian) PlaceHold(ctx context.Context, o HoldOrder, by Actor) (Hold, error) {
+	if err := by.Check(ActHold); err != nil {
+		return Hold{}, err
+	}
 	h, selector, err := c.order(o, by)
 	if err != nil {
 		return Hold{}, err
@@ -205,11 +209,19 @@ func (c *Custodian) activate(ctx context.Context, id string) error {
 }
 
 // Holds implements Holds.
-func (c *Custodian) Holds(ctx context.Context) ([]Hold, error) { return c.Ledger.Holds(ctx) }
+func (c *Custodian) Holds(ctx context.Context, by Actor) ([]Hold, error) {
+	if err := by.Check(ActHolds); err != nil {
+		return nil, err
+	}
+	return c.Ledger.Holds(ctx)
+}
 
 // ReleaseHold implements Holds. The rows that it has kept are made ready after
 // the commit; what a crash leaves of that, Turn does.
 func (c *Custodian) ReleaseHold(ctx context.Context, id, reason string, by Actor) (Hold, error) {
+	if err := by.Check(ActHold); err != nil {
+		return Hold{}, err
+	}
 	if err := CheckReason(reason); err != nil {
 		return Hold{}, err
 	}

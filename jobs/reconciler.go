@@ -59,8 +59,8 @@ type Reconciler struct {
 	End      func(ctx context.Context, request string) error
 	Holds    func(ctx context.Context) error // Custodian.Turn; nil for none
 	Requeued func(reason string, n int)      // counts, for metrics
-	Rest     func() bool                // whether nothing can be written now; nil for never
-	Alone    bool                       // no other process rings: what is queued at the start, one rang that has died
+	Rest     func() bool                     // whether nothing can be written now; nil for never
+	Alone    bool                            // no other process rings: what is queued at the start, one rang that has died
 	Now      func() time.Time
 	Logger   *slog.Logger
 

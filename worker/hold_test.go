@@ -300,7 +300,9 @@ func TestResidueMeetsHolds(t *testing.T) {
 	m := storetest.NewMemory(people(3, "alice")...)
 	e := h.eraser(kept("m", m))
 	id := h.forget("alice")
-	m.Set(func(f *storetest.Faults) { f.Arrive = []storetest.Record{{ID: "late", UserID: "alice", AgentID: "bot", Text: "x"}} })
+	m.Set(func(f *storetest.Faults) {
+		f.Arrive = []storetest.Record{{ID: "late", UserID: "alice", AgentID: "bot", Text: "x"}}
+	})
 	h.handle(e, h.planned(e))
 	hold := h.place(store.Selector{AgentID: "bot"})
 	h.until(e, "it is held", func() bool { return h.request(id).Status == jobs.Held })
@@ -327,7 +329,10 @@ func TestACancelledRequestSaysWhatWasHeld(t *testing.T) {
 			id := h.forget("alice")
 			r := h.planned(e)
 			if failed { // everything is erased but for the word of it
-				m.Set(func(f *storetest.Faults) { f.FailAfter = 1; f.Refuse = map[store.ID]bool{{Place: "memories", Key: "alice-0000"}: true} })
+				m.Set(func(f *storetest.Faults) {
+					f.FailAfter = 1
+					f.Refuse = map[store.ID]bool{{Place: "memories", Key: "alice-0000"}: true}
+				})
 				h.handle(e, r)
 				m.Set(func(f *storetest.Faults) { f.Refuse = nil })
 				h.clock.add(time.Second)
@@ -338,7 +343,7 @@ func TestACancelledRequestSaysWhatWasHeld(t *testing.T) {
 			}
 			h.handle(e, r) // sets aside
 			h.until(e, "it is held", func() bool { return h.request(id).Status == jobs.Held })
-			if _, err := h.intake.Cancel(t.Context(), id); err != nil {
+			if _, err := h.intake.Cancel(t.Context(), jobs.ActorLocal, id); err != nil {
 				t.Fatal(err)
 			}
 			h.until(e, "it ends", func() bool { return h.request(id).Status.Ended() })
@@ -365,7 +370,7 @@ func TestAPlanSaysWhatIsHeld(t *testing.T) {
 	v := &worker.Surveyor{Stores: []*worker.Store{kept("m", m)}, Secret: []byte("secret"), Holds: h.ledger.Standing}
 	h.place(store.Selector{AgentID: "bot"})
 	h.place(store.Selector{AgentID: "bot", UserID: "alice"})
-	plan, err := v.Plan(t.Context(), jobs.Submission{Selector: store.Selector{UserID: "alice"}})
+	plan, err := v.Plan(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "alice"}})
 	if err != nil || plan.Stores[0].Held != 1200 || plan.Stores[0].Found != 1500 {
 		t.Errorf("%+v, %v", plan.Stores, err)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -32,7 +33,7 @@ type param struct{ in, name, description string }
 const text = "text/plain"
 
 func (s *server) routes() []route {
-	return append(s.requestRoutes(), s.otherRoutes()...)
+	return slices.Concat(s.requestRoutes(), s.holdRoutes(), s.otherRoutes())
 }
 
 func (s *server) requestRoutes() []route {

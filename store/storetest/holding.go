@@ -160,9 +160,15 @@ func matchingChangesNothing(c contract) {
 	}
 	m := c.s.(store.Matcher)
 	for name, ask := range map[string]func() error{
-		"no selector":      func() error { _, err := m.Matching(c.ctx, store.Selector{}, nil); return err },
-		"an unknown place": func() error { _, err := m.Matching(c.ctx, store.Selector{UserID: "alice"}, []store.ID{{Place: "nowhere", Key: "1"}}); return err },
-		"too many":         func() error { _, err := m.Matching(c.ctx, store.Selector{UserID: "alice"}, make([]store.ID, store.MaxBatch+1)); return err },
+		"no selector": func() error { _, err := m.Matching(c.ctx, store.Selector{}, nil); return err },
+		"an unknown place": func() error {
+			_, err := m.Matching(c.ctx, store.Selector{UserID: "alice"}, []store.ID{{Place: "nowhere", Key: "1"}})
+			return err
+		},
+		"too many": func() error {
+			_, err := m.Matching(c.ctx, store.Selector{UserID: "alice"}, make([]store.ID, store.MaxBatch+1))
+			return err
+		},
 	} {
 		if ask() == nil {
 			c.Errorf("%s: no error", name)
