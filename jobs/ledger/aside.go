@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -108,7 +109,10 @@ func (l *Ledger) standing(ctx context.Context, seen look) ([]jobs.Standing, erro
 		h, ok := l.opened.all[id]
 		if !ok {
 			var err error
-			if h, err = l.openHold(ctx, id); err != nil {
+			if h, err = l.openHold(ctx, id); errors.Is(err, errHoldEnded) {
+				continue
+			}
+			if err != nil {
 				return nil, err
 			}
 			if l.opened.all == nil {
@@ -122,6 +126,9 @@ func (l *Ledger) standing(ctx context.Context, seen look) ([]jobs.Standing, erro
 	return list, nil
 }
 
+// errHoldEnded: it has, since it was looked at, and forbids nothing any more.
+var errHoldEnded = errors.New("the hold has ended")
+
 func (l *Ledger) openHold(ctx context.Context, id string) (jobs.Standing, error) {
 	fail := func(err error) (jobs.Standing, error) {
 		return jobs.Standing{}, fmt.Errorf("read hold %s: nothing is erased until it can be read or is released: %w", id, err)
@@ -130,8 +137,8 @@ func (l *Ledger) openHold(ctx context.Context, id string) (jobs.Standing, error)
 	if err := l.read.GetContext(ctx, &sealed, l.read.Rebind(`SELECT selector FROM holds WHERE id = ?`), id); err != nil {
 		return fail(err)
 	}
-	if sealed == nil { // it has ended since
-		return jobs.Standing{}, fmt.Errorf("read hold: %w", jobs.ErrHolds)
+	if sealed == nil {
+		return jobs.Standing{}, errHoldEnded
 	}
 	key, err := l.keys.Seal(id)
 	if err != nil {
