@@ -35,6 +35,9 @@ type Ledger interface {
 	Request(ctx context.Context, id string) (Request, error)
 	// List returns those of one filer or, if filedBy is "", of all.
 	List(ctx context.Context, filedBy string, statuses []Status, limit int, before string) ([]Request, error)
+	// Urgent is List with the nearest deadline first; after is the ID of the last
+	// one of the page before. There must be a status.
+	Urgent(ctx context.Context, filedBy string, statuses []Status, limit int, after string) ([]Request, error)
 	Record(ctx context.Context, id string) (Record, error)
 
 	// Seen opens a set of IDs on disk, for one request, that goes with Close.
@@ -49,6 +52,14 @@ type Ledger interface {
 	// EndCancelled commits the end of a stopped request with the entry made of
 	// its record then, unless a task of it still runs, which is no error.
 	EndCancelled(ctx context.Context, request string, entry func(Record) proof.Entry, keyUntil time.Time) (ended bool, err error)
+
+	// Approve commits that by has approved the plan with this hash, with the
+	// entry that says so, if the request waits for it and by did not file it; else
+	// its error wraps what Decider says, and nothing is written.
+	Approve(ctx context.Context, request, hash, by string, e *proof.Approved) error
+	// Reject commits the end of a request of which no batch was begun, with the
+	// entry made of its record then.
+	Reject(ctx context.Context, request string, entry func(Record) proof.Entry, keyUntil time.Time) error
 
 	// Certificate returns the certificate of the log's entry with that ID, and
 	// CertificateAt the same or, with newest, one for the log's newest head.

@@ -13,21 +13,21 @@ type Act string
 
 // The acts.
 const (
-	ActOpen   Act = "open"   // what is everyone's: the log, the probes
-	ActFile   Act = "file"   // file a request, or ask what one would erase
-	ActRead   Act = "read"   // see requests and their proofs; a submitter only those of his own
-	ActCancel Act = "cancel" // stop a request; a submitter only one of his own
-	ActDecide Act = "decide" // approve, reject, extend, exempt
-	ActHold   Act = "hold"   // place and release holds
-	ActHolds  Act = "holds"  // see holds
-	ActSweep  Act = "sweep"  // run a policy
-	ActWatch  Act = "watch"  // see metrics, policies, and how the parts are
-	ActPeople Act = "people" // make, list and revoke tokens
+	ActOpen    Act = "open"    // what is everyone's: the log, the probes
+	ActFile    Act = "file"    // file a request, or ask what one would erase
+	ActRead    Act = "read"    // see requests and their proofs; a submitter only those of his own
+	ActCancel  Act = "cancel"  // stop a request; a submitter only one of his own
+	ActDecide  Act = "decide"  // approve, reject, extend, exempt
+	ActHold    Act = "hold"    // place and release holds
+	ActHolds   Act = "holds"   // see holds
+	ActSweep   Act = "sweep"   // run a policy
+	ActMetrics Act = "metrics" // see the metrics; on loopback everybody
+	ActPeople  Act = "people"  // make, list and revoke tokens
 )
 
 // Acts returns every Act that can be given away.
 func Acts() []Act {
-	return []Act{ActOpen, ActFile, ActRead, ActCancel, ActDecide, ActHold, ActHolds, ActSweep, ActWatch, ActPeople}
+	return []Act{ActOpen, ActFile, ActRead, ActCancel, ActDecide, ActHold, ActHolds, ActSweep, ActMetrics, ActPeople}
 }
 
 // Allowed returns the roles that may do something besides an admin, who may do
@@ -42,7 +42,7 @@ func (a Act) Allowed() []Role {
 		return []Role{RoleApprover}
 	case ActHolds:
 		return []Role{RoleApprover, RoleAuditor}
-	case ActWatch:
+	case ActMetrics:
 		return []Role{RoleAuditor}
 	case ActOpen:
 		return Roles()

@@ -15,10 +15,18 @@ import (
 // An unknown key, a key given twice and a key that this version does not act
 // on are errors: what is written here and not done would be a lie.
 type Config struct {
-	// listen: the address of the HTTP server. Only loopback addresses are
-	// accepted so far, because requests carry no tokens yet.
+	// listen: the address of the HTTP server. Any other than a loopback address
+	// needs tls, and an admin's token in the ledger before the first start.
 	// Default 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
+
+	// tls: how the HTTP server is reached safely. Default none, which is for
+	// loopback addresses alone.
+	TLS *TLSConfig `yaml:"tls"`
+
+	// metrics: who may read /metrics. "token" wants the token of an auditor or an
+	// admin, but on a loopback address; "open" wants none. Default token.
+	Metrics string `yaml:"metrics"`
 
 	// data: the folder for all that lethe keeps: the ledger with the log, the
 	// log's key, the keys of requests. Default lethe-data in the working
@@ -51,6 +59,14 @@ type Config struct {
 	// store of its own in the data folder, so that a newcomer sees it work.
 	Stores []StoreConfig `yaml:"stores"`
 
+	// limits: how much one request may erase without a second person. A plan beyond
+	// them waits, in the status awaiting_approval. See LimitsConfig.
+	Limits *LimitsConfig `yaml:"limits"`
+
+	// approval: which plans a second person has to approve: "beyond-limits", or
+	// "always". Default beyond-limits.
+	Approval string `yaml:"approval"`
+
 	// log_origin: the name of the log, as it stands in every signed head and in
 	// the public key: a schema-less URL such as erasure.example.com/log. It
 	// cannot change once the log has been made. Without one, lethe makes one
@@ -75,6 +91,10 @@ type Config struct {
 	// stamps: the authority that time stamps the newest head, once a day.
 	// Default none.
 	Stamps *StampConfig `yaml:"stamps"`
+
+	// oidc: the OpenID provider through which people sign in to the web page.
+	// Default none: they sign in with a token.
+	OIDC *OIDCConfig `yaml:"oidc"`
 
 	// subject_key_retention: how long after its end a request's subject key is
 	// kept. The key opens the subject commitment in the log, and is destroyed
@@ -181,6 +201,11 @@ type StoreConfig struct {
 	// certificate as an exclusion. Default none: the certificate then names the
 	// log without an end.
 	WALUntil Duration `yaml:"wal_until"`
+
+	// limits: of this store alone, in place of the limits for all; what is not said
+	// here is as it is there. Rows of stores without limits of their own count
+	// together against max_rows. See LimitsConfig.
+	Limits *LimitsConfig `yaml:"limits"`
 
 	// Own marks the memory store that lethe made for itself because none was
 	// configured: its files are created if they are missing.

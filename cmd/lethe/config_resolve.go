@@ -49,8 +49,16 @@ func (c *Config) resolve(dir string) {
 	from(&c.QueueFile)
 	from(&c.LedgerFile)
 	from(&c.Witnesses)
+	if c.TLS != nil {
+		for _, p := range c.TLS.paths() {
+			from(p)
+		}
+	}
 	if c.Stamps != nil {
 		from(&c.Stamps.RootsFile)
+	}
+	if c.OIDC != nil {
+		from(&c.OIDC.ClientSecretFile)
 	}
 	if c.LogKeyAgent != nil {
 		from(&c.LogKeyAgent.Socket)
@@ -99,6 +107,8 @@ func (c *Config) fillIn() {
 	}
 	or(&c.Listen, "127.0.0.1:8080")
 	or(&c.Data, "lethe-data")
+	or(&c.Metrics, metricsToken)
+	or(&c.Approval, approvalBeyond)
 	if c.Ledger == "" && c.LedgerFile == "" {
 		c.Ledger = ledgerSQLite
 	}
@@ -113,6 +123,9 @@ func (c *Config) fillIn() {
 			or(&s.Table, "memories")
 			or(&s.Entities, s.Table+"_entities")
 		}
+	}
+	if c.OIDC != nil {
+		or(&c.OIDC.RolesClaim, oidcClaim)
 	}
 	if len(c.Stores) == 0 {
 		c.Stores = []StoreConfig{ownStore(c.Data)}

@@ -22,6 +22,7 @@ import (
 	"lethe/audit/keyfile"
 	"lethe/jobs"
 	"lethe/jobs/api"
+	web "lethe/jobs/console"
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
@@ -59,6 +60,9 @@ type service struct {
 	holds    *jobs.Custodian
 	eraser   *worker.Eraser
 	listener net.Listener
+	oidc     *web.OIDC // nil: one signs in to the page by token alone
+
+	certificates *certificates // nil without TLS
 
 	publisher  *audit.Publisher
 	rotator    *rotator
@@ -233,6 +237,12 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
 		return err
 	}
+	if err := s.guardDoor(ctx); err != nil {
+		return err
+	}
+	if s.oidc, err = s.config.OIDC.open(); err != nil {
+		return err
+	}
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -250,7 +260,7 @@ func (s *service) Close() error {
 }
 
 // URL is where the service listens.
-func (s *service) URL() string { return "http://" + s.listener.Addr().String() }
+func (s *service) URL() string { return s.scheme() + "://" + s.listener.Addr().String() }
 
 // Run serves until ctx is done, then stops in good order within 10 s. If the
 // log refuses to append then, the error says why.
@@ -266,6 +276,7 @@ func (s *service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
+	group.Go(func() error { return s.logTokens(ctx) })
 	for _, l := range s.links {
 		group.Go(func() error { return l.Run(ctx) })
 	}
@@ -318,7 +329,12 @@ func (s *service) serveHTTP(ctx context.Context) error {
 		}
 		stopped <- err
 	}()
-	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := server.Serve
+	if s.certificates != nil {
+		server.TLSConfig = s.certificates.config()
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return <-stopped

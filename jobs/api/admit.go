@@ -37,10 +37,10 @@ func (s *server) admit(may jobs.Act, handle func(http.ResponseWriter, *http.Requ
 		if err := refuseURL(r); err != nil {
 			return err
 		}
-		if may == jobs.ActOpen {
+		if may == jobs.ActOpen || may == jobs.ActMetrics && s.local(r) {
 			return handle(w, r)
 		}
-		a, err := Authenticate(r, s.Gate, s.Listen)
+		a, err := Authenticate(r, s.Tokens, s.Listen)
 		if err != nil {
 			return err
 		}

@@ -19,8 +19,8 @@ type Options struct {
 	Holds   jobs.Holds // nil for 404
 	Stores  []string   // names that a request may give; empty leaves it to the book
 
-	// Gate tells who asks. Nil lets everybody do everything.
-	Gate Gate
+	// Tokens tells who asks. Nil lets everybody do everything.
+	Tokens jobs.Tokens
 
 	LogHandler http.Handler  // serves GET /log/checkpoint, /log/keys and /log/tile/…; nil for 404
 	PublicKey  func() string // the log's verifier key in force, one line, for /log/key; nil for 404
@@ -94,7 +94,16 @@ func Server(addr string, h http.Handler) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
+		Protocols:         http1(),
 	}
+}
+
+// http1 is the one protocol that is spoken, also over TLS: streams within one
+// connection would be one more thing to bound.
+func http1() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	return p
 }
 
 // serve answers what the mux would answer in plain text, or by a redirect that

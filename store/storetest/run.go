@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"MatchingEqualsFind", matchingEqualsFind},
 		{"WhatLinksIsHeld", whatLinksIsHeld},
 		{"MatchingChangesNothing", matchingChangesNothing},
+		{"CountKnowsTheWhole", countKnowsTheWhole},
 		{"RefusesEmptySelector", refusesEmptySelector},
 		{"BatchOverLimitIsRefused", batchOverLimitIsRefused},
 		{"UnknownPlaceIsRefused", unknownPlaceIsRefused},
