@@ -182,6 +182,7 @@ type Batch struct {
 	Attempts int // claims so far, this one included
 	Crashes  int // earlier attempts that were never answered: their worker died, or lost its lease
 	IDs      []store.ID
+	Holds    []Standing // that stood when the attempt began
 }
 
 // A Ring wakes a worker for one row of the outbox. It is all that the queue
