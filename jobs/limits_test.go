@@ -50,8 +50,16 @@ func TestADriftIsMoreThanATenthAndAHundredRows(t *testing.T) {
 		drifted  bool
 		otherMap bool
 	}{
-		{"a", 0, 100, false, false}, {"a", 0, 101, true, false}, {"a", 101, 0, true, false}, {"a", 5000, 5500, false, false}, {"a", 5000, 5501, true, false},
-		{"a", 5000, 4499, true, false}, {"a", 10, 110, false, false}, {"a", 10, 10, true, true}, {"strict", 10, 11, true, false}, {"strict", 10, 10, false, false},
+		{"a", 0, 100, false, false},
+		{"a", 0, 101, true, false},
+		{"a", 101, 0, true, false},
+		{"a", 5000, 5500, false, false},
+		{"a", 5000, 5501, true, false},
+		{"a", 5000, 4499, true, false},
+		{"a", 10, 110, false, false},
+		{"a", 10, 10, true, true},
+		{"strict", 10, 11, true, false},
+		{"strict", 10, 10, false, false},
 	} {
 		now := jobs.Recount{Places: []jobs.PlaceCount{{Place: "p", Found: tt.is}}}
 		if tt.otherMap {
