@@ -19,6 +19,8 @@ type Acceptance struct {
 	Idempotency []byte // keyed digest, nil without a key
 	Body        []byte // keyed digest of the body
 	Entry       proof.Entry
+	NotifyURL   string   // to be sealed, or ""
+	Endpoints   []string // configured ones that are told of status changes
 }
 
 // A Ledger is what Intake needs of the book's keeper. All its writes are
@@ -35,6 +37,9 @@ type Ledger interface {
 	Request(ctx context.Context, id string) (Request, error)
 	// List returns those of one filer or, if filedBy is "", of all.
 	List(ctx context.Context, filedBy string, statuses []Status, limit int, before string) ([]Request, error)
+	// Urgent is List with the nearest deadline first; after is the ID of the last
+	// one of the page before. There must be a status.
+	Urgent(ctx context.Context, filedBy string, statuses []Status, limit int, after string) ([]Request, error)
 	Record(ctx context.Context, id string) (Record, error)
 
 	// Seen opens a set of IDs on disk, for one request, that goes with Close.

@@ -20,16 +20,23 @@ import (
 // microseconds there.
 const eventPoll = 100 * time.Millisecond
 
+// pagePoll is how often a page that is being looked at asks the ledger.
+const pagePoll = 500 * time.Millisecond
+
 // handler mounts the doors on one mux.
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
 		Tokens: s.ledger, Book: s.intake, Planner: &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules()}, Stores: s.storeNames(),
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
+		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
 	}
 	mux, doors := http.NewServeMux(), api.New(o)
 	if s.config.Roles.has(roleAPI) {
 		mux.Handle("/", doors)
+		page := s.page(o)
+		mux.Handle("GET /{$}", page)
+		mux.Handle("/console/", page)
 	} else { // a process without the role says how it is
 		mux.Handle("GET /healthz", doors)
 		mux.Handle("GET /readyz", doors)

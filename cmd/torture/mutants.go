@@ -74,6 +74,18 @@ func mutants() []mutant {
 		{bug: "approval/fence-blind", check: "jobs/ledger TestTheFenceReadsTheApprovalAgain"},
 		{bug: "approval/never-needed", check: "jobs/ledger TestNoOrderOfCallsErasesWhatWasNotApproved"},
 		{bug: "approval/residue-unjudged", check: "jobs/ledger TestMoreFoundWhileVerifyingThanWasApprovedWaits"},
+		{bug: "door/role-ignored", check: "jobs/api TestEveryRouteIsForTheRolesOfTheTable"},
+		{bug: "door/foreign-seen", check: "jobs/ledger TestAForeignRequestIsAsOneThatIsNotThere"},
+		{bug: "door/keys-shared", check: "jobs/ledger TestIdempotencyKeysArePerActor"},
+		{bug: "door/expired-lives", check: "jobs/ledger TestATokenIsGoodUntilItExpiresOrIsRevoked"},
+		{bug: "door/revoked-lives", check: "jobs/ledger TestATokenIsGoodUntilItExpiresOrIsRevoked"},
+		{bug: "door/opens-again", check: "jobs/ledger TestTheDoorIsOpenUntilTheFirstTokenAndNeverAgain"},
+		{bug: "door/unlogged-acts", check: "jobs/ledger TestTokensMadeBesideTheServiceAreLoggedBeforeTheyAreGood"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
+		{bug: "webhook/unsigned", check: "jobs/webhook TestANoticeIsSignedAndTakenAfterAnError"},
+		{bug: "webhook/redirects", check: "jobs/webhook TestARedirectIsNotFollowed"},
+		{bug: "webhook/private-allowed", check: "jobs/webhook TestANameThatLeadsInsideIsNotTold"},
+		{bug: "webhook/bytes-differ", check: "jobs/ledger TestANoticeHasTheSameBytesAtEveryTryAndWaitsForTheOneBefore"},
+		{bug: "webhook/keep-key", check: "jobs/ledger TestEveryChangeOfStatusIsTold"},
 	}
 }

@@ -246,7 +246,7 @@ func TestClientNeverPutsTheSelectorIntoAURL(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		return nil, errors.New("down")
 	})
-	c, err := api.NewClient("http://lethe", "token", spy)
+	c, err := api.NewClient("https://lethe", "token", spy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func TestClientFollowsNoRedirect(t *testing.T) {
 			Header: http.Header{"Location": {"http://elsewhere/"}},
 		}, nil
 	})
-	c, err := api.NewClient("http://lethe", "token", away)
+	c, err := api.NewClient("https://lethe", "token", away)
 	if err != nil {
 		t.Fatal(err)
 	}
