@@ -50,6 +50,14 @@ type Ledger interface {
 	// its record then, unless a task of it still runs, which is no error.
 	EndCancelled(ctx context.Context, request string, entry func(Record) proof.Entry, keyUntil time.Time) (ended bool, err error)
 
+	// Approve commits that by has approved the plan with this hash, with the
+	// entry that says so, if the request waits for it and by did not file it; else
+	// its error wraps what Decider says, and nothing is written.
+	Approve(ctx context.Context, request, hash, by string, e *proof.Approved) error
+	// Reject commits the end of a request of which no batch was begun, with the
+	// entry made of its record then.
+	Reject(ctx context.Context, request string, entry func(Record) proof.Entry, keyUntil time.Time) error
+
 	// Certificate returns the certificate of the log's entry with that ID, and
 	// CertificateAt the same or, with newest, one for the log's newest head.
 	// If the log has no such entry, the error wraps ErrNotFound, or ErrTooLate if

@@ -36,8 +36,9 @@ type Book interface {
 	// once; afterwards it stops between batches. ErrTooLate if it has ended.
 	Cancel(ctx context.Context, by Actor, id string) (Request, error)
 
-	// Certificate returns the certificate file of a completed or cancelled
-	// request; ErrTooLate wrapped while there is none yet.
+	Decider
+
+	// Certificate returns the certificate file of a request that has ended; ErrTooLate wrapped while there is none yet.
 	Certificate(ctx context.Context, by Actor, id string) ([]byte, error)
 
 	// AcceptedReceipt returns the proof, in the same format, that the request

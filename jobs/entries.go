@@ -45,6 +45,9 @@ func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) 
 		Terms: terms(r.Request, r.Subject, r.TicketHMAC), PlanHash: r.PlanHash, CompletedAt: proof.At(now),
 		BatchesRoot: proof.Digest(proof.BatchesRoot(r.Roots)),
 	}
+	if r.Approval.By != "" {
+		e.ApprovedBy, e.ApprovedAt = r.Approval.By, proof.AtPointer(r.Approval.At)
+	}
 	var given []proof.Exclusion
 	for _, j := range r.Jobs {
 		s := proof.StoreProof{

@@ -15,7 +15,7 @@ const MaxEntry = 1<<16 - 1
 var ErrEntry = errors.New("invalid entry")
 
 // An Entry is a statement that goes into the log. The kinds are a closed set:
-// pointers to [Accepted], [Completed], [Cancelled], [Rejected], [Superseded],
+// pointers to [Accepted], [Approved], [Completed], [Cancelled], [Rejected], [Superseded],
 // [SubjectKeyDestroyed], [HoldPlaced], [HoldReleased], [PolicyAdopted],
 // [PolicyRetired], [KeyRotated], [KeyRetired], [LogSucceeded], [TokenCreated] and
 // [TokenRevoked].
@@ -58,6 +58,8 @@ func blank(kind string) Entry {
 	switch kind {
 	case KindAccepted:
 		return new(Accepted)
+	case KindApproved:
+		return new(Approved)
 	case KindCompleted:
 		return new(Completed)
 	case KindCancelled:

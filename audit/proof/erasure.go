@@ -3,6 +3,7 @@ package proof
 // The kinds of entry.
 const (
 	KindAccepted            = "erasure.accepted/v1"
+	KindApproved            = "erasure.approved/v1"
 	KindCompleted           = "erasure.completed/v1"
 	KindCancelled           = "erasure.cancelled/v1"
 	KindRejected            = "erasure.rejected/v1"

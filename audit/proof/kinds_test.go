@@ -38,6 +38,7 @@ func all(t testing.TB) []proof.Entry {
 		},
 		&proof.TokenCreated{Header: head, TokenID: "tok-9", Role: "approver", By: "local", CreatedAt: noon, ExpiresAt: noon + 86400},
 		&proof.TokenRevoked{Header: head, TokenID: "tok-9", Role: "approver", By: "tok-1", RevokedAt: noon},
+		&proof.Approved{Header: head, RequestID: requestID, PlanHash: proof.Digest([32]byte{6}), ApprovedAt: noon, By: "tok-9"},
 	}
 }
 
@@ -49,6 +50,7 @@ func TestEntriesOfOneLogHaveDifferentIDs(t *testing.T) {
 		"policy/retention/chat/3/policy.adopted/v1", "policy/retention/chat/3/policy.retired/v1",
 		"key/" + keyHash(t, 2) + "/key.rotated/v1", "key/" + keyHash(t, 1) + "/key.retired/v1", "log/log.example/before/log.succeeded/v1",
 		"token/tok-9/token.created/v1", "token/tok-9/token.revoked/v1",
+		requestID + "/" + proof.Digest([32]byte{6}) + "/erasure.approved/v1",
 	}
 	for i, e := range all(t) {
 		if e.ID() != want[i] || !strings.HasSuffix(want[i], "/"+e.Kind()) {
@@ -96,6 +98,9 @@ func TestEntriesThatContradictThemselvesAreRefused(t *testing.T) {
 		"a token by a sentence":       {of(func(e *proof.TokenCreated) { e.TokenID = "Jane Doe" }), "token_id must match"},
 		"a token without an end":      {of(func(e *proof.TokenCreated) { e.ExpiresAt = 0 }), "expires_at is missing"},
 		"revoked by nobody":           {of(func(e *proof.TokenRevoked) { e.By = "" }), "by must match"},
+		"approved by nobody":          {of(func(e *proof.Approved) { e.By = "" }), "by must match"},
+		"approved, and no plan":       {of(func(e *proof.Approved) { e.PlanHash = "" }), "plan_hash"},
+		"approved when, by nobody":    {of(func(e *proof.Completed) { e.ApprovedAt, e.ApprovedBy = noon, "" }), "approved_by"},
 		"rejected for no reason":      {of(func(e *proof.Rejected) { e.Reason = "" }), "reason must match"},
 	}
 	for name, row := range rows {
@@ -149,6 +154,7 @@ func TestReportsOfOtherKindsClaimNoErasure(t *testing.T) {
 		proof.KindPolicyRetired: "does not say that it was kept", proof.KindKeyRotated: "until 2026-11-23T12:00:00Z",
 		proof.KindKeyRetired: "more than 42 entries", proof.KindLogSucceeded: "ended with 41 entries",
 		proof.KindTokenCreated: "tok-9 may act as approver until 2026-11-23T12:00:00Z", proof.KindTokenRevoked: "tok-9, which could act as approver, is revoked",
+		proof.KindApproved: "this is NOT an erasure",
 	}
 	signer, vkey := newKey(t, 1, origin)
 	for _, e := range all(t)[4:] {

@@ -172,7 +172,10 @@ func (e *Completed) report(p *report) {
 	}
 	e.Terms.report(p)
 	p.line("plan", "%s, made %s", e.PlanHash, e.PlannedAt)
-	if e.ApprovedBy != "" {
+	switch {
+	case e.ApprovedBy != "" && e.ApprovedAt != 0:
+		p.line("approved", "by %s, %s", e.ApprovedBy, e.ApprovedAt)
+	case e.ApprovedBy != "":
 		p.line("approved", "by %s", e.ApprovedBy)
 	}
 	p.line("receipts", "%s", e.BatchesRoot)

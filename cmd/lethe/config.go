@@ -59,6 +59,14 @@ type Config struct {
 	// store of its own in the data folder, so that a newcomer sees it work.
 	Stores []StoreConfig `yaml:"stores"`
 
+	// limits: how much one request may erase without a second person. A plan beyond
+	// them waits, in the status awaiting_approval. See LimitsConfig.
+	Limits *LimitsConfig `yaml:"limits"`
+
+	// approval: which plans a second person has to approve: "beyond-limits", or
+	// "always". Default beyond-limits.
+	Approval string `yaml:"approval"`
+
 	// log_origin: the name of the log, as it stands in every signed head and in
 	// the public key: a schema-less URL such as erasure.example.com/log. It
 	// cannot change once the log has been made. Without one, lethe makes one
@@ -189,6 +197,11 @@ type StoreConfig struct {
 	// certificate as an exclusion. Default none: the certificate then names the
 	// log without an end.
 	WALUntil Duration `yaml:"wal_until"`
+
+	// limits: of this store alone, in place of the limits for all; what is not said
+	// here is as it is there. Rows of stores without limits of their own count
+	// together against max_rows. See LimitsConfig.
+	Limits *LimitsConfig `yaml:"limits"`
 
 	// Own marks the memory store that lethe made for itself because none was
 	// configured: its files are created if they are missing.

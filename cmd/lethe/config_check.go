@@ -34,6 +34,8 @@ func (c *Config) check(doc document, flags Overrides) error {
 		}
 	}
 	add("roles", c.rolesProblem())
+	add("approval", approvalProblem(c.Approval))
+	c.Limits.check(func(field, problem string) { add("limits."+field, problem) })
 	add("log_origin", originProblem(c.LogOrigin))
 	c.checkOutside(add)
 	names := make(map[string]bool)
@@ -41,6 +43,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 		s := &c.Stores[i]
 		at := fmt.Sprintf("stores[%d].", i)
 		s.check(func(field, problem string) { add(at+field, problem) })
+		s.Limits.check(func(field, problem string) { add(at+"limits."+field, problem) })
 		if s.Name != "" && names[s.Name] {
 			add(at+"name", "is taken by another store; give each its own")
 		}

@@ -105,6 +105,7 @@ func (c *Config) fillIn() {
 	or(&c.Listen, "127.0.0.1:8080")
 	or(&c.Data, "lethe-data")
 	or(&c.Metrics, metricsToken)
+	or(&c.Approval, approvalBeyond)
 	if c.Ledger == "" && c.LedgerFile == "" {
 		c.Ledger = ledgerSQLite
 	}

@@ -262,7 +262,7 @@ func (s *service) Run(ctx context.Context) error {
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
-		Rest:     s.refused, Now: s.ledger.Now, Logger: s.logger,
+		Rest:     s.refused, Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
 	}
 	lab.Point("serve/ready")
 	group, ctx := errgroup.WithContext(ctx)

@@ -37,6 +37,10 @@ With --wait it goes on until the request has ended, or until people have to act.
 It then also asks again when the network fails, under an idempotency key, so
 that nothing is filed twice.
 
+A request whose plan is beyond the limits of the configuration waits for a second
+person. With --wait it is then said what that person has to do (exit status 3);
+without it, lethe status says so.
+
 With --receipt it keeps the proof that the request stands in the log. Whoever has
 it can show, offline and with nothing but the log's public key, that the request
 was accepted, even if the operator should deny it.
@@ -133,11 +137,13 @@ func (c *console) conclude(ctx context.Context, client *api.Client, req api.Acce
 	}
 	switch {
 	case !f.wait:
+		tellApproval(c.stderr, req.Request) // filed before
 		return kept
 	case req.Status == jobs.Cancelled, req.Status == jobs.Rejected:
 		return fmt.Errorf("the request was %s", req.Status)
 	}
 	if err := orHeld(req.Request, nil); err != nil {
+		tellApproval(c.stderr, req.Request)
 		return err
 	}
 	return kept

@@ -142,7 +142,7 @@ func (h *home) reconcile(ctx context.Context) error {
 	if _, err := h.ledger.Expired(ctx); err != nil {
 		return err
 	}
-	overdue, err := h.ledger.Overdue(ctx, 15*time.Second, 256)
+	overdue, err := h.ledger.Overdue(ctx, 5*time.Second, 256)
 	if err != nil {
 		return err
 	}

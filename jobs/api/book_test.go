@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -33,6 +34,7 @@ type memory struct {
 	fail      error
 	keep      bool   // whether stagings keep their IDs
 	uncut     error  // of receipts only
+	decided   string // the last decision, and by whom
 	provedID  string // the last memory that was asked for
 }
 
@@ -330,4 +332,23 @@ func (b *safeBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+func (m *memory) Approve(_ context.Context, by jobs.Actor, id, planHash string) (jobs.Request, error) {
+	return m.decide(id, "approve "+planHash, by)
+}
+
+func (m *memory) Reject(_ context.Context, by jobs.Actor, id, reason string) (jobs.Request, error) {
+	return m.decide(id, "reject "+reason, by)
+}
+
+func (m *memory) decide(id, what string, by jobs.Actor) (jobs.Request, error) {
+	leave, err := m.enter()
+	defer leave()
+	r, missing := m.find(id)
+	if err = errors.Join(err, missing); err != nil {
+		return jobs.Request{}, err
+	}
+	m.decided = what + " by " + by.ID
+	return *r, nil
 }

@@ -36,7 +36,7 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 				j.ID, a.Request.ID, i, j.Store, j.Kind, jobs.StagePlanning); err != nil {
 				return err
 			}
-			if err := ring(ctx, tx, row{Kind: jobs.PlanTask, Request: a.Request.ID, Job: j.ID, Store: j.Store, NextAt: millis(a.Request.NotBefore)}); err != nil {
+			if err := ring(ctx, tx, row{Kind: jobs.PlanTask, Request: a.Request.ID, Job: j.ID, Store: j.Store, NextAt: millis(a.Request.CreatedAt)}); err != nil {
 				return err
 			}
 		}

@@ -255,6 +255,24 @@ func (b *book) plan(t testing.TB, task jobs.Task, sizes ...int) {
 	}
 }
 
+// recount finds a plan as it was made, with so many rows more.
+func (b *book) recount(t testing.TB, task jobs.Task, more ...int) []jobs.Excess {
+	t.Helper()
+	j, err := b.Job(t.Context(), task.Job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := slices.Clone(j.Places)
+	for i, n := range more {
+		places[i].Found += n
+	}
+	drifts, err := b.Recounted(t.Context(), task, jobs.Recount{Places: places, MapVersion: j.MapVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return drifts
+}
+
 func someIDs(prefix string, n int) []store.ID {
 	ids := make([]store.ID, n)
 	for i := range ids {

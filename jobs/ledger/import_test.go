@@ -203,6 +203,7 @@ func TestABookWhoseLogRefusesIsRead(t *testing.T) {
 		r := b.submit(t, "u1", "memories")
 		rings := b.rings(t)
 		b.submit(t, "u4", "notes")
+		b.plan(t, b.claim(t, b.rings(t)[0]), 1)
 		running := b.claim(t, b.rings(t)[0]) // as of a worker whose log refuses from now on
 		if err := b.Fence(t.Context(), running.Ring); err != nil {
 			t.Fatal(err)

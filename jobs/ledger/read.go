@@ -24,23 +24,26 @@ type requestRow struct {
 	NotBefore                                  int64         `db:"not_before"`
 	CompletedAt                                sql.NullInt64 `db:"completed_at"`
 	PlanHash                                   string        `db:"plan_hash"`
-	Entry                                      string
-	Subject                                    string
-	TicketHMAC                                 string `db:"ticket_hmac"`
-	Cancelling                                 bool
-	KeyGone                                    bool   `db:"key_gone"`
-	FiledBy                                    string `db:"filed_by"`
-	CancelledBy                                string `db:"cancelled_by"`
+	approvalRow
+	Entry      string
+	Subject    string
+	TicketHMAC string `db:"ticket_hmac"`
+	Cancelling bool
+	KeyGone    bool `db:"key_gone"`
+
+	FiledBy     string `db:"filed_by"`
+	CancelledBy string `db:"cancelled_by"`
 }
 
 const requestColumns = `id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
-	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by`
+	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by, ` + approvalColumns
 
 func (r requestRow) request() jobs.Request {
 	return jobs.Request{
 		ID: r.ID, Status: jobs.Status(r.Status), Origin: r.Origin, FiledBy: r.FiledBy, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
 		ReceivedAt: at(r.ReceivedAt), DueAt: at(r.DueAt), CreatedAt: at(r.CreatedAt), NotBefore: at(r.NotBefore),
 		CompletedAt: atOrNil(r.CompletedAt), PlanHash: r.PlanHash, Certificate: r.Entry != "",
+		Approval: r.approval(),
 	}
 }
 
@@ -49,6 +52,9 @@ type jobRow struct {
 	ID, Request, Store, Kind, Stage, Evidence string
 	Places, Note, Rewrite                     string
 	Round, Missing, Remaining, Unattributable int
+	Plan                                      string
+	MapVersion                                string `db:"map_version"`
+	Residue                                   int
 	Found, Erased, Absent, Held, Refused      int
 	BatchesTotal                              int           `db:"batches_total"`
 	BatchesDone                               int           `db:"batches_done"`
@@ -59,7 +65,7 @@ type jobRow struct {
 	ErasedAt                                  sql.NullInt64 `db:"erased_at"`
 }
 
-const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.rewrite, j.round, j.missing,
+const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.rewrite, j.round, j.missing, j.plan, j.map_version, j.residue,
 		j.remaining, j.unattributable, j.planned_at, j.verified_at, j.purged_at,
 		COALESCE(SUM(b.size), 0) AS found, COALESCE(SUM(b.erased), 0) AS erased, COALESCE(SUM(b.absent), 0) AS absent,
 		COALESCE(SUM(b.held), 0) AS held, COALESCE(SUM(b.refused), 0) AS refused,
@@ -72,6 +78,7 @@ func (r jobRow) job() (jobs.Job, error) {
 		ID: r.ID, Request: r.Request, Store: r.Store, Kind: r.Kind, Stage: jobs.Stage(r.Stage), Evidence: store.Evidence(r.Evidence),
 		Requested: r.Missing + r.Found, Found: r.Found, Erased: r.Erased, Absent: r.Missing + r.Absent, Held: r.Held, Refused: r.Refused,
 		Remaining: r.Remaining, Unattributable: r.Unattributable, BatchesTotal: r.BatchesTotal, BatchesDone: r.BatchesDone,
+		MapVersion: r.MapVersion, Digest: r.Plan, Residue: r.Residue,
 		Round: r.Round, Rewrite: jobs.Rewrite(r.Rewrite), Note: r.Note, PlannedAt: atOrNil(r.PlannedAt), VerifiedAt: atOrNil(r.VerifiedAt),
 		PurgedAt: atOrNil(r.PurgedAt), FirstErasedAt: atOrNil(r.FirstErasedAt), ErasedAt: atOrNil(r.ErasedAt),
 	}
