@@ -65,6 +65,9 @@ func TestAForeignRequestIsAsOneThatIsNotThere(t *testing.T) {
 		filed := b.submitBy(t, jane())
 		for name, call := range b.calls() {
 			foreign, absent := call(t.Context(), john(), filed.ID), call(t.Context(), john(), uuid.NewString())
+			if errors.Is(foreign, jobs.ErrNotFound) && errors.Is(absent, jobs.ErrNotFound) && foreign.Error() != absent.Error() {
+				t.Errorf("%s: in other words: foreign %v, absent %v", name, foreign, absent)
+			}
 			if !errors.Is(foreign, jobs.ErrNotFound) || !errors.Is(absent, jobs.ErrNotFound) || errors.Is(foreign, jobs.ErrTooLate) {
 				t.Errorf("%s: foreign %v, absent %v, want ErrNotFound", name, foreign, absent)
 			}
