@@ -22,7 +22,7 @@ type Submission struct {
 	Ground     string    // a code, or ""
 	ReceivedAt time.Time // zero means now
 	Grace      time.Duration
-	Origin     string // OriginAPI or OriginCLI
+	Origin     string // OriginAPI, OriginCLI or OriginConsole
 
 	IdempotencyKey string // "" for none
 	BodyDigest     []byte // SHA-256 of the bytes received; compared when a key is used again

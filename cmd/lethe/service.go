@@ -22,6 +22,7 @@ import (
 	"lethe/audit/keyfile"
 	"lethe/jobs"
 	"lethe/jobs/api"
+	web "lethe/jobs/console"
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
@@ -58,6 +59,7 @@ type service struct {
 	intake   *jobs.Intake
 	eraser   *worker.Eraser
 	listener net.Listener
+	oidc     *web.OIDC // nil: one signs in to the page by token alone
 
 	certificates *certificates // nil without TLS
 
@@ -234,6 +236,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.guardDoor(ctx); err != nil {
+		return err
+	}
+	if s.oidc, err = s.config.OIDC.open(); err != nil {
 		return err
 	}
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
