@@ -80,6 +80,7 @@ func mutants() []mutant {
 		{bug: "door/expired-lives", check: "jobs/ledger TestATokenIsGoodUntilItExpiresOrIsRevoked"},
 		{bug: "door/revoked-lives", check: "jobs/ledger TestATokenIsGoodUntilItExpiresOrIsRevoked"},
 		{bug: "door/opens-again", check: "jobs/ledger TestTheDoorIsOpenUntilTheFirstTokenAndNeverAgain"},
+		{bug: "door/backup-revives", check: "jobs/ledger TestATokenRevokedSinceTheBackupStaysRevoked"},
 		{bug: "door/unlogged-acts", check: "jobs/ledger TestTokensMadeBesideTheServiceAreLoggedBeforeTheyAreGood"},
 		{bug: "jobs/clock-weekend", check: "jobs TestTheDatedExamplesHold"},
 		{bug: "jobs/clock-30-days", check: "jobs TestTheDatedExamplesHold"},
