@@ -73,6 +73,8 @@ const (
 const (
 	OriginAPI = "api"
 	OriginCLI = "cli"
+
+	OriginConsole = "console"
 )
 
 // A Request is what someone asked. It holds no identity: the Selector is

@@ -22,7 +22,7 @@ type Submission struct {
 	Ground     string    // a code, or ""
 	ReceivedAt time.Time // zero means now
 	Grace      time.Duration
-	Origin     string // OriginAPI or OriginCLI
+	Origin     string // OriginAPI, OriginCLI or OriginConsole
 
 	NotifyURL string // who is told of status changes, or ""; a secret
 

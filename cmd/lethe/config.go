@@ -99,6 +99,10 @@ type Config struct {
 	// Default none.
 	Stamps *StampConfig `yaml:"stamps"`
 
+	// oidc: the OpenID provider through which people sign in to the web page.
+	// Default none: they sign in with a token.
+	OIDC *OIDCConfig `yaml:"oidc"`
+
 	// subject_key_retention: how long after its end a request's subject key is
 	// kept. The key opens the subject commitment in the log, and is destroyed
 	// then. Default 720h.

@@ -57,6 +57,9 @@ func (c *Config) resolve(dir string) {
 	if c.Stamps != nil {
 		from(&c.Stamps.RootsFile)
 	}
+	if c.OIDC != nil {
+		from(&c.OIDC.ClientSecretFile)
+	}
 	if c.LogKeyAgent != nil {
 		from(&c.LogKeyAgent.Socket)
 	}
@@ -131,6 +134,9 @@ func (c *Config) fillIn() {
 			or(&s.Table, "memories")
 			or(&s.Entities, s.Table+"_entities")
 		}
+	}
+	if c.OIDC != nil {
+		or(&c.OIDC.RolesClaim, oidcClaim)
 	}
 	if c.Rate == nil {
 		c.Rate = &RateConfig{}

@@ -20,6 +20,9 @@ import (
 // microseconds there.
 const eventPoll = 100 * time.Millisecond
 
+// pagePoll is how often a page that is being looked at asks the ledger.
+const pagePoll = 500 * time.Millisecond
+
 // handler mounts the doors on one mux.
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
@@ -31,6 +34,9 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 	mux, doors := http.NewServeMux(), api.New(o)
 	if s.config.Roles.has(roleAPI) {
 		mux.Handle("/", doors)
+		page := s.page(o)
+		mux.Handle("GET /{$}", page)
+		mux.Handle("/console/", page)
 	} else { // a process without the role says how it is
 		mux.Handle("GET /healthz", doors)
 		mux.Handle("GET /readyz", doors)

@@ -22,6 +22,7 @@ import (
 	"lethe/audit/keyfile"
 	"lethe/jobs"
 	"lethe/jobs/api"
+	web "lethe/jobs/console"
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
@@ -60,6 +61,7 @@ type service struct {
 	eraser   *worker.Eraser
 	webhooks *webhook.Sender
 	listener net.Listener
+	oidc     *web.OIDC // nil: one signs in to the page by token alone
 
 	certificates *certificates // nil without TLS
 
@@ -243,6 +245,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.guardDoor(ctx); err != nil {
+		return err
+	}
+	if s.oidc, err = s.config.OIDC.open(); err != nil {
 		return err
 	}
 	s.checkSelf(ctx)

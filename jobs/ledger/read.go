@@ -161,7 +161,12 @@ func (l *Ledger) List(ctx context.Context, filedBy string, statuses []jobs.Statu
 	if filedBy != "" { // an own form, so that the index of filers serves it
 		where, given = where+` AND filed_by = ?`, append(given, filedBy)
 	}
-	query, args, err := sqlx.In(`SELECT `+requestColumns+` FROM requests WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(given, limit)...)
+	return l.listed(ctx, `SELECT `+requestColumns+` FROM requests WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(given, limit)...)
+}
+
+// listed returns the requests that a query selects, with their jobs.
+func (l *Ledger) listed(ctx context.Context, query string, args ...any) ([]jobs.Request, error) {
+	query, args, err := sqlx.In(query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list requests: %w", err)
 	}
