@@ -82,6 +82,8 @@ func mutants() []mutant {
 		{bug: "door/opens-again", check: "jobs/ledger TestTheDoorIsOpenUntilTheFirstTokenAndNeverAgain"},
 		{bug: "door/unlogged-acts", check: "jobs/ledger TestTokensMadeBesideTheServiceAreLoggedBeforeTheyAreGood"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
+		{bug: "api/no-rate", check: "jobs/api TestCallsBeyondTheRateAreRefusedAndComeBack"},
+		{bug: "api/any-encoding", check: "jobs/api TestHeaderFloodsAndEncodedBodiesAreRefused"},
 		{bug: "webhook/unsigned", check: "jobs/webhook TestANoticeIsSignedAndTakenAfterAnError"},
 		{bug: "webhook/redirects", check: "jobs/webhook TestARedirectIsNotFollowed"},
 		{bug: "webhook/private-allowed", check: "jobs/webhook TestANameThatLeadsInsideIsNotTold"},
