@@ -87,6 +87,8 @@ func mutants() []mutant {
 		{bug: "worker/exempt-erased-anyway", check: "worker TestWhatIsExemptStaysAndIsNoResidue"},
 		{bug: "ledger/exempt-keeps-plan", check: "jobs/ledger TestAPlannedPartThatIsExemptIsPlannedAnew"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
+		{bug: "api/no-rate", check: "jobs/api TestCallsBeyondTheRateAreRefusedAndComeBack"},
+		{bug: "api/any-encoding", check: "jobs/api TestHeaderFloodsAndEncodedBodiesAreRefused"},
 		{bug: "webhook/unsigned", check: "jobs/webhook TestANoticeIsSignedAndTakenAfterAnError"},
 		{bug: "webhook/redirects", check: "jobs/webhook TestARedirectIsNotFollowed"},
 		{bug: "webhook/private-allowed", check: "jobs/webhook TestANameThatLeadsInsideIsNotTold"},

@@ -136,6 +136,11 @@
 // writes those before the token is good. The road not taken, to let commands append
 // to the log, would make two writers of what has one.
 //
+// 2026-11-29. Who is told of a change of status is told from rows that a trigger
+// writes, in the transaction of the change, with the counts of that moment. What is
+// sent is made of them at the first try and kept. Rows go when they are told; the
+// sealed URL goes with the last row of a request that has ended.
+//
 // 2026-11-29. Connections to SQLite keep the statements that they have compiled. A
 // request's whole life took a third of its processor time to compile the same
 // hundred statements again and again, each some thirty times.
