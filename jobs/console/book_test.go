@@ -278,11 +278,14 @@ func (h *house) Place(_ context.Context, by jobs.Actor, _ store.Selector, reason
 	return holdID, h.fail
 }
 
-func (h *house) Release(_ context.Context, by jobs.Actor, id string) error {
+func (h *house) Release(_ context.Context, by jobs.Actor, id, reason string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := first(h.fail, jobs.CheckGround(reason)); err != nil || reason == "" {
+		return first(err, jobs.ErrInvalid)
+	}
 	h.did("released %s by %s", id, by.ID)
-	return h.fail
+	return nil
 }
 
 // planner is the house asked for plans.

@@ -47,7 +47,7 @@ type Hold struct {
 type Holds interface {
 	Holds(ctx context.Context, by jobs.Actor) ([]Hold, error)
 	Place(ctx context.Context, by jobs.Actor, sel store.Selector, reason string, until time.Time) (id string, err error)
-	Release(ctx context.Context, by jobs.Actor, id string) error
+	Release(ctx context.Context, by jobs.Actor, id, reason string) error
 }
 
 // A Gate tells whose token it is. Its error wraps jobs.ErrUnknownToken if it is

@@ -64,7 +64,7 @@ func (c *Console) releaseHold(v *visit) (answer, error) {
 	if uuid.Validate(id) != nil {
 		return answer{}, jobs.ErrNotFound
 	}
-	if err := c.Holds.Release(v.ctx, v.by, id); err != nil {
+	if err := c.Holds.Release(v.ctx, v.by, id, v.form.Get("reason")); err != nil {
 		return answer{}, err
 	}
 	c.say(v, "released")

@@ -153,7 +153,7 @@ func TestRolesGetWhatTheyMay(t *testing.T) {
 		{"POST", "/console/requests/" + endedID + "/approve", url.Values{"sure": {"yes"}}, [5]int{no, no, done, no, no}}, // ada's own
 		{"GET", "/console/holds", nil, [5]int{no, no, yes, yes, yes}},
 		{"POST", "/console/holds", url.Values{"user_id": {canary}, "reason": {"litigation"}}, [5]int{no, no, done, no, done}},
-		{"POST", "/console/holds/" + holdID + "/release", nil, [5]int{no, no, done, no, done}},
+		{"POST", "/console/holds/" + holdID + "/release", url.Values{"reason": {"settled"}}, [5]int{no, no, done, no, done}},
 	} {
 		for i, token := range who {
 			b := signedIn(t, c, token)
