@@ -112,6 +112,8 @@ func random(t *rapid.T, e proof.Entry) proof.Entry {
 		}
 	case *proof.HoldPlaced:
 		e.By = "tok"
+	case *proof.Approved:
+		e.By, e.ApprovedAt = "tok", max(e.ApprovedAt, 1)
 	case *proof.HoldReleased:
 		e.By = "tok"
 	case *proof.TokenCreated:

@@ -39,11 +39,10 @@ func few() jobs.Rules { return jobs.Rules{Limits: jobs.Limits{MaxRows: 5, Tolera
 // filed submits a request as the filer.
 func (b *book) filed(t testing.TB, id string, grace time.Duration, stores ...string) jobs.Request {
 	t.Helper()
-	r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user(id), Stores: stores, Grace: grace, Origin: jobs.OriginAPI})
+	r, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: filer, Selector: user(id), Stores: stores, Grace: grace, Origin: jobs.OriginAPI})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.raw.MustExec(b.raw.Rebind(`UPDATE requests SET filed_by = ? WHERE id = ?`), filer.ID, r.ID)
 	return r
 }
 

@@ -70,7 +70,7 @@ func mayErase() string {
 // approval from then on; any other goes on, at once or when its grace ends.
 func (l *Ledger) freezePlan(ctx context.Context, tx *txn, request string, now int64) error {
 	row, err := requestByID(ctx, tx, request)
-	if err != nil {
+	if err != nil || row.Cancelling {
 		return err
 	}
 	of, err := jobsOf(ctx, tx, request)

@@ -42,8 +42,11 @@ func (l *Ledger) Recounted(ctx context.Context, t jobs.Task, c jobs.Recount) (dr
 	now := millis(l.now())
 	err = l.ordered(ctx, "check plan", t, func(ctx context.Context, tx *txn) error {
 		row, err := requestByID(ctx, tx, t.Request)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case row.Cancelling:
+			return answered(ctx, tx, t.Ring)
 		}
 		of, err := jobsOf(ctx, tx, t.Request)
 		if err != nil {
@@ -120,7 +123,7 @@ func planAnew(ctx context.Context, tx *txn, r requestRow, list []jobs.Job, drift
 // goes on at once unless it is more than was approved, or than the rules allow.
 func (l *Ledger) anotherRound(ctx context.Context, tx *txn, t jobs.Task, p jobs.Planned, now int64, after time.Duration) error {
 	row, err := requestByID(ctx, tx, t.Request)
-	if err != nil {
+	if err != nil || row.Cancelling {
 		return err
 	}
 	of, err := jobsOf(ctx, tx, t.Request)
