@@ -19,6 +19,8 @@ type Acceptance struct {
 	Idempotency []byte // keyed digest, nil without a key
 	Body        []byte // keyed digest of the body
 	Entry       proof.Entry
+	NotifyURL   string   // to be sealed, or ""
+	Endpoints   []string // configured ones that are told of status changes
 }
 
 // A Ledger is what Intake needs of the book's keeper. All its writes are

@@ -55,6 +55,13 @@ type Config struct {
 	// that its password stands neither here nor in a process list.
 	QueueFile string `yaml:"queue_file"`
 
+	// queue_password_file: the path of a file that holds the password alone; the
+	// user, if any, stands in the URL: redis://lethe@host:6379.
+	QueuePasswordFile string `yaml:"queue_password_file"`
+
+	// queue_tls: how to reach a rediss:// server. See QueueTLS.
+	QueueTLS *QueueTLS `yaml:"queue_tls"`
+
 	// stores: the places that keep memories. Without any, lethe uses a memory
 	// store of its own in the data folder, so that a newcomer sees it work.
 	Stores []StoreConfig `yaml:"stores"`
@@ -107,6 +114,13 @@ type Config struct {
 	// start; and a job of that store waits, with the note "schema", until the
 	// map is right. Default false. serve --strict is the same.
 	Strict bool `yaml:"strict"`
+
+	// rate: how often one caller may ask. See RateConfig.
+	Rate *RateConfig `yaml:"rate"`
+
+	// webhooks: who may be told when the status of a request changes. Default
+	// nobody, and a request with a notify_url is refused.
+	Webhooks *WebhooksConfig `yaml:"webhooks"`
 
 	// Roles are what this process does, by its flag alone, for the file is the
 	// same for all. None given means all of them.
@@ -251,6 +265,9 @@ func Load(path string, flags Overrides) (Config, error) {
 	c.fillIn()
 	c.resolve(here) // all are absolute now
 	if err := c.readURLs(); err != nil {
+		return Config{}, err
+	}
+	if err := c.readQueuePassword(); err != nil {
 		return Config{}, err
 	}
 	if err := c.check(doc, flags); err != nil {

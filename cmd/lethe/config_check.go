@@ -39,6 +39,9 @@ func (c *Config) check(doc document, flags Overrides) error {
 	add("log_origin", originProblem(c.LogOrigin))
 	c.checkOutside(add)
 	c.checkOIDC(add)
+	c.checkWebhooks(add)
+	c.checkRedis(add)
+	c.Rate.check(add)
 	names := make(map[string]bool)
 	for i := range c.Stores {
 		s := &c.Stores[i]

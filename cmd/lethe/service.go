@@ -26,6 +26,7 @@ import (
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
+	"lethe/jobs/webhook"
 	"lethe/store"
 	"lethe/store/mem0"
 	"lethe/worker"
@@ -58,6 +59,7 @@ type service struct {
 	links    []*worker.Link // to the stores, in the same order
 	intake   *jobs.Intake
 	eraser   *worker.Eraser
+	webhooks *webhook.Sender
 	listener net.Listener
 	oidc     *web.OIDC // nil: one signs in to the page by token alone
 
@@ -208,7 +210,11 @@ func (s *service) openBook(ctx context.Context) (err error) {
 }
 
 func (s *service) openQueue(ctx context.Context) (err error) {
-	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
+	secure, err := s.config.QueueTLS.load()
+	if err != nil {
+		return fmt.Errorf("queue_tls: %w", err)
+	}
+	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), TLS: secure, Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
 	if err != nil {
 		return err
 	}
@@ -228,6 +234,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
 	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down}
+	if err := s.openWebhooks(); err != nil {
+		return err
+	}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
@@ -241,6 +250,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	if s.oidc, err = s.config.OIDC.open(); err != nil {
 		return err
 	}
+	s.checkSelf(ctx)
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -285,6 +295,7 @@ func (s *service) Run(ctx context.Context) error {
 		group.Go(func() error { return relay.Run(ctx) })
 		group.Go(func() error { return reconciler.Run(ctx) })
 		group.Go(func() error { return s.rotator.Run(ctx) })
+		group.Go(func() error { return s.webhooks.Run(ctx) })
 		finish = s.lastly(ctx)
 	}
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))

@@ -82,5 +82,10 @@ func mutants() []mutant {
 		{bug: "door/opens-again", check: "jobs/ledger TestTheDoorIsOpenUntilTheFirstTokenAndNeverAgain"},
 		{bug: "door/unlogged-acts", check: "jobs/ledger TestTokensMadeBesideTheServiceAreLoggedBeforeTheyAreGood"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
+		{bug: "webhook/unsigned", check: "jobs/webhook TestANoticeIsSignedAndTakenAfterAnError"},
+		{bug: "webhook/redirects", check: "jobs/webhook TestARedirectIsNotFollowed"},
+		{bug: "webhook/private-allowed", check: "jobs/webhook TestANameThatLeadsInsideIsNotTold"},
+		{bug: "webhook/bytes-differ", check: "jobs/ledger TestANoticeHasTheSameBytesAtEveryTryAndWaitsForTheOneBefore"},
+		{bug: "webhook/keep-key", check: "jobs/ledger TestEveryChangeOfStatusIsTold"},
 	}
 }

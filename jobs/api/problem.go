@@ -145,6 +145,8 @@ func invalid(f *jobs.Invalid) *Problem {
 	switch f.Field {
 	case "received_at", "grace", "regime", "ground", "cursor", "role", "expires", "reason":
 		return malformed(f.Field, f.Problem)
+	case "notify_url": // of whatever is wrong with it
+		return malformed(f.Field, f.Problem)
 	}
 	return unacceptable(f.Field, f.Problem)
 }

@@ -31,6 +31,9 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 			existing, body, err = byIdempotency(ctx, tx, a.Idempotency)
 			return err
 		}
+		if err := l.insertNotify(ctx, tx, a); err != nil {
+			return err
+		}
 		for i, j := range a.Request.Jobs {
 			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO jobs (id, request, seq, store, kind, stage) VALUES (?, ?, ?, ?, ?, ?)`),
 				j.ID, a.Request.ID, i, j.Store, j.Kind, jobs.StagePlanning); err != nil {

@@ -17,6 +17,8 @@ import (
 
 func isNotFound(err error) bool { return errors.Is(err, jobs.ErrNotFound) }
 
+func isGone(err error) bool { return errors.Is(err, jobs.ErrGone) }
+
 // stagedBefore reads the time out of a UUID version 7.
 func stagedBefore(id string, t time.Time) bool {
 	u, err := uuid.Parse(id)
