@@ -239,6 +239,23 @@ func TestPagesSayInPlainWordsHowThingsAre(t *testing.T) {
 	}
 }
 
+func TestAHoldThatIsNotInForceYetIsSaidToBe(t *testing.T) {
+	h := newHouse()
+	b := newBrowser(t, h.page(false))
+	h.placing = true
+	hold := url.Values{"user_id": {canary}, "reason": {"litigation"}, "until": {"2999-01-01T00:00"}}
+	if a := b.post("/console/holds", "/console/holds", hold); a.status != http.StatusSeeOther || !strings.Contains(b.get("/console/holds").text(), "is being placed") {
+		t.Errorf("placed: %d", a.status)
+	}
+	if a := b.post("/console/holds", "/console/holds/"+holdID+"/release", url.Values{"reason": {"settled"}}); a.status != http.StatusConflict || !strings.Contains(a.text(), "is being placed") {
+		t.Errorf("released: %d %s", a.status, a.text())
+	}
+	hold.Set("until", "2001-01-01T00:00")
+	if a := b.post("/console/holds", "/console/holds", hold); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.text(), "until must be in the future") {
+		t.Errorf("a hold that has ended already: %d %s", a.status, a.text())
+	}
+}
+
 func TestABookThatDoesNotAnswerIsSaidSoWithoutItsWords(t *testing.T) {
 	h := newHouse()
 	b := newBrowser(t, h.page(false))
