@@ -36,7 +36,7 @@ type Arrears interface {
 const (
 	reconcileEvery = 500 * time.Millisecond
 	sweepKeysEvery = time.Minute
-	overdueAfter   = 15 * time.Second
+	overdueAfter   = 5 * time.Second // with a turn less than the lease of what runs: see doc.go
 	overdueAtOnce  = 256
 )
 
@@ -58,10 +58,12 @@ type Reconciler struct {
 	End      func(ctx context.Context, request string) error
 	Requeued func(reason string, n int) // counts, for metrics
 	Rest     func() bool                // whether nothing can be written now; nil for never
+	Alone    bool                       // no other process rings: what is queued at the start, one rang that has died
 	Now      func() time.Time
 	Logger   *slog.Logger
 
-	said string // the last error, "" after a turn without
+	said   string // the last error, "" after a turn without
+	caught bool   // what was queued at the start has been asked after
 }
 
 // Run reconciles until ctx is done. Errors are logged and tried again.
@@ -125,8 +127,14 @@ func (r *Reconciler) flushed(ctx context.Context) error {
 	return err
 }
 
+// forgotten asks after tasks that nobody has claimed. One may never have been
+// rung: whoever marked it died before.
 func (r *Reconciler) forgotten(ctx context.Context) error {
-	overdue, err := r.Ledger.Overdue(ctx, overdueAfter, overdueAtOnce)
+	older := overdueAfter
+	if r.Alone && !r.caught {
+		older = 0
+	}
+	overdue, err := r.Ledger.Overdue(ctx, older, overdueAtOnce)
 	if err != nil {
 		return err
 	}
@@ -144,6 +152,7 @@ func (r *Reconciler) forgotten(ctx context.Context) error {
 			return err
 		}
 	}
+	r.caught = true
 	return nil
 }
 

@@ -17,7 +17,8 @@ import (
 // A diary is every door of the Reconciler at once; it writes down who was
 // called, in order, and answers as it was told.
 type diary struct {
-	rest func() bool
+	rest  func() bool
+	alone bool
 
 	lines []string
 	fails map[string]bool // by line
@@ -94,7 +95,7 @@ func (d *diary) day(t *testing.T, long time.Duration) []string {
 			Ledger: d, Queue: d, Keys: d, End: d.End, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 			Sealed:   func() ([]string, error) { return []string{"x", "y"}, d.note("sealed") },
 			Requeued: func(reason string, n int) { d.requeued[reason] += n },
-			Rest:     d.rest,
+			Rest:     d.rest, Alone: d.alone,
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -148,12 +149,27 @@ func TestAForgottenTaskIsRungAgain(t *testing.T) {
 	a, b, c := jobs.Ring{ID: "a", Epoch: 1}, jobs.Ring{ID: "b", Epoch: 2}, jobs.Ring{ID: "c", Epoch: 3}
 	d := &diary{overdue: []jobs.Ring{a, b, c}, waiting: map[jobs.Ring]bool{b: true}}
 	d.day(t, once)
-	d.expect(t, "overdue 15s", "waiting? a", "forgotten a/1", "waiting? b", "waiting? c", "forgotten c/3")
+	d.expect(t, "overdue 5s", "waiting? a", "forgotten a/1", "waiting? b", "waiting? c", "forgotten c/3")
 	d.never(t, "forgotten b/2")
 	d.never(t, "forgotten all")
 	if d.requeued[jobs.ReasonForgot] != 2 {
 		t.Errorf("counted %v", d.requeued)
 	}
+}
+
+// The one that marked it may have died before it rang.
+func TestWhatWasQueuedAtTheStartIsAskedAfterAtOnceAndOnce(t *testing.T) {
+	a := jobs.Ring{ID: "a", Epoch: 1}
+	d := &diary{alone: true, overdue: []jobs.Ring{a}}
+	d.day(t, 3*time.Second)
+	d.expect(t, "overdue 0s", "forgotten a/1", "overdue 5s")
+	if n := slices.Index(d.lines, "overdue 5s"); slices.Contains(d.lines[n:], "overdue 0s") {
+		t.Errorf("asked again: %q", d.lines)
+	}
+
+	deaf := &diary{alone: true, overdue: []jobs.Ring{a}, fails: map[string]bool{"waiting? a": true}}
+	deaf.day(t, 3*time.Second)
+	deaf.never(t, "overdue 5s") // until the queue has answered
 }
 
 func TestAQueueThatDoesNotAnswerForgetsNothing(t *testing.T) {

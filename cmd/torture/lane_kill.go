@@ -280,6 +280,8 @@ func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.Wait
 	return h.conclude(ctx, b, l, time.Now(), late, stop, wait)
 }
 
+var errUnfinished = errors.New("NOT FINISHED")
+
 // conclude waits until all is done, a minute at most, asks the life that serves
 // what can only be asked of one, ends it, and judges.
 func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time, late *sync.WaitGroup, stop func(), wait func()) error {
@@ -299,7 +301,7 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	o := &oracle{house: h, book: b}
 	var unfinished error
 	if !b.done() {
-		unfinished = fmt.Errorf("NOT FINISHED %s after the last fault:%s", h.limit, b.waiting())
+		unfinished = fmt.Errorf("%w %s after the last fault:%s", errUnfinished, h.limit, b.waiting())
 	}
 	stop()
 	wait()
