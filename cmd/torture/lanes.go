@@ -53,7 +53,7 @@ func count(smoke, full, long int) map[string]int {
 // lanes returns all lanes in the order in which they are reported.
 func lanes() []lane {
 	return []lane{
-		{name: "kill", what: "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", n: count(40, 700, 20000), run: killLane, service: true},
+		{name: "kill", what: "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", n: count(24, 700, 20000), run: killLane, service: true},
 		{name: "redis", what: "a Redis that dies, forgets, hangs, fills up, lies", n: count(14, 300, 5000), run: redisLane, service: true},
 		{name: "power", what: "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", n: count(2, 100, 2000), run: powerLane},
 		{name: "lies", what: "stores that lie, fail, lag or change under the work", n: count(400, 100000, 5000000), run: liesLane, apart: true},

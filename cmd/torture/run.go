@@ -129,6 +129,7 @@ type run struct {
 	*lab
 	lane   lane
 	n      int       // cases
+	from   int       // number of the first
 	until  time.Time // no case begins later; zero for never
 	mu     sync.Mutex
 	result *laneReport
@@ -176,12 +177,12 @@ func (r *run) cases(ctx context.Context, atOnce int, f func(context.Context, *ka
 					if number > 0 {
 						return
 					}
-					number = r.only
+					number = r.only - r.from
 				}
 				if r.only < 0 && (number >= r.n || !r.until.IsZero() && time.Now().After(r.until)) || ctx.Err() != nil {
 					return
 				}
-				r.try(ctx, number, f)
+				r.try(ctx, r.from+number, f)
 			}
 		})
 	}
@@ -197,6 +198,10 @@ func (r *run) admit() {
 		r.result.Notes = append(r.result.Notes, fmt.Sprintf("time was up after %d of %d cases", r.result.Cases, r.n))
 	}
 }
+
+// isUp reports whether the lane's time is up: a case that is at work then comes
+// to its end, sooner than when it is replayed.
+func (c *kase) isUp() bool { return c.only < 0 && !c.until.IsZero() && time.Now().After(c.until) }
 
 func (r *run) try(ctx context.Context, number int, f func(context.Context, *kase) error) {
 	c := &kase{run: r, number: number, rng: r.rand(number), dir: filepath.Join(r.dir, fmt.Sprintf("%s-%d", r.lane.name, number))}
