@@ -19,6 +19,8 @@ type Acceptance struct {
 	Idempotency []byte // keyed digest, nil without a key
 	Body        []byte // keyed digest of the body
 	Entry       proof.Entry
+	NotifyURL   string   // to be sealed, or ""
+	Endpoints   []string // configured ones that are told of status changes
 }
 
 // A Ledger is what Intake needs of the book's keeper. All its writes are
@@ -30,8 +32,14 @@ type Ledger interface {
 	Accept(ctx context.Context, a Acceptance) (existing *Request, body []byte, err error)
 	ByIdempotency(ctx context.Context, digest []byte) (*Request, []byte, error)
 
+	// FiledBy returns the ID of the Actor who filed a request.
+	FiledBy(ctx context.Context, id string) (string, error)
 	Request(ctx context.Context, id string) (Request, error)
-	List(ctx context.Context, statuses []Status, limit int, before string) ([]Request, error)
+	// List returns those of one filer or, if filedBy is "", of all.
+	List(ctx context.Context, filedBy string, statuses []Status, limit int, before string) ([]Request, error)
+	// Urgent is List with the nearest deadline first; after is the ID of the last
+	// one of the page before. There must be a status.
+	Urgent(ctx context.Context, filedBy string, statuses []Status, limit int, after string) ([]Request, error)
 	Record(ctx context.Context, id string) (Record, error)
 
 	// Seen opens a set of IDs on disk, for one request, that goes with Close.
@@ -40,12 +48,20 @@ type Ledger interface {
 	Staged(ctx context.Context, request string) iter.Seq2[[]string, error]
 	DropStaged(ctx context.Context, request string) error
 
-	// Stop marks a request as being cancelled and takes its waiting rows out of
+	// Stop marks a request as being cancelled, by the first who asked, and takes its waiting rows out of
 	// the outbox. It returns ErrTooLate if the request has ended.
-	Stop(ctx context.Context, request string) error
+	Stop(ctx context.Context, by Actor, request string) error
 	// EndCancelled commits the end of a stopped request with the entry made of
 	// its record then, unless a task of it still runs, which is no error.
 	EndCancelled(ctx context.Context, request string, entry func(Record) proof.Entry, keyUntil time.Time) (ended bool, err error)
+
+	// Approve commits that by has approved the plan with this hash, with the
+	// entry that says so, if the request waits for it and by did not file it; else
+	// its error wraps what Decider says, and nothing is written.
+	Approve(ctx context.Context, request, hash, by string, e *proof.Approved) error
+	// Reject commits the end of a request of which no batch was begun, with the
+	// entry made of its record then.
+	Reject(ctx context.Context, request string, entry func(Record) proof.Entry, keyUntil time.Time) error
 
 	// Certificate returns the certificate of the log's entry with that ID, and
 	// CertificateAt the same or, with newest, one for the log's newest head.
@@ -71,6 +87,7 @@ type Record struct {
 	Request
 	Subject, TicketHMAC string
 	Cancelling          bool
+	CancelledBy         string                    // ID of the Actor who asked for that, "" before
 	Entry               string                    // ID of the terminal entry, "" before
 	KeyGone             bool                      // the subject key has been destroyed
 	Roots               [][32]byte                // of the receipts of finished batches, in order

@@ -40,4 +40,13 @@
 // whose relay was killed between the mark in the ledger and the ring: longer than
 // what a killed worker was at, which waits for its lease of 8 s. To ask early does
 // no harm: a ring that comes late has an old epoch.
+//
+// 2026-11-29. The Book holds the law of who may do what and see what, and not its
+// doors: each call says for whom it is, nobody may do nothing, and so no door can
+// forget it. The doors ask before they read a body, by the same table
+// (Act.Allowed). A request that is another's costs and answers what one that is not
+// there does.
+//
+// 2026-11-29. Tokens are never deleted, and a service that has had one is never open
+// again: whoever could revoke the last of them must not open the door by it.
 package jobs

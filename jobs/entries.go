@@ -20,7 +20,7 @@ type Exclusion struct {
 }
 
 func acceptedEntry(a Acceptance) *proof.Accepted {
-	e := &proof.Accepted{Terms: terms(a.Request, a.Subject, a.TicketHMAC), Selector: proof.SelectsScope, IDs: a.Requested}
+	e := &proof.Accepted{Terms: terms(a.Request, a.Subject, a.TicketHMAC), Selector: proof.SelectsScope, IDs: a.Requested, By: a.Request.FiledBy}
 	if a.Requested > 0 {
 		e.Selector = proof.SelectsIDs
 	}
@@ -44,6 +44,9 @@ func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) 
 	e := &proof.Completed{
 		Terms: terms(r.Request, r.Subject, r.TicketHMAC), PlanHash: r.PlanHash, CompletedAt: proof.At(now),
 		BatchesRoot: proof.Digest(proof.BatchesRoot(r.Roots)),
+	}
+	if r.Approval.By != "" {
+		e.ApprovedBy, e.ApprovedAt = r.Approval.By, proof.AtPointer(r.Approval.At)
 	}
 	var given []proof.Exclusion
 	for _, j := range r.Jobs {
@@ -116,7 +119,7 @@ func exclusion(storeName string, x Exclusion, now time.Time) proof.Exclusion {
 // cancelledEntry states how far a request got that was stopped.
 func cancelledEntry(r Record, now time.Time) *proof.Cancelled {
 	e := &proof.Cancelled{
-		Terms: terms(r.Request, r.Subject, r.TicketHMAC), CancelledAt: proof.At(now),
+		Terms: terms(r.Request, r.Subject, r.TicketHMAC), CancelledAt: proof.At(now), By: r.CancelledBy,
 		BatchesRoot: proof.Digest(proof.BatchesRoot(r.Roots)),
 	}
 	for _, j := range r.Jobs {

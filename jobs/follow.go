@@ -10,7 +10,10 @@ import (
 )
 
 // Request implements Book.
-func (in *Intake) Request(ctx context.Context, id string) (Request, error) {
+func (in *Intake) Request(ctx context.Context, by Actor, id string) (Request, error) {
+	if err := in.sees(ctx, by, ActRead, id); err != nil {
+		return Request{}, err
+	}
 	r, err := in.Ledger.Request(ctx, id)
 	in.explain(&r)
 	return r, err
@@ -35,8 +38,24 @@ func (in *Intake) explain(r *Request) {
 }
 
 // List implements Book.
-func (in *Intake) List(ctx context.Context, statuses []Status, limit int, cursor string) ([]Request, string, error) {
-	list, err := in.Ledger.List(ctx, statuses, limit+1, cursor)
+func (in *Intake) List(ctx context.Context, by Actor, statuses []Status, limit int, cursor string) ([]Request, string, error) {
+	return in.page(ctx, in.Ledger.List, by, statuses, limit, cursor)
+}
+
+// page asks the ledger for one request more than the page has, to see whether
+// there is a next one.
+func (in *Intake) page(
+	ctx context.Context, ask func(ctx context.Context, filedBy string, statuses []Status, limit int, cursor string) ([]Request, error),
+	by Actor, statuses []Status, limit int, cursor string,
+) ([]Request, string, error) {
+	if err := by.Check(ActRead); err != nil {
+		return nil, "", err
+	}
+	filedBy := by.ID
+	if by.SeesAll() || fault.Bug("door/foreign-seen") {
+		filedBy = ""
+	}
+	list, err := ask(ctx, filedBy, statuses, limit+1, cursor)
 	for i := range list {
 		in.explain(&list[i])
 	}
@@ -48,11 +67,14 @@ func (in *Intake) List(ctx context.Context, statuses []Status, limit int, cursor
 }
 
 // Cancel implements Book.
-func (in *Intake) Cancel(ctx context.Context, id string) (Request, error) {
+func (in *Intake) Cancel(ctx context.Context, by Actor, id string) (Request, error) {
+	if err := in.sees(ctx, by, ActCancel, id); err != nil {
+		return Request{}, err
+	}
 	if fault.Bug("jobs/cancel-untold") {
 		return in.Ledger.Request(ctx, id)
 	}
-	if err := in.Ledger.Stop(ctx, id); err != nil {
+	if err := in.Ledger.Stop(ctx, by, id); err != nil {
 		return Request{}, err
 	}
 	fault.Point("jobs/cancel-marked")
@@ -72,7 +94,10 @@ func (in *Intake) EndStopped(ctx context.Context, id string) error {
 }
 
 // Certificate implements Book.
-func (in *Intake) Certificate(ctx context.Context, id string) ([]byte, error) {
+func (in *Intake) Certificate(ctx context.Context, by Actor, id string) ([]byte, error) {
+	if err := in.sees(ctx, by, ActRead, id); err != nil {
+		return nil, err
+	}
 	entry, err := in.ending(ctx, id)
 	if err != nil {
 		return nil, err
@@ -81,12 +106,18 @@ func (in *Intake) Certificate(ctx context.Context, id string) ([]byte, error) {
 }
 
 // AcceptedReceipt implements Book.
-func (in *Intake) AcceptedReceipt(ctx context.Context, id string) ([]byte, error) {
+func (in *Intake) AcceptedReceipt(ctx context.Context, by Actor, id string) ([]byte, error) {
+	if err := in.sees(ctx, by, ActRead, id); err != nil {
+		return nil, err
+	}
 	return in.Ledger.Certificate(ctx, proof.EntryID(id, proof.KindAccepted))
 }
 
 // Reissue implements Book.
-func (in *Intake) Reissue(ctx context.Context, id string, accepted bool) ([]byte, error) {
+func (in *Intake) Reissue(ctx context.Context, by Actor, id string, accepted bool) ([]byte, error) {
+	if err := in.sees(ctx, by, ActRead, id); err != nil {
+		return nil, err
+	}
 	if accepted {
 		return in.Ledger.CertificateAt(ctx, proof.EntryID(id, proof.KindAccepted), true)
 	}
@@ -118,7 +149,10 @@ func (in *Intake) ending(ctx context.Context, id string) (string, error) {
 }
 
 // SubjectKey implements Book.
-func (in *Intake) SubjectKey(ctx context.Context, id string) ([]byte, error) {
+func (in *Intake) SubjectKey(ctx context.Context, by Actor, id string) ([]byte, error) {
+	if err := in.sees(ctx, by, ActRead, id); err != nil {
+		return nil, err
+	}
 	rec, err := in.Ledger.Record(ctx, id)
 	if err != nil {
 		return nil, err

@@ -52,6 +52,8 @@ type Intake struct {
 	// Down reports whether a store is down, for the Note of the jobs that wait
 	// for it. Nil means never.
 	Down func(storeName string) bool
+
+	Notify *Notify // nil: nobody is told of status changes
 }
 
 var _ Book = (*Intake)(nil)
@@ -61,6 +63,9 @@ func (in *Intake) Stage(ctx context.Context) (Staging, error) { return in.stage(
 
 // Submit implements Book.
 func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, error) {
+	if err := s.By.Check(ActFile); err != nil {
+		return Request{}, false, err
+	}
 	r, err := in.request(s)
 	if err != nil {
 		return Request{}, false, err
@@ -70,7 +75,7 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 		s.IdempotencyKey = ""
 	}
 	if s.IdempotencyKey != "" {
-		a.Idempotency = in.blind("idempotency", []byte(s.IdempotencyKey))
+		a.Idempotency = in.blind(keysOf(s.By), []byte(s.IdempotencyKey))
 		a.Body = in.blind("body", s.BodyDigest)
 		if found, body, err := in.Ledger.ByIdempotency(ctx, a.Idempotency); err != nil || found != nil {
 			return replay(found, body, a.Body, err)
@@ -128,7 +133,7 @@ func (in *Intake) seal(a *Acceptance, s Submission) error {
 		a.TicketHMAC = proof.TicketDigest(key, a.Request.Ticket)
 	}
 	a.Entry = acceptedEntry(*a)
-	return nil
+	return in.sealNotify(a, s)
 }
 
 // distinct returns ids in the order in which they first came, each once.
@@ -144,9 +149,9 @@ func distinct(ids []string) []string {
 // forget destroys keys made for a request that another submission won.
 func (in *Intake) forget(id string, s Submission) error {
 	if s.Staged != nil {
-		return nil // its Discard does
+		return in.forgetNotify(id, s) // of the others, its Discard does
 	}
-	return errors.Join(in.Keys.DestroySubject(id), in.Keys.DestroySeal(id))
+	return errors.Join(in.forgetNotify(id, s), in.Keys.DestroySubject(id), in.Keys.DestroySeal(id))
 }
 
 func replay(r *Request, body, want []byte, err error) (Request, bool, error) {
@@ -174,7 +179,7 @@ func (in *Intake) request(s Submission) (Request, error) {
 	}
 	now := in.Now().UTC().Truncate(time.Millisecond)
 	r := Request{
-		ID: newID(now), Status: Received, Origin: s.Origin, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
+		ID: newID(now), Status: Received, Origin: s.Origin, FiledBy: s.By.ID, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
 		CreatedAt: now, NotBefore: now.Add(s.Grace),
 	}
 	if r.Regime == "" {
@@ -206,6 +211,9 @@ func (in *Intake) request(s Submission) (Request, error) {
 		return r, &Invalid{"ticket", fmt.Sprintf("must be at most %d bytes of UTF-8 without control characters", MaxTicketBytes)}
 	}
 	if err := CheckGround(s.Ground); err != nil {
+		return r, err
+	}
+	if err := in.notifyOf(s); err != nil {
 		return r, err
 	}
 	var err error

@@ -47,7 +47,7 @@ func TestSubmitSaysWhichFieldIsWrong(t *testing.T) {
 		"metadata that is nil": {"selector.metadata", func(s *jobs.Submission) { s.Selector.Metadata = map[string]store.Value{secret: {}} }},
 	}
 	for name, row := range rows {
-		s := jobs.Submission{Selector: jane}
+		s := jobs.Submission{By: jobs.ActorLocal, Selector: jane}
 		row.change(&s)
 		_, _, err := in.Submit(t.Context(), s)
 		var invalid *jobs.Invalid
@@ -66,7 +66,7 @@ func TestSubmitSaysWhichFieldIsWrong(t *testing.T) {
 			t.Errorf("%s: the error repeats the value: %v", name, err)
 		}
 	}
-	if list, _, err := in.List(t.Context(), nil, 10, ""); err != nil || len(list) != 0 {
+	if list, _, err := in.List(t.Context(), jobs.ActorLocal, nil, 10, ""); err != nil || len(list) != 0 {
 		t.Errorf("%d requests were filed, %v", len(list), err)
 	}
 }
@@ -74,14 +74,14 @@ func TestSubmitSaysWhichFieldIsWrong(t *testing.T) {
 func TestSubmitTakesWhatIsJustAllowed(t *testing.T) {
 	in, _ := newIntake(t)
 	for name, s := range map[string]jobs.Submission{
-		"nothing but a user":  {Selector: jane},
-		"skew of five min":    {Selector: jane, ReceivedAt: clock.Add(5 * time.Minute)},
-		"ten years ago":       {Selector: jane, ReceivedAt: clock.AddDate(-10, 0, 0)},
-		"longest grace":       {Selector: jane, Grace: jobs.MaxGrace},
-		"longest ticket":      {Selector: jane, Ticket: strings.Repeat("é", jobs.MaxTicketBytes/2)},
-		"longest ground":      {Selector: jane, Ground: strings.Repeat("a", 32)},
-		"IDs":                 {Selector: store.Selector{IDs: []string{"a", "b"}}},
-		"every store by name": {Selector: jane, Stores: []string{"notes", "memories"}},
+		"nothing but a user":  {By: jobs.ActorLocal, Selector: jane},
+		"skew of five min":    {By: jobs.ActorLocal, Selector: jane, ReceivedAt: clock.Add(5 * time.Minute)},
+		"ten years ago":       {By: jobs.ActorLocal, Selector: jane, ReceivedAt: clock.AddDate(-10, 0, 0)},
+		"longest grace":       {By: jobs.ActorLocal, Selector: jane, Grace: jobs.MaxGrace},
+		"longest ticket":      {By: jobs.ActorLocal, Selector: jane, Ticket: strings.Repeat("é", jobs.MaxTicketBytes/2)},
+		"longest ground":      {By: jobs.ActorLocal, Selector: jane, Ground: strings.Repeat("a", 32)},
+		"IDs":                 {By: jobs.ActorLocal, Selector: store.Selector{IDs: []string{"a", "b"}}},
+		"every store by name": {By: jobs.ActorLocal, Selector: jane, Stores: []string{"notes", "memories"}},
 	} {
 		r, replayed, err := in.Submit(t.Context(), s)
 		if err != nil || replayed {
@@ -107,9 +107,9 @@ func TestIDsStagedElsewhereAreRefused(t *testing.T) {
 	}
 	type wrapped struct{ jobs.Staging }
 	for name, s := range map[string]jobs.Submission{
-		"wrapped":         {Staged: wrapped{st}},
-		"another book's":  {Staged: st},
-		"with a selector": {Staged: st, Selector: jane},
+		"wrapped":         {By: jobs.ActorLocal, Staged: wrapped{st}},
+		"another book's":  {By: jobs.ActorLocal, Staged: st},
+		"with a selector": {By: jobs.ActorLocal, Staged: st, Selector: jane},
 	} {
 		if r, _, err := in.Submit(t.Context(), s); err == nil {
 			t.Errorf("%s: filed as %+v", name, r)
@@ -119,7 +119,7 @@ func TestIDsStagedElsewhereAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := in.Submit(t.Context(), jobs.Submission{Staged: empty}); !errors.Is(err, store.ErrSelector) {
+	if _, _, err := in.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Staged: empty}); !errors.Is(err, store.ErrSelector) {
 		t.Errorf("no IDs: err = %v, want ErrSelector", err)
 	}
 }
@@ -129,7 +129,7 @@ func TestIDsStagedElsewhereAreRefused(t *testing.T) {
 func TestCommitmentsOpenWithTheCanonicalSelector(t *testing.T) {
 	in, l := newIntake(t)
 	ids := []string{"b", "a", `q"\é` + "\u2028", "c"}
-	unstaged := jobs.Submission{Selector: store.Selector{IDs: ids}, Ticket: "T-1"}
+	unstaged := jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{IDs: ids}, Ticket: "T-1"}
 	st, err := in.Stage(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -144,15 +144,15 @@ func TestCommitmentsOpenWithTheCanonicalSelector(t *testing.T) {
 		text string
 	}{
 		"unstaged IDs": {unstaged, `{"ids":["b","a","q\"\\é` + "\u2028" + `","c"]}`},
-		"staged IDs":   {jobs.Submission{Staged: st}, `{ "ids" : ["b","a","q\"\\é\u2028","c"]}`},
-		"selector":     {jobs.Submission{Selector: store.Selector{UserID: "u", Metadata: map[string]store.Value{"n": number("1.50"), "b": store.BoolValue(true)}}}, `{"user_id":"u","metadata":{"n":1.5,"b":true}}`},
+		"staged IDs":   {jobs.Submission{By: jobs.ActorLocal, Staged: st}, `{ "ids" : ["b","a","q\"\\é\u2028","c"]}`},
+		"selector":     {jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "u", Metadata: map[string]store.Value{"n": number("1.50"), "b": store.BoolValue(true)}}}, `{"user_id":"u","metadata":{"n":1.5,"b":true}}`},
 	}
 	for name, row := range rows {
 		r, _, err := in.Submit(t.Context(), row.s)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		key, err := in.SubjectKey(t.Context(), r.ID)
+		key, err := in.SubjectKey(t.Context(), jobs.ActorLocal, r.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func TestListPagesThroughEverythingOnce(t *testing.T) {
 	var want []string
 	for i := range 7 {
 		in.Now = func() time.Time { return clock.Add(time.Duration(i) * time.Millisecond) }
-		r, _, err := in.Submit(t.Context(), jobs.Submission{Selector: store.Selector{UserID: fmt.Sprint("u", i)}})
+		r, _, err := in.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: fmt.Sprint("u", i)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,14 +187,14 @@ func TestListPagesThroughEverythingOnce(t *testing.T) {
 		}
 		want = append(want, r.ID)
 	}
-	if _, err := in.Cancel(t.Context(), want[3]); err != nil {
+	if _, err := in.Cancel(t.Context(), jobs.ActorLocal, want[3]); err != nil {
 		t.Fatal(err)
 	}
 	slices.Reverse(want)
 	for limit := 1; limit <= 8; limit++ {
 		var got []string
 		for cursor := ""; ; {
-			list, next, err := in.List(t.Context(), nil, limit, cursor)
+			list, next, err := in.List(t.Context(), jobs.ActorLocal, nil, limit, cursor)
 			if err != nil || len(list) > limit {
 				t.Fatalf("limit %d: %d, %v", limit, len(list), err)
 			}
@@ -209,7 +209,7 @@ func TestListPagesThroughEverythingOnce(t *testing.T) {
 			t.Errorf("limit %d: got %d requests, want all 7 newest first", limit, len(got))
 		}
 	}
-	list, _, err := in.List(t.Context(), []jobs.Status{jobs.Cancelled}, 10, "")
+	list, _, err := in.List(t.Context(), jobs.ActorLocal, []jobs.Status{jobs.Cancelled}, 10, "")
 	if err != nil || len(list) != 1 || list[0].ID != want[3] {
 		t.Errorf("cancelled: %d, %v", len(list), err)
 	}
@@ -244,10 +244,10 @@ func TestAPanicAfterTheCommitKeepsTheIDs(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		_, _, err := in.Submit(t.Context(), jobs.Submission{Staged: st})
+		_, _, err := in.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Staged: st})
 		t.Error("submitted: ", err)
 	}()
-	list, _, err := in.List(t.Context(), nil, 10, "")
+	list, _, err := in.List(t.Context(), jobs.ActorLocal, nil, 10, "")
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%d requests, %v", len(list), err)
 	}

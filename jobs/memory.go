@@ -20,7 +20,10 @@ type BatchReceipt struct {
 var errNoReceipt = fmt.Errorf("%w: the request has no receipt of this memory", ErrNotFound)
 
 // MemoryProof implements Book.
-func (in *Intake) MemoryProof(ctx context.Context, id, memoryID string) ([]byte, error) {
+func (in *Intake) MemoryProof(ctx context.Context, by Actor, id, memoryID string) ([]byte, error) {
+	if err := in.sees(ctx, by, ActRead, id); err != nil {
+		return nil, err
+	}
 	if err := store.CheckValue("memory_id", memoryID); err != nil {
 		return nil, err
 	}

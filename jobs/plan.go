@@ -42,13 +42,38 @@ func (d PlanDigest) text(s string) {
 	_, _ = io.WriteString(d.h, s)
 }
 
-// PlanHash is the hash of a request's whole plan: of its subject commitment
-// and the digests of its jobs, in order.
-func PlanHash(subject string, digests []string) string {
+// PlanHash is the hash of a request's whole plan: of its subject commitment, its
+// number among the plans of the request, and of each job, in order, the store,
+// the data map that it was planned by, what was counted in each place, and the
+// digest of the frozen batches. The number makes sure that an approval is of one
+// plan and never of a later one that happens to be the same.
+func PlanHash(subject string, number int, list []Job) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "lethe plan v1\n%s\n", subject)
-	for _, d := range digests {
-		fmt.Fprintln(h, d)
+	d := PlanDigest{h}
+	d.text("lethe plan v2")
+	d.text(subject)
+	fmt.Fprintf(h, "%d\n%d\n", number, len(list))
+	for _, j := range list {
+		d.text(j.Store)
+		d.text(j.MapVersion)
+		d.text(j.Digest)
+		fmt.Fprintf(h, "%d\n", len(j.Places))
+		for _, p := range j.Places {
+			d.text(p.Place)
+			d.text(p.With)
+			fmt.Fprintf(h, "%d\n", p.Found)
+		}
 	}
 	return proof.Digest([32]byte(h.Sum(nil)))
+}
+
+// AddDigest returns the digest of a job whose plan had one digest and that has
+// frozen more batches since.
+func AddDigest(plan, more string) string {
+	h := sha256.New()
+	d := PlanDigest{h}
+	d.text("lethe round v1")
+	d.text(plan)
+	d.text(more)
+	return hex.EncodeToString(h.Sum(nil))
 }

@@ -73,13 +73,34 @@ func TestPlanDigestsAreInjective(t *testing.T) {
 }
 
 func TestPlanHashCoversTheSubjectAndEveryJob(t *testing.T) {
-	base := jobs.PlanHash("subject", []string{"a", "b"})
-	for _, other := range []string{
-		jobs.PlanHash("other", []string{"a", "b"}), jobs.PlanHash("subject", []string{"b", "a"}), jobs.PlanHash("subject", []string{"a"}),
-		jobs.PlanHash("subject", []string{"ab"}), jobs.PlanHash("subject", []string{"a", "b", ""}),
+	list := func(change func(*jobs.Job)) []jobs.Job {
+		j := jobs.Job{Store: "s", Digest: "a", MapVersion: "m", Places: []jobs.PlaceCount{{Place: "p", Found: 3, Total: 9}, {Place: "q", Found: 2, With: "p"}}}
+		if change != nil {
+			change(&j)
+		}
+		return []jobs.Job{j, {Store: "t", Digest: "b"}}
+	}
+	base := jobs.PlanHash("subject", 1, list(nil))
+	two := list(nil)
+	for name, other := range map[string]string{
+		"subject":     jobs.PlanHash("other", 1, list(nil)),
+		"number":      jobs.PlanHash("subject", 2, list(nil)),
+		"order":       jobs.PlanHash("subject", 1, []jobs.Job{two[1], two[0]}),
+		"fewer jobs":  jobs.PlanHash("subject", 1, two[:1]),
+		"store":       jobs.PlanHash("subject", 1, list(func(j *jobs.Job) { j.Store = "t" })),
+		"batches":     jobs.PlanHash("subject", 1, list(func(j *jobs.Job) { j.Digest = "b" })),
+		"data map":    jobs.PlanHash("subject", 1, list(func(j *jobs.Job) { j.MapVersion = "n" })),
+		"a count":     jobs.PlanHash("subject", 1, list(func(j *jobs.Job) { j.Places[1].Found++ })),
+		"a place":     jobs.PlanHash("subject", 1, list(func(j *jobs.Job) { j.Places[1].Place = "r" })),
+		"what hangs":  jobs.PlanHash("subject", 1, list(func(j *jobs.Job) { j.Places[1].With = "" })),
+		"no place":    jobs.PlanHash("subject", 1, list(func(j *jobs.Job) { j.Places = nil })),
+		"moved texts": jobs.PlanHash("subject", 1, list(func(j *jobs.Job) { j.Store, j.MapVersion = "sm", "" })),
 	} {
 		if other == base {
-			t.Error("two plans have one hash")
+			t.Errorf("%s: two plans have one hash", name)
 		}
+	}
+	if jobs.PlanHash("subject", 1, list(func(j *jobs.Job) { j.Places[0].Total++ })) != base {
+		t.Error("the hash covers rows of others, which come and go")
 	}
 }

@@ -73,6 +73,8 @@ const (
 const (
 	OriginAPI = "api"
 	OriginCLI = "cli"
+
+	OriginConsole = "console"
 )
 
 // A Request is what someone asked. It holds no identity: the Selector is
@@ -81,6 +83,7 @@ type Request struct {
 	ID          string // UUID version 7
 	Status      Status
 	Origin      string
+	FiledBy     string // ID of the Actor who filed it
 	Ticket      string // the asker's own reference, as given
 	Regime      string // whose clock runs: "gdpr", "ccpa"
 	Ground      string // a code such as "art17-1-b", or ""
@@ -90,6 +93,7 @@ type Request struct {
 	NotBefore   time.Time  // end of the grace period; nothing is touched before
 	CompletedAt *time.Time // when it ended, however it ended
 	PlanHash    string     // "" until planned
+	Approval    Approval   // of the plan
 	Certificate bool       // whether a certificate can be had
 	Jobs        []Job      // one for each Store, in the order of the configuration
 }
@@ -115,11 +119,18 @@ type Job struct {
 	BatchesDone    int
 	Round          int          // 1 for the plan, more when new matches were found later
 	Places         []PlaceCount // what planning found, per place
+	MapVersion     string       // of the data map that the plan was made by
+	Digest         string       // of the frozen batches; see PlanDigest
+	Residue        int          // IDs of all rounds after the plan's
 	Rewrite        Rewrite      // how its tables were purged, if a server keeps them
 	Note           string       // why it waits, as a code: "purge-window", "store-busy", "store-down", "schema", "store-error", …
 
 	PlannedAt, FirstErasedAt, ErasedAt, VerifiedAt, PurgedAt *time.Time
 }
+
+// NoteDrifted is the Note of a job whose plan is made anew, because what was
+// counted when its turn came was not what had been planned.
+const NoteDrifted = "drifted"
 
 // NoteStoreDown is the Note of a job whose store is down. It goes on by itself
 // once the store is back.
@@ -138,12 +149,14 @@ const (
 type PlaceCount struct {
 	Place string `json:"place"`
 	Found int    `json:"found"`
+	Total int    `json:"total" doc:"Rows that the place has in all, at least; see found"`
 	With  string `json:"with,omitempty"` // the place whose rows these hang on
 }
 
 // A Plan is a dry run's answer: what a request would erase now.
 type Plan struct {
 	Hash   string
+	Beyond []Excess // why a request of this plan would have to be approved
 	Stores []StorePlan
 }
 
@@ -200,7 +213,8 @@ type Task struct {
 // A Planned is what planning one round of a job came to.
 type Planned struct {
 	Round          int
-	Places         []PlaceCount // of the first round
+	Places         []PlaceCount // what the store counted for this round
+	MapVersion     string       // of the data map that it was made by
 	Unattributable int
 	Missing        int    // IDs asked for of which nothing was found
 	Digest         string // of the frozen batches; see PlanDigest

@@ -13,6 +13,7 @@ const MaxIDs = 1_000_000
 
 // A Submission is a request as its asker states it.
 type Submission struct {
+	By         Actor          // who files it; required
 	Selector   store.Selector // without IDs if Staged is set
 	Staged     Staging        // the explicit IDs, or nil
 	Stores     []string       // names; empty means every configured store
@@ -21,7 +22,9 @@ type Submission struct {
 	Ground     string    // a code, or ""
 	ReceivedAt time.Time // zero means now
 	Grace      time.Duration
-	Origin     string // OriginAPI or OriginCLI
+	Origin     string // OriginAPI, OriginCLI or OriginConsole
+
+	NotifyURL string // who is told of status changes, or ""; a secret
 
 	IdempotencyKey string // "" for none
 	BodyDigest     []byte // SHA-256 of the bytes received; compared when a key is used again

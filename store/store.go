@@ -106,6 +106,13 @@ type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
+// A Mapper is a Store that can say by which data map it finds and erases.
+// MapVersion is a digest of the declared places, columns and matches: a plan
+// that was made by one map must not be carried out by another.
+type Mapper interface {
+	MapVersion() string
+}
+
 // A Finding is what Check has to say about one table, column or trigger.
 // Everything of a schema has one: it is mapped to a place, waived, or unmapped.
 type Finding struct {
@@ -205,5 +212,12 @@ func (c Census) IDs() int {
 type PlaceCount struct {
 	Place string
 	Found int
-	With  string // for rows that hang on others: the place of those; else ""
+
+	// Total is how many rows the place has, whoever they are of. It is cheap
+	// rather than exact: it may be less, but not less than 100 times Found, nor
+	// than the smaller of one million and all of them. 0 for a store that does not
+	// say: then Found is taken for all.
+	Total int
+
+	With string // for rows that hang on others: the place of those; else ""
 }

@@ -27,7 +27,7 @@ func (h *house) cancelled(id string) *proof.Cancelled {
 
 func (h *house) cancel(id string) {
 	h.t.Helper()
-	if _, err := h.intake.Cancel(h.t.Context(), id); err != nil {
+	if _, err := h.intake.Cancel(h.t.Context(), jobs.ActorLocal, id); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -60,7 +60,7 @@ func TestCancelBetweenBatches(t *testing.T) {
 	if m.Len() != 1500 || m.Calls(storetest.Erase) != 1 {
 		t.Errorf("%d rows left after %d erasures, want 1500 after 1", m.Len(), m.Calls(storetest.Erase))
 	}
-	if _, err := h.intake.Cancel(t.Context(), id); !errors.Is(err, jobs.ErrTooLate) {
+	if _, err := h.intake.Cancel(t.Context(), jobs.ActorLocal, id); !errors.Is(err, jobs.ErrTooLate) {
 		t.Errorf("cancelled twice: %v", err)
 	}
 }

@@ -69,7 +69,7 @@ func (s *Store) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]
 		if fault.Bug("worker/believe-counts") {
 			break
 		}
-		if p.Found < 0 || !proof.IsCode(p.Place) || !hangs {
+		if p.Found < 0 || p.Total < 0 || !proof.IsCode(p.Place) || !hangs {
 			return c, fmt.Errorf("%w: a count of no proper place, or of fewer than no rows", errAbsurd)
 		}
 	}

@@ -30,7 +30,7 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 	defer release()
 	b, err := e.Ledger.Begin(ctx, t)
 	if err != nil {
-		return err
+		return errUnapproved(err)
 	}
 	if b.Crashes >= deadly && !fault.Bug("worker/no-quarantine") {
 		return e.quarantine(ctx, t, b)
@@ -42,6 +42,8 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 		return e.account(ctx, t, s, b)
 	case errors.Is(err, jobs.ErrStale):
 		return err
+	case errors.Is(err, jobs.ErrUnapproved):
+		return errUnapproved(err)
 	case errors.Is(err, errDown):
 		return err
 	case err != nil:

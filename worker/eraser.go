@@ -22,7 +22,7 @@ import (
 type Tasks interface {
 	Claim(ctx context.Context, r jobs.Ring, owner string, lease time.Duration) (jobs.Task, error)
 	Extend(ctx context.Context, r jobs.Ring, lease time.Duration) error
-	Fence(ctx context.Context, r jobs.Ring) error
+	Fence(ctx context.Context, r jobs.Ring) error // jobs.ErrUnapproved: later
 	Retry(ctx context.Context, r jobs.Ring, after time.Duration, note string) error
 	Drop(ctx context.Context, r jobs.Ring) error
 }
@@ -35,6 +35,7 @@ type Plans interface {
 	Replan(ctx context.Context, t jobs.Task) (round, seq int, err error)
 	Freeze(ctx context.Context, t jobs.Task, round, seq int, ids []store.ID) error
 	Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after time.Duration) error
+	Recounted(ctx context.Context, t jobs.Task, c jobs.Recount) (drifts []jobs.Excess, err error)
 }
 
 // Batches is how batches are carried out. Finish, Split and Refuse answer the

@@ -137,7 +137,7 @@ func (h *house) submit(s jobs.Submission) string {
 // forget asks to forget a user in every store.
 func (h *house) forget(user string) string {
 	h.t.Helper()
-	return h.submit(jobs.Submission{Selector: store.Selector{UserID: user}})
+	return h.submit(jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: user}})
 }
 
 // forgetIDs asks to forget explicit IDs.
@@ -154,7 +154,7 @@ func (h *house) forgetIDs(ids ...string) string {
 		}
 		ids = ids[n:]
 	}
-	id := h.submit(jobs.Submission{Staged: st})
+	id := h.submit(jobs.Submission{By: jobs.ActorLocal, Staged: st})
 	if err := st.Discard(h.t.Context()); err != nil {
 		h.t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func (h *house) finish(e *worker.Eraser, id string) jobs.Request {
 
 func (h *house) request(id string) jobs.Request {
 	h.t.Helper()
-	r, err := h.intake.Request(h.t.Context(), id)
+	r, err := h.intake.Request(h.t.Context(), jobs.ActorLocal, id)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func (h *house) request(id string) jobs.Request {
 // statement verifies a request's certificate and returns what it says.
 func (h *house) statement(id string) *proof.Result {
 	h.t.Helper()
-	text, err := h.intake.Certificate(h.t.Context(), id)
+	text, err := h.intake.Certificate(h.t.Context(), jobs.ActorLocal, id)
 	if err != nil {
 		h.t.Fatal(err)
 	}

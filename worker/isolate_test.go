@@ -132,7 +132,7 @@ func TestABatchThatIsToRunAloneHoldsNobodyUp(t *testing.T) {
 	h := newHouse(t, "hangs", "suspect", "well")
 	hangs, suspect, well := storetest.NewMemory(people(3, "bob")...), storetest.NewMemory(people(3, "alice")...), storetest.NewMemory(people(3, "carol")...)
 	e := h.eraser(kept("hangs", hangs), kept("suspect", suspect), kept("well", well))
-	alice := h.submit(jobs.Submission{Selector: store.Selector{UserID: "alice"}, Stores: []string{"suspect"}})
+	alice := h.submit(jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "alice"}, Stores: []string{"suspect"}})
 	r := h.planned(e)
 	for range 2 {
 		task, err := h.ledger.Claim(t.Context(), r, "dies", 8e9)
@@ -147,7 +147,7 @@ func TestABatchThatIsToRunAloneHoldsNobodyUp(t *testing.T) {
 	}
 	gate := make(chan struct{})
 	hangs.Set(func(f *storetest.Faults) { f.Gate = gate })
-	bob := h.submit(jobs.Submission{Selector: store.Selector{UserID: "bob"}, Stores: []string{"hangs"}})
+	bob := h.submit(jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "bob"}, Stores: []string{"hangs"}})
 	batch := h.planned(e)
 	done := make(chan error, 1)
 	go func() { done <- e.Handle(t.Context(), batch) }()
@@ -158,7 +158,7 @@ func TestABatchThatIsToRunAloneHoldsNobodyUp(t *testing.T) {
 	if note := h.request(alice).Jobs[0].Note; note != "apart" {
 		t.Errorf("note %q", note)
 	}
-	carol := h.submit(jobs.Submission{Selector: store.Selector{UserID: "carol"}, Stores: []string{"well"}})
+	carol := h.submit(jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "carol"}, Stores: []string{"well"}})
 	h.finish(e, carol)
 	close(gate)
 	if err := <-done; err != nil {

@@ -110,7 +110,7 @@ func TestTheFenceStandsBeforeErase(t *testing.T) {
 			e.Ledger = interrupted{h.ledger, func() {
 				if what == "TakenOver" {
 					h.restart()
-				} else if _, err := h.intake.Cancel(t.Context(), id); err != nil {
+				} else if _, err := h.intake.Cancel(t.Context(), jobs.ActorLocal, id); err != nil {
 					t.Error(err)
 				}
 			}}

@@ -69,7 +69,7 @@ func TestAJobWaitsForAStoreThatIsDownAndGoesOnWhenItIsBack(t *testing.T) {
 			f := h.far("b", b, reason)
 			e := h.eraser(kept("a", a), kept("b", f.Link))
 			both := h.forget("alice")
-			only := h.submit(jobs.Submission{Selector: store.Selector{UserID: "bob"}, Stores: []string{"a"}})
+			only := h.submit(jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "bob"}, Stores: []string{"a"}})
 			h.finish(e, only) // the other store's work goes on meanwhile
 			h.wait(e)
 			h.wantNoCertificate(both)
@@ -227,11 +227,11 @@ func TestASurveyOfAStoreThatIsDownNamesIt(t *testing.T) {
 	h := newHouse(t, "a", "b")
 	f := h.far("b", storetest.NewMemory(), away())
 	v := &worker.Surveyor{Stores: []*worker.Store{kept("a", storetest.NewMemory()), kept("b", f.Link)}, Secret: h.keys.Secret()}
-	_, err := v.Plan(t.Context(), jobs.Submission{Selector: store.Selector{UserID: "alice"}})
+	_, err := v.Plan(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "alice"}})
 	if d, ok := errors.AsType[*jobs.StoreDown](err); !ok || d.Store != "b" {
 		t.Errorf("error %v", err)
 	}
-	if _, err = v.Plan(t.Context(), jobs.Submission{Selector: store.Selector{UserID: "alice"}, Stores: []string{"a"}}); err != nil {
+	if _, err = v.Plan(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "alice"}, Stores: []string{"a"}}); err != nil {
 		t.Errorf("a store that is up: %v", err)
 	}
 }

@@ -14,15 +14,16 @@ import (
 // plan lists what the request selects in one store, freezes it and leaves the
 // rest to the ledger.
 func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
-	key, err := e.Subject(t.Request)
-	if err != nil {
-		return fmt.Errorf("plan: %w", err)
+	if planned, err := e.planned(ctx, t); err != nil || planned {
+		if err == nil {
+			err = e.recount(ctx, t, s)
+		}
+		return err
 	}
 	f, err := e.freeze(ctx, t)
 	if err != nil {
 		return err
 	}
-	f.digest = jobs.NewPlanDigest(key, t.Store)
 	fault.Point("worker/plan-begun")
 	s.reading.RLock()
 	defer s.reading.RUnlock()
@@ -38,6 +39,9 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 		return fmt.Errorf("plan: count: %w", err)
 	}
 	p := jobs.Planned{Round: f.round, Places: places(census), Unattributable: census.Unattributable}
+	if p.MapVersion, err = s.mapVersion(ctx); err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
 	for sel, err := range e.selectors(ctx, t.Request) {
 		if err != nil {
 			return fmt.Errorf("plan: %w", err)
@@ -118,7 +122,7 @@ func (e *Eraser) selectors(ctx context.Context, request string) iter.Seq2[store.
 func places(c store.Census) []jobs.PlaceCount {
 	list := make([]jobs.PlaceCount, len(c.Places))
 	for i, p := range c.Places {
-		list[i] = jobs.PlaceCount{Place: p.Place, Found: p.Found, With: p.With}
+		list[i] = jobs.PlaceCount{Place: p.Place, Found: p.Found, Total: p.Total, With: p.With}
 	}
 	return list
 }
@@ -135,12 +139,16 @@ type freezer struct {
 
 // freeze begins one more round of a job.
 func (e *Eraser) freeze(ctx context.Context, t jobs.Task) (*freezer, error) {
+	key, err := e.Subject(t.Request)
+	if err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
 	round, seq, err := e.Ledger.Replan(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	write := func(round, seq int, ids []store.ID) error { return e.Ledger.Freeze(ctx, t, round, seq, ids) }
-	return &freezer{write: write, round: round, seq: seq, digest: jobs.NewPlanDigest(nil, t.Store)}, nil
+	return &freezer{write: write, round: round, seq: seq, digest: jobs.NewPlanDigest(key, t.Store)}, nil
 }
 
 func (f *freezer) add(id store.ID) error {

@@ -60,7 +60,7 @@ func (h *house) wantSilence(when string, errs ...error) {
 func (h *house) wantQuietLog(id string) {
 	h.t.Helper()
 	text := h.statement(id).EntryText()
-	receipt, err := h.intake.AcceptedReceipt(h.t.Context(), id)
+	receipt, err := h.intake.AcceptedReceipt(h.t.Context(), jobs.ActorLocal, id)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestErrorsNameNobody(t *testing.T) {
 	})
 	e := h.measured(h.eraser(kept("m", m)))
 	ask := store.Selector{UserID: canary + "-user", AgentID: canary + "-agent", Metadata: map[string]store.Value{canary: store.StringValue(canary)}}
-	ids := []string{h.submit(jobs.Submission{Selector: ask, Stores: []string{"m"}}), h.submit(jobs.Submission{Selector: store.Selector{UserID: canary + "-user"}, Stores: []string{"m"}}), h.forgetIDs(canary+"-id-1", canary+"-id-nobody")}
+	ids := []string{h.submit(jobs.Submission{By: jobs.ActorLocal, Selector: ask, Stores: []string{"m"}}), h.submit(jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: canary + "-user"}, Stores: []string{"m"}}), h.forgetIDs(canary+"-id-1", canary+"-id-nobody")}
 	h.wantSilence("accepted")
 
 	var errs []error

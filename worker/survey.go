@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"lethe/audit/proof"
 	"lethe/jobs"
@@ -18,17 +19,24 @@ import (
 type Surveyor struct {
 	Stores []*Store // in the order of the configuration
 	Secret []byte   // keys the hash of a plan
+	Rules  jobs.Rules
 }
 
 var _ jobs.Planner = (*Surveyor)(nil)
 
 // Plan implements jobs.Planner. The hash covers the selector, under the
-// installation's secret, and every count; it is not the hash of the plan that
+// installation's secret, the data maps and every count; it is not the hash of the plan that
 // a request with the same selector will freeze, which also covers the IDs.
 func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, error) {
+	if err := s.By.Check(jobs.ActFile); err != nil {
+		return jobs.Plan{}, err
+	}
 	mac := hmac.New(sha256.New, v.Secret)
 	mac.Write([]byte("lethe survey v1\n"))
-	var plan jobs.Plan
+	var (
+		plan  jobs.Plan
+		found []jobs.Job
+	)
 	for sel, err := range selectorsOf(ctx, s) {
 		if err != nil {
 			return jobs.Plan{}, fmt.Errorf("survey: %w", err)
@@ -40,26 +48,52 @@ func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, erro
 		mac.Write(append(text, '\n'))
 	}
 	for _, st := range v.chosen(s.Stores) {
-		st.reading.RLock()
-		census, err := st.Count(ctx, selectorsOf(ctx, s))
-		st.reading.RUnlock()
+		census, version, err := st.survey(ctx, selectorsOf(ctx, s))
 		if errors.Is(err, store.ErrUnavailable) {
 			return jobs.Plan{}, fmt.Errorf("survey: %w", &jobs.StoreDown{Store: st.Name, Err: err})
 		}
 		if err != nil {
 			return jobs.Plan{}, fmt.Errorf("survey %s: %w", st.Name, err)
 		}
+		mac.Write([]byte(version + "\n"))
+		found = append(found, jobs.Job{Store: st.Name, Places: places(census)})
 		plan.Stores = append(plan.Stores, jobs.StorePlan{
 			Store: st.Name, Kind: st.Kind, Found: census.IDs(), Unattributable: census.Unattributable, Places: places(census),
 		})
 	}
-	counts, err := json.Marshal(plan.Stores)
+	plan.Beyond = v.Rules.Judge(found)
+	counts, err := json.Marshal(counted(plan.Stores))
 	if err != nil {
 		return jobs.Plan{}, fmt.Errorf("survey: %w", err)
 	}
 	mac.Write(counts)
 	plan.Hash = proof.Digest([32]byte(mac.Sum(nil)))
 	return plan, nil
+}
+
+// counted are the counts that a plan's hash covers: how many rows others have
+// comes and goes.
+func counted(stores []jobs.StorePlan) []jobs.StorePlan {
+	list := slices.Clone(stores)
+	for i := range list {
+		list[i].Places = slices.Clone(list[i].Places)
+		for k := range list[i].Places {
+			list[i].Places[k].Total = 0
+		}
+	}
+	return list
+}
+
+// survey counts what is selected, and says by which data map.
+func (s *Store) survey(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, string, error) {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	version, err := s.mapVersion(ctx)
+	if err != nil {
+		return store.Census{}, "", err
+	}
+	census, err := s.Count(ctx, sels)
+	return census, version, err
 }
 
 func (v *Surveyor) chosen(names []string) []*Store {

@@ -93,7 +93,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 		return false, err
 	}
 	fault.Point("worker/residue")
-	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round}, backoff(f.round-1))
+	return false, e.Ledger.Planned(ctx, t, jobs.Planned{Round: f.round, Places: places(counted), Digest: f.digest.Sum()}, backoff(f.round-1))
 }
 
 // errOtherLife: the store was opened anew while it was being read, and may be

@@ -35,7 +35,7 @@ func TestTheWholeWayToACertificate(t *testing.T) {
 	if diff := cmp.Diff(others, rows(t, m)); diff != "" {
 		t.Errorf("rows (-want +got)\n%s", diff)
 	}
-	key, err := h.intake.SubjectKey(t.Context(), id)
+	key, err := h.intake.SubjectKey(t.Context(), jobs.ActorLocal, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestASurveyCountsWhatIsThenErased(t *testing.T) {
 	stores := []*worker.Store{kept("a", a), kept("b", b)}
 	before := []map[string]string{rows(t, a), rows(t, b)}
 	v := &worker.Surveyor{Stores: stores, Secret: h.keys.Secret()}
-	ask := jobs.Submission{Selector: store.Selector{UserID: "alice"}}
+	ask := jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "alice"}}
 	plan, err := v.Plan(t.Context(), ask)
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestASurveyCountsWhatIsThenErased(t *testing.T) {
 	if diff := cmp.Diff(before, []map[string]string{rows(t, a), rows(t, b)}); diff != "" {
 		t.Errorf("the survey changed rows (-before +after)\n%s", diff)
 	}
-	if list, _, err := h.intake.List(t.Context(), nil, 10, ""); err != nil || len(list) != 0 || h.logSize() != 0 {
+	if list, _, err := h.intake.List(t.Context(), jobs.ActorLocal, nil, 10, ""); err != nil || len(list) != 0 || h.logSize() != 0 {
 		t.Errorf("the survey left %d requests, error %v", len(list), err)
 	}
 	id := h.forget("alice")
@@ -204,7 +204,7 @@ func TestASurveyCountsWhatIsThenErased(t *testing.T) {
 	if after, err := v.Plan(t.Context(), ask); err != nil || after.Hash == plan.Hash || after.Stores[0].Found != 0 {
 		t.Errorf("a survey afterwards finds %d, error %v", after.Stores[0].Found, err)
 	}
-	if some, err := v.Plan(t.Context(), jobs.Submission{Selector: ask.Selector, Stores: []string{"b"}}); err != nil || len(some.Stores) != 1 || some.Stores[0].Store != "b" {
+	if some, err := v.Plan(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: ask.Selector, Stores: []string{"b"}}); err != nil || len(some.Stores) != 1 || some.Stores[0].Store != "b" {
 		t.Errorf("a survey of store b: %+v, %v", some, err)
 	}
 }

@@ -8,6 +8,7 @@ type Completed struct {
 	Header
 	Terms
 	PlannedAt     Time
+	ApprovedAt    Time // of the last plan that had to be approved; absent in entries before 2026-11-29
 	FirstErasedAt Time
 	ErasedAt      Time
 	VerifiedAt    Time
@@ -65,6 +66,7 @@ func (e *Completed) ID() string { return EntryID(e.RequestID, e.Kind()) }
 
 func (e *Completed) members(m *members) {
 	e.Terms.members(m)
+	m.maybeTime("approved_at", &e.ApprovedAt)
 	m.maybeCode("approved_by", &e.ApprovedBy)
 	m.count("batches", &e.Batches)
 	m.hash("batches_root", &e.BatchesRoot)
@@ -115,6 +117,7 @@ func (e *Completed) check(c *checks) {
 		verified, purged = max(verified, s.VerifiedAt), max(purged, s.PurgedAt)
 	}
 	c.names(names)
+	c.that(e.ApprovedAt == 0 || e.ApprovedBy != "", "approved_at needs approved_by")
 	c.that(rest == 0, "batches must be the sum over the stores")
 	c.that(e.FirstErasedAt == first, "first_erased_at must be the earliest of the stores")
 	c.that(e.VerifiedAt == verified, "verified_at must be the latest of the stores")

@@ -15,9 +15,10 @@ const MaxEntry = 1<<16 - 1
 var ErrEntry = errors.New("invalid entry")
 
 // An Entry is a statement that goes into the log. The kinds are a closed set:
-// pointers to [Accepted], [Completed], [Cancelled], [Rejected], [Superseded],
+// pointers to [Accepted], [Approved], [Completed], [Cancelled], [Rejected], [Superseded],
 // [SubjectKeyDestroyed], [HoldPlaced], [HoldReleased], [PolicyAdopted],
-// [PolicyRetired], [KeyRotated], [KeyRetired] and [LogSucceeded].
+// [PolicyRetired], [KeyRotated], [KeyRetired], [LogSucceeded], [TokenCreated] and
+// [TokenRevoked].
 type Entry interface {
 	// Kind returns the name and version of the statement, such as
 	// "erasure.completed/v1".
@@ -57,6 +58,8 @@ func blank(kind string) Entry {
 	switch kind {
 	case KindAccepted:
 		return new(Accepted)
+	case KindApproved:
+		return new(Approved)
 	case KindCompleted:
 		return new(Completed)
 	case KindCancelled:
@@ -81,6 +84,10 @@ func blank(kind string) Entry {
 		return new(KeyRetired)
 	case KindLogSucceeded:
 		return new(LogSucceeded)
+	case KindTokenCreated:
+		return new(TokenCreated)
+	case KindTokenRevoked:
+		return new(TokenRevoked)
 	}
 	return nil
 }

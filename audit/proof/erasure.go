@@ -3,6 +3,7 @@ package proof
 // The kinds of entry.
 const (
 	KindAccepted            = "erasure.accepted/v1"
+	KindApproved            = "erasure.approved/v1"
 	KindCompleted           = "erasure.completed/v1"
 	KindCancelled           = "erasure.cancelled/v1"
 	KindRejected            = "erasure.rejected/v1"
@@ -15,6 +16,8 @@ const (
 	KindKeyRotated          = "key.rotated/v1"
 	KindKeyRetired          = "key.retired/v1"
 	KindLogSucceeded        = "log.succeeded/v1"
+	KindTokenCreated        = "token.created/v1"
+	KindTokenRevoked        = "token.revoked/v1"
 )
 
 // What a request selects by; see [Accepted.Selector].
@@ -61,6 +64,7 @@ type Accepted struct {
 	Selector string   // SelectsIDs or SelectsScope
 	IDs      int      // how many; for SelectsIDs only
 	Stores   []string // names, at least one
+	By       string   // code of who filed it, which names no person; "" before that was logged
 }
 
 // Kind returns [KindAccepted].
@@ -71,6 +75,7 @@ func (a *Accepted) ID() string { return EntryID(a.RequestID, a.Kind()) }
 
 func (a *Accepted) members(m *members) {
 	a.Terms.members(m)
+	m.maybeCode("by", &a.By)
 	m.maybeCount("ids", &a.IDs)
 	m.code("selector", &a.Selector)
 	m.codes("stores", &a.Stores)
@@ -90,6 +95,7 @@ type Cancelled struct {
 	CancelledAt Time
 	BatchesRoot string           // over the receipts of the batches done
 	Stores      []CancelledStore // at least one
+	By          string           // code of who stopped it, which names no person; "" before that was logged
 }
 
 // A CancelledStore is what had become of a cancelled request in one store. The
@@ -117,6 +123,7 @@ func (e *Cancelled) ID() string { return EntryID(e.RequestID, e.Kind()) }
 func (e *Cancelled) members(m *members) {
 	e.Terms.members(m)
 	m.hash("batches_root", &e.BatchesRoot)
+	m.maybeCode("by", &e.By)
 	m.time("cancelled_at", &e.CancelledAt)
 	m.add("stores", (*list[CancelledStore, *CancelledStore])(&e.Stores), false)
 }

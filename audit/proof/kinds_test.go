@@ -36,6 +36,9 @@ func all(t testing.TB) []proof.Entry {
 			Header: head, OldOrigin: oldLog, OldSize: 41, OldRoot: proof.Digest([32]byte{5}), OldKey: before,
 			Reason: "database-lost", SucceededAt: noon,
 		},
+		&proof.TokenCreated{Header: head, TokenID: "tok-9", Role: "approver", By: "local", CreatedAt: noon, ExpiresAt: noon + 86400},
+		&proof.TokenRevoked{Header: head, TokenID: "tok-9", Role: "approver", By: "tok-1", RevokedAt: noon},
+		&proof.Approved{Header: head, RequestID: requestID, PlanHash: proof.Digest([32]byte{6}), ApprovedAt: noon, By: "tok-9"},
 	}
 }
 
@@ -46,6 +49,8 @@ func TestEntriesOfOneLogHaveDifferentIDs(t *testing.T) {
 		otherID + "/hold.placed/v1", otherID + "/hold.released/v1",
 		"policy/retention/chat/3/policy.adopted/v1", "policy/retention/chat/3/policy.retired/v1",
 		"key/" + keyHash(t, 2) + "/key.rotated/v1", "key/" + keyHash(t, 1) + "/key.retired/v1", "log/log.example/before/log.succeeded/v1",
+		"token/tok-9/token.created/v1", "token/tok-9/token.revoked/v1",
+		requestID + "/" + proof.Digest([32]byte{6}) + "/erasure.approved/v1",
 	}
 	for i, e := range all(t) {
 		if e.ID() != want[i] || !strings.HasSuffix(want[i], "/"+e.Kind()) {
@@ -90,6 +95,12 @@ func TestEntriesThatContradictThemselvesAreRefused(t *testing.T) {
 		"held by nobody":              {of(func(e *proof.HoldPlaced) { e.By = "" }), "by must match"},
 		"a keyed policy":              {of(func(e *proof.PolicyAdopted) { e.Digest = terms().Subject }), "digest must be sha256"},
 		"a policy by a sentence":      {of(func(e *proof.PolicyRetired) { e.Name = "keep chats" }), "name must match"},
+		"a token by a sentence":       {of(func(e *proof.TokenCreated) { e.TokenID = "Jane Doe" }), "token_id must match"},
+		"a token without an end":      {of(func(e *proof.TokenCreated) { e.ExpiresAt = 0 }), "expires_at is missing"},
+		"revoked by nobody":           {of(func(e *proof.TokenRevoked) { e.By = "" }), "by must match"},
+		"approved by nobody":          {of(func(e *proof.Approved) { e.By = "" }), "by must match"},
+		"approved, and no plan":       {of(func(e *proof.Approved) { e.PlanHash = "" }), "plan_hash"},
+		"approved when, by nobody":    {of(func(e *proof.Completed) { e.ApprovedAt, e.ApprovedBy = noon, "" }), "approved_by"},
 		"rejected for no reason":      {of(func(e *proof.Rejected) { e.Reason = "" }), "reason must match"},
 	}
 	for name, row := range rows {
@@ -142,6 +153,8 @@ func TestReportsOfOtherKindsClaimNoErasure(t *testing.T) {
 		proof.KindHoldReleased: "this is NOT an erasure", proof.KindPolicyAdopted: "retention/chat, number 3",
 		proof.KindPolicyRetired: "does not say that it was kept", proof.KindKeyRotated: "until 2026-11-23T12:00:00Z",
 		proof.KindKeyRetired: "more than 42 entries", proof.KindLogSucceeded: "ended with 41 entries",
+		proof.KindTokenCreated: "tok-9 may act as approver until 2026-11-23T12:00:00Z", proof.KindTokenRevoked: "tok-9, which could act as approver, is revoked",
+		proof.KindApproved: "this is NOT an erasure",
 	}
 	signer, vkey := newKey(t, 1, origin)
 	for _, e := range all(t)[4:] {
@@ -161,4 +174,32 @@ func TestReportsOfOtherKindsClaimNoErasure(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Who filed and who stopped a request is said since there are tokens; what was
+// logged before is read as it stands.
+func TestEntriesSayWhoAskedAndOlderOnesAreRead(t *testing.T) {
+	filed, stopped := accepted(), cancelled()
+	for _, e := range []proof.Entry{filed, stopped} {
+		if text := string(encode(t, e)); strings.Contains(text, `"by"`) {
+			t.Errorf("%s says by whom, and nobody is known: %s", e.Kind(), text)
+		}
+	}
+	filed.By, stopped.By = "tok-7", "tok-8"
+	for e, by := range map[proof.Entry]string{filed: "tok-7", stopped: "tok-8"} {
+		text := encode(t, e)
+		got, err := proof.Decode(text)
+		if err != nil || !strings.Contains(string(text), `"by":"`+by+`"`) || got.ID() != e.ID() {
+			t.Errorf("%s: %v\n%s", e.Kind(), err, text)
+		}
+		var l tree
+		l.append(t, text)
+		signer, vkey := newKey(t, 1, origin)
+		r, err := proof.Verify(l.certificate(t, 0, 1, signer).Text(), parseKeys(t, vkey))
+		if err != nil || !strings.Contains(r.String(), by) {
+			t.Errorf("%s: %v\n%s", e.Kind(), err, r)
+		}
+	}
+	filed.By = "Jane Doe"
+	wantRefusal(t, "filed by a name", filed, "by must match")
 }

@@ -43,7 +43,7 @@ func fields() map[string]*rapid.Generator[string] {
 
 // mayBeAbsent are the Go names of strings and times that some entry leaves out.
 func mayBeAbsent(name string) bool {
-	return slices.Contains([]string{"ApprovedBy", "Ground", "Ticket", "By", "Store", "Until", "FirstErasedAt", "ErasedAt", "With"}, name)
+	return slices.Contains([]string{"ApprovedBy", "Ground", "Ticket", "By", "Store", "Until", "FirstErasedAt", "ErasedAt", "With", "ApprovedAt"}, name)
 }
 
 // fill gives every field of an entry a value of its own.
@@ -112,7 +112,13 @@ func random(t *rapid.T, e proof.Entry) proof.Entry {
 		}
 	case *proof.HoldPlaced:
 		e.By = "tok"
+	case *proof.Approved:
+		e.By, e.ApprovedAt = "tok", max(e.ApprovedAt, 1)
 	case *proof.HoldReleased:
+		e.By = "tok"
+	case *proof.TokenCreated:
+		e.By = "tok"
+	case *proof.TokenRevoked:
 		e.By = "tok"
 	case *proof.KeyRotated:
 		e.OldKey, e.NewKey = key(e.Origin, 1), key(e.Origin, 2)
@@ -153,6 +159,9 @@ func complete(t *rapid.T, e *proof.Completed) {
 		if e.Exclusions[i].Store != "" {
 			e.Exclusions[i].Store = e.Stores[0].Name
 		}
+	}
+	if e.ApprovedBy == "" {
+		e.ApprovedAt = 0
 	}
 	e.Exclude(e.Exclusions...)
 }

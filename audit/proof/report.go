@@ -148,6 +148,9 @@ func (a *Accepted) report(p *report) {
 	}
 	p.line("stores", "%s", strings.Join(a.Stores, ", "))
 	a.Terms.report(p)
+	if a.By != "" {
+		p.line("filed by", "%s", a.By)
+	}
 	when(p, a.AcceptedAt)
 }
 
@@ -169,7 +172,10 @@ func (e *Completed) report(p *report) {
 	}
 	e.Terms.report(p)
 	p.line("plan", "%s, made %s", e.PlanHash, e.PlannedAt)
-	if e.ApprovedBy != "" {
+	switch {
+	case e.ApprovedBy != "" && e.ApprovedAt != 0:
+		p.line("approved", "by %s, %s", e.ApprovedBy, e.ApprovedAt)
+	case e.ApprovedBy != "":
 		p.line("approved", "by %s", e.ApprovedBy)
 	}
 	p.line("receipts", "%s", e.BatchesRoot)
@@ -214,6 +220,9 @@ func (e *Cancelled) report(p *report) {
 		}
 	}
 	e.Terms.report(p)
+	if e.By != "" {
+		p.line("stopped by", "%s", e.By)
+	}
 	p.line("receipts", "%s", e.BatchesRoot)
 	when(p, e.CancelledAt)
 }

@@ -6,8 +6,8 @@ import "github.com/spf13/cobra"
 func commands(c *console) []*cobra.Command {
 	return []*cobra.Command{
 		serveCommand(c), demoCommand(c),
-		submitCommand(c), planCommand(c), statusCommand(c), listCommand(c), cancelCommand(c),
-		certificateCommand(c), verifyCommand(c), keysCommand(c), logCommand(c), witnessCommand(c), storesCommand(c),
+		submitCommand(c), planCommand(c), statusCommand(c), listCommand(c), approveCommand(c), rejectCommand(c), cancelCommand(c),
+		certificateCommand(c), verifyCommand(c), keysCommand(c), logCommand(c), witnessCommand(c), storesCommand(c), tokenCommand(c),
 		versionCommand(c),
 	}
 }

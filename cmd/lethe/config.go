@@ -15,10 +15,18 @@ import (
 // An unknown key, a key given twice and a key that this version does not act
 // on are errors: what is written here and not done would be a lie.
 type Config struct {
-	// listen: the address of the HTTP server. Only loopback addresses are
-	// accepted so far, because requests carry no tokens yet.
+	// listen: the address of the HTTP server. Any other than a loopback address
+	// needs tls, and an admin's token in the ledger before the first start.
 	// Default 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
+
+	// tls: how the HTTP server is reached safely. Default none, which is for
+	// loopback addresses alone.
+	TLS *TLSConfig `yaml:"tls"`
+
+	// metrics: who may read /metrics. "token" wants the token of an auditor or an
+	// admin, but on a loopback address; "open" wants none. Default token.
+	Metrics string `yaml:"metrics"`
 
 	// data: the folder for all that lethe keeps: the ledger with the log, the
 	// log's key, the keys of requests. Default lethe-data in the working
@@ -47,9 +55,24 @@ type Config struct {
 	// that its password stands neither here nor in a process list.
 	QueueFile string `yaml:"queue_file"`
 
+	// queue_password_file: the path of a file that holds the password alone; the
+	// user, if any, stands in the URL: redis://lethe@host:6379.
+	QueuePasswordFile string `yaml:"queue_password_file"`
+
+	// queue_tls: how to reach a rediss:// server. See QueueTLS.
+	QueueTLS *QueueTLS `yaml:"queue_tls"`
+
 	// stores: the places that keep memories. Without any, lethe uses a memory
 	// store of its own in the data folder, so that a newcomer sees it work.
 	Stores []StoreConfig `yaml:"stores"`
+
+	// limits: how much one request may erase without a second person. A plan beyond
+	// them waits, in the status awaiting_approval. See LimitsConfig.
+	Limits *LimitsConfig `yaml:"limits"`
+
+	// approval: which plans a second person has to approve: "beyond-limits", or
+	// "always". Default beyond-limits.
+	Approval string `yaml:"approval"`
 
 	// log_origin: the name of the log, as it stands in every signed head and in
 	// the public key: a schema-less URL such as erasure.example.com/log. It
@@ -76,6 +99,10 @@ type Config struct {
 	// Default none.
 	Stamps *StampConfig `yaml:"stamps"`
 
+	// oidc: the OpenID provider through which people sign in to the web page.
+	// Default none: they sign in with a token.
+	OIDC *OIDCConfig `yaml:"oidc"`
+
 	// subject_key_retention: how long after its end a request's subject key is
 	// kept. The key opens the subject commitment in the log, and is destroyed
 	// then. Default 720h.
@@ -87,6 +114,13 @@ type Config struct {
 	// start; and a job of that store waits, with the note "schema", until the
 	// map is right. Default false. serve --strict is the same.
 	Strict bool `yaml:"strict"`
+
+	// rate: how often one caller may ask. See RateConfig.
+	Rate *RateConfig `yaml:"rate"`
+
+	// webhooks: who may be told when the status of a request changes. Default
+	// nobody, and a request with a notify_url is refused.
+	Webhooks *WebhooksConfig `yaml:"webhooks"`
 
 	// Roles are what this process does, by its flag alone, for the file is the
 	// same for all. None given means all of them.
@@ -182,6 +216,11 @@ type StoreConfig struct {
 	// log without an end.
 	WALUntil Duration `yaml:"wal_until"`
 
+	// limits: of this store alone, in place of the limits for all; what is not said
+	// here is as it is there. Rows of stores without limits of their own count
+	// together against max_rows. See LimitsConfig.
+	Limits *LimitsConfig `yaml:"limits"`
+
 	// Own marks the memory store that lethe made for itself because none was
 	// configured: its files are created if they are missing.
 	Own bool `yaml:"-"`
@@ -226,6 +265,9 @@ func Load(path string, flags Overrides) (Config, error) {
 	c.fillIn()
 	c.resolve(here) // all are absolute now
 	if err := c.readURLs(); err != nil {
+		return Config{}, err
+	}
+	if err := c.readQueuePassword(); err != nil {
 		return Config{}, err
 	}
 	if err := c.check(doc, flags); err != nil {

@@ -3,11 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -24,7 +22,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 			faults = append(faults, doc.at(field, problem))
 		}
 	}
-	add("listen", listenProblem(c.Listen))
+	c.checkDoor(add)
 	for _, u := range c.urls() {
 		switch {
 		case *u.file == "":
@@ -36,13 +34,20 @@ func (c *Config) check(doc document, flags Overrides) error {
 		}
 	}
 	add("roles", c.rolesProblem())
+	add("approval", approvalProblem(c.Approval))
+	c.Limits.check(func(field, problem string) { add("limits."+field, problem) })
 	add("log_origin", originProblem(c.LogOrigin))
 	c.checkOutside(add)
+	c.checkOIDC(add)
+	c.checkWebhooks(add)
+	c.checkRedis(add)
+	c.Rate.check(add)
 	names := make(map[string]bool)
 	for i := range c.Stores {
 		s := &c.Stores[i]
 		at := fmt.Sprintf("stores[%d].", i)
 		s.check(func(field, problem string) { add(at+field, problem) })
+		s.Limits.check(func(field, problem string) { add(at+"limits."+field, problem) })
 		if s.Name != "" && names[s.Name] {
 			add(at+"name", "is taken by another store; give each its own")
 		}
@@ -121,17 +126,6 @@ func (s *StoreConfig) dropNone() {
 			*p = ""
 		}
 	}
-}
-
-func listenProblem(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n > 65535 {
-		return "must be an address with a port, such as 127.0.0.1:8080"
-	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return ""
-	}
-	return "must be a loopback address such as 127.0.0.1:8080: requests carry no tokens yet, so whoever reaches the port may erase"
 }
 
 func ledgerProblem(s string) string {

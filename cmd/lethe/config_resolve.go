@@ -49,11 +49,30 @@ func (c *Config) resolve(dir string) {
 	from(&c.QueueFile)
 	from(&c.LedgerFile)
 	from(&c.Witnesses)
+	if c.TLS != nil {
+		for _, p := range c.TLS.paths() {
+			from(p)
+		}
+	}
 	if c.Stamps != nil {
 		from(&c.Stamps.RootsFile)
 	}
+	if c.OIDC != nil {
+		from(&c.OIDC.ClientSecretFile)
+	}
 	if c.LogKeyAgent != nil {
 		from(&c.LogKeyAgent.Socket)
+	}
+	from(&c.QueuePasswordFile)
+	if q := c.QueueTLS; q != nil {
+		for _, p := range []*string{&q.CA, &q.Cert, &q.Key} {
+			from(p)
+		}
+	}
+	if c.Webhooks != nil {
+		for _, p := range c.Webhooks.paths() {
+			from(p)
+		}
 	}
 	for i := range c.Anchors {
 		for _, p := range c.Anchors[i].paths() {
@@ -99,6 +118,8 @@ func (c *Config) fillIn() {
 	}
 	or(&c.Listen, "127.0.0.1:8080")
 	or(&c.Data, "lethe-data")
+	or(&c.Metrics, metricsToken)
+	or(&c.Approval, approvalBeyond)
 	if c.Ledger == "" && c.LedgerFile == "" {
 		c.Ledger = ledgerSQLite
 	}
@@ -114,6 +135,13 @@ func (c *Config) fillIn() {
 			or(&s.Entities, s.Table+"_entities")
 		}
 	}
+	if c.OIDC != nil {
+		or(&c.OIDC.RolesClaim, oidcClaim)
+	}
+	if c.Rate == nil {
+		c.Rate = &RateConfig{}
+	}
+	c.Rate.fillIn()
 	if len(c.Stores) == 0 {
 		c.Stores = []StoreConfig{ownStore(c.Data)}
 	}

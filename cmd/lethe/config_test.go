@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lethe/jobs"
 )
 
 func writeConfig(t testing.TB, text string) string {
@@ -76,7 +80,17 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"unknown key", "listen: 127.0.0.1:1\nlisten_on: x\n", "lethe.yaml:2:1: listen_on: is not a key"},
 		{"key twice", "data: a\ndata: b\n", "lethe.yaml:2:1: syntax: mapping key \"data\" already defined at [1:1]"},
 		{"other case", "Data: a\n", "lethe.yaml:1:1: Data: is not a key"},
-		{"not enforced", "limits: {max_rows: 5}\n", "lethe.yaml:1:1: limits: is not supported yet"},
+		{"no rows", "limits: {max_rows: 0}\n", "lethe.yaml:1:20: limits.max_rows: must be at least 1; to have every request approved, say approval: always"},
+		{"fewer than no rows", store + ", limits: {max_rows: -3}}\n", "stores[0].limits.max_rows: must be at least 1"},
+		{"no fraction", "limits: {max_fraction: 0}\n", "limits.max_fraction: must be above 0 and at most 1"},
+		{"more than all", "limits: {max_fraction: 1.01}\n", "limits.max_fraction: must be above 0 and at most 1"},
+		{"no number", "limits: {max_fraction: .nan}\n", "limits.max_fraction: must be above 0 and at most 1"},
+		{"a fraction of rows", "limits: {max_rows: 0.5}\n", "lethe.yaml:1:20: limits.max_rows: must be a whole number"},
+		{"from no row", "limits: {fraction_from: 0}\n", "limits.fraction_from: must be at least 1"},
+		{"tolerance", "limits: {tolerance: -0.1}\n", "limits.tolerance: must be from 0, which tolerates no change, to 1"},
+		{"more tolerance", store + ", limits: {tolerance: 2}}\n", "stores[0].limits.tolerance: must be from 0"},
+		{"unknown limit", "limits: {rows: 5}\n", "lethe.yaml:1:10: limits.rows: is not a key"},
+		{"approval", "approval: never\n", "lethe.yaml:1:11: approval: must be beyond-limits or always"},
 		{"policies", "data: x\npolicies: []\n", "lethe.yaml:2:1: policies: is not supported yet"},
 		{"kind to come", "stores:\n  - name: a\n    kind: mem0-platform\n", "lethe.yaml:3:11: stores[0].kind: mem0-platform is not supported yet"},
 		{"key to come", "stores:\n  - name: a\n    kind: mem0-platform\n    url: x\n", "lethe.yaml:4:5: stores[0].url: is not supported yet"},
@@ -89,8 +103,15 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"retention", "subject_key_retention: 30 days\n", "lethe.yaml:1:24: subject_key_retention: must be a duration such as 36h"},
 		{"replicas", store + ", replicas_until: soon}\n", "lethe.yaml:2:96: stores[0].replicas_until: must be a duration"},
 		{"negative", "subject_key_retention: -3h\n", "must be a duration"},
-		{"public", "listen: 0.0.0.0:80\n", "lethe.yaml:1:9: listen: must be a loopback address"},
+		{"public", "listen: 0.0.0.0:80\n", "lethe.yaml:1:9: listen: must be a loopback address such as 127.0.0.1:8080, or come with tls"},
 		{"every address", "listen: :80\n", "listen: must be a loopback address"},
+		{"a name", "listen: lethe.example:80\n", "listen: must be a loopback address"},
+		{"tls without a certificate", "listen: :80\ntls: {key: k}\n", "lethe.yaml:2:6: tls.cert: must be the path"},
+		{"tls without a key", "tls: {cert: c}\n", "tls.key: must be the path"},
+		{"tls off without why", "listen: :80\ntls: {off: true}\n", "tls.off: must be behind-proxy"},
+		{"tls off and on", "tls: {off: behind-proxy, cert: c, key: k}\n", "tls.off: must stand alone"},
+		{"tls of old", "tls: {cert: c, key: k, min: \"1.1\"}\n", "tls.min: must be"},
+		{"metrics", "metrics: everybody\n", "metrics: must be token or open"},
 		{"no port", "listen: 127.0.0.1\n", "listen: must be an address with a port"},
 		{"postgres", "ledger: postgres://u:hunter2%@h/db\n", "ledger: must be sqlite, or the URL of a PostgreSQL database"},
 		{"both ledgers", "ledger: sqlite\nledger_file: l\n", "ledger_file: give either ledger or ledger_file"},
@@ -152,6 +173,25 @@ func TestEmptyConfigIsTheDefault(t *testing.T) {
 	for _, text := range []string{"", "# nothing yet\n", "stores:\n"} {
 		if _, err := Load(writeConfig(t, text), Overrides{}); err != nil {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestLimitsOfAStoreReplaceThoseForAll(t *testing.T) {
+	const store = "stores:\n  - {name: a, kind: mem0-sqlite, vectors: v.db, entities: e.db, history: h.db"
+	for text, want := range map[string]jobs.Rules{
+		store + "}\n": {Limits: jobs.DefaultLimits(), Stores: map[string]jobs.Limits{}},
+		"approval: always\nlimits: {max_rows: 7, tolerance: 0}\n" + store + ", limits: {max_fraction: 1, fraction_from: 3}}\n": {
+			Always: true, Limits: jobs.Limits{MaxRows: 7, MaxFraction: 0.25, FractionFrom: 1000},
+			Stores: map[string]jobs.Limits{"a": {MaxRows: 7, MaxFraction: 1, FractionFrom: 3}},
+		},
+	} {
+		c, err := Load(writeConfig(t, text), Overrides{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, c.rules()); d != "" {
+			t.Errorf("%s: -want +got\n%s", text, d)
 		}
 	}
 }

@@ -80,6 +80,7 @@ func configFor(data, queue string, stores ...StoreConfig) Config {
 	return Config{
 		Listen: "127.0.0.1:0", Data: data, Ledger: ledgerSQLite, Queue: Secret(queue), Stores: stores,
 		LogOrigin: "lethe.example/log", SubjectKeyRetention: Duration(time.Hour),
+		Limits: &LimitsConfig{MaxRows: new(Count(10_000_000)), MaxFraction: new(1.0)}, // who erases all, does so alone here
 	}
 }
 

@@ -28,7 +28,7 @@ func TestTheLastHeadIsKeptAtTheAnchors(t *testing.T) {
 	finish := s.lastly(ctx)
 	stop()
 	time.Sleep(100 * time.Millisecond) // for a publisher that ends too early
-	if _, _, err := s.intake.Submit(t.Context(), jobs.Submission{Selector: store.Selector{UserID: "u1"}}); err != nil {
+	if _, _, err := s.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "u1"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := finish(); err != nil {

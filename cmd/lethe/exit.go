@@ -134,6 +134,9 @@ func report(w io.Writer, err error) int {
 	if unreached(err) {
 		_, _ = fmt.Fprintln(w, "is lethe serve running there? --server or LETHE_SERVER says where it is")
 	}
+	if p, ok := errors.AsType[*api.Problem](err); ok && p.Status == http.StatusUnauthorized {
+		_, _ = fmt.Fprintln(w, "--token-file or LETHE_TOKEN_FILE names the file with your token; an admin makes one: lethe token create")
+	}
 	if u, ok := errors.AsType[*usageError](err); ok {
 		_, _ = fmt.Fprintf(w, "see: %s --help\n", u.command)
 	}

@@ -19,7 +19,13 @@ const (
 // publishedAt returns a Fetch for the log that is published under the URL
 // prefix. What comes is not trusted: it is checked against a signed head.
 func publishedAt(ctx context.Context) func(prefix string) proof.Fetch {
+	return publishedThrough(ctx, nil)
+}
+
+// publishedThrough is publishedAt over a transport; nil is the default one.
+func publishedThrough(ctx context.Context, transport http.RoundTripper) func(prefix string) proof.Fetch {
 	client := &http.Client{
+		Transport:     transport,
 		Timeout:       fetchTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -68,7 +68,7 @@ func (s *service) openLedger(ctx context.Context) (err error) {
 // openBare opens the ledger with all keys that its log may have to sign with. If
 // it is to be alone, no other process may have it open.
 func (s *service) openBare(ctx context.Context, alone bool) (*ledger.Ledger, error) {
-	o := ledger.Options{Dir: s.config.Data, URL: s.config.postgres(), Alone: alone, Logger: s.logger, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer}
+	o := ledger.Options{Dir: s.config.Data, URL: s.config.postgres(), Alone: alone, Logger: s.logger, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer, Rules: s.config.rules()}
 	var err error
 	if o.Anchors, err = s.config.logAnchors(); err != nil {
 		return nil, err

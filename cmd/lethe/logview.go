@@ -106,7 +106,11 @@ func (s *source) open(ctx context.Context) (logReader, func(), error) {
 	if _, err := s.client(); err != nil { // for what it says about a bad URL
 		return nil, nil, err
 	}
-	return readPublished(publishedAt(ctx)(strings.TrimRight(s.server, "/")+"/log"), keys), func() {}, nil
+	transport, err := s.transport()
+	if err != nil {
+		return nil, nil, err
+	}
+	return readPublished(publishedThrough(ctx, transport)(strings.TrimRight(s.server, "/")+"/log"), keys), func() {}, nil
 }
 
 // believed returns the keys under which the log is read: those given, or else

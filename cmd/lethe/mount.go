@@ -20,23 +20,39 @@ import (
 // microseconds there.
 const eventPoll = 100 * time.Millisecond
 
+// pagePoll is how often a page that is being looked at asks the ledger.
+const pagePoll = 500 * time.Millisecond
+
 // handler mounts the doors on one mux.
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
-		Book: s.intake, Planner: &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret()}, Stores: s.storeNames(),
+		Tokens: s.ledger, Book: s.intake, Planner: &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules()}, Stores: s.storeNames(),
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
+		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
 	}
 	mux, doors := http.NewServeMux(), api.New(o)
 	if s.config.Roles.has(roleAPI) {
 		mux.Handle("/", doors)
+		page := s.page(o)
+		mux.Handle("GET /{$}", page)
+		mux.Handle("/console/", page)
 	} else { // a process without the role says how it is
 		mux.Handle("GET /healthz", doors)
 		mux.Handle("GET /readyz", doors)
 	}
 	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, Timeout: 10 * time.Second})
-	mux.Handle("GET /metrics", api.Protect(metrics, o))
+	mux.Handle("GET /metrics", api.Guarded(metrics, s.mayMeasure(), o))
 	return mux
+}
+
+// mayMeasure is what the metrics are for: everybody's, if the configuration says
+// so.
+func (s *service) mayMeasure() jobs.Act {
+	if s.config.Metrics == metricsOpen {
+		return jobs.ActOpen
+	}
+	return jobs.ActMetrics
 }
 
 // measure registers what the ledger, the queue and the process say.

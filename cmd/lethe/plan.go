@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"lethe/jobs"
 	"lethe/jobs/api"
 )
 
@@ -57,20 +60,32 @@ changes nothing and files no request.
 // with those and are not counted as IDs.
 func (c *console) showPlan(p api.Plan) error {
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "STORE\tPLACE\tFOUND\tNOTE")
+	placesHead(w)
 	for _, s := range p.Stores {
-		for _, place := range s.Places {
-			note := ""
-			if place.With != "" {
-				note = "goes with " + place.With
-			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", s.Store, place.Place, place.Found, note)
-		}
-		fmt.Fprintf(w, "%s\tin all\t%d\tto erase, %d of them held\n", s.Store, s.Found, s.Held)
+		placesOf(w, s.Store, s.Places)
+		fmt.Fprintf(w, "%s\tin all\t%d\t\tto erase, %d of them held\n", s.Store, s.Found, s.Held)
 		if s.Unattributable > 0 {
-			fmt.Fprintf(w, "%s\tunattributable\t%d\trows that nothing ties to anyone; left alone\n", s.Store, s.Unattributable)
+			fmt.Fprintf(w, "%s\tunattributable\t%d\t\trows that nothing ties to anyone; left alone\n", s.Store, s.Unattributable)
 		}
 	}
 	fmt.Fprintf(w, "\nplan %s\n", p.PlanHash)
+	for _, x := range p.Beyond {
+		fmt.Fprintf(w, "a request for this would wait for a second person: %s\n", excess(x))
+	}
 	return w.Flush()
+}
+
+func placesHead(w io.Writer) { _, _ = fmt.Fprintln(w, "STORE\tPLACE\tFOUND\tOF\tNOTE") }
+
+func placesOf(w io.Writer, storeName string, places []jobs.PlaceCount) {
+	for _, p := range places {
+		note, all := "", ""
+		if p.With != "" {
+			note = "goes with " + legible(p.With)
+		}
+		if p.Total > 0 {
+			all = strconv.Itoa(p.Total)
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", legible(storeName), legible(p.Place), p.Found, all, note)
+	}
 }

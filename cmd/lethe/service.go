@@ -22,9 +22,11 @@ import (
 	"lethe/audit/keyfile"
 	"lethe/jobs"
 	"lethe/jobs/api"
+	web "lethe/jobs/console"
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
+	"lethe/jobs/webhook"
 	"lethe/store"
 	"lethe/store/mem0"
 	"lethe/worker"
@@ -57,7 +59,11 @@ type service struct {
 	links    []*worker.Link // to the stores, in the same order
 	intake   *jobs.Intake
 	eraser   *worker.Eraser
+	webhooks *webhook.Sender
 	listener net.Listener
+	oidc     *web.OIDC // nil: one signs in to the page by token alone
+
+	certificates *certificates // nil without TLS
 
 	publisher  *audit.Publisher
 	rotator    *rotator
@@ -204,7 +210,11 @@ func (s *service) openBook(ctx context.Context) (err error) {
 }
 
 func (s *service) openQueue(ctx context.Context) (err error) {
-	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
+	secure, err := s.config.QueueTLS.load()
+	if err != nil {
+		return fmt.Errorf("queue_tls: %w", err)
+	}
+	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), TLS: secure, Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
 	if err != nil {
 		return err
 	}
@@ -224,6 +234,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
 	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down}
+	if err := s.openWebhooks(); err != nil {
+		return err
+	}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
@@ -231,6 +244,13 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
 		return err
 	}
+	if err := s.guardDoor(ctx); err != nil {
+		return err
+	}
+	if s.oidc, err = s.config.OIDC.open(); err != nil {
+		return err
+	}
+	s.checkSelf(ctx)
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -248,7 +268,7 @@ func (s *service) Close() error {
 }
 
 // URL is where the service listens.
-func (s *service) URL() string { return "http://" + s.listener.Addr().String() }
+func (s *service) URL() string { return s.scheme() + "://" + s.listener.Addr().String() }
 
 // Run serves until ctx is done, then stops in good order within 10 s. If the
 // log refuses to append then, the error says why.
@@ -263,6 +283,7 @@ func (s *service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
+	group.Go(func() error { return s.logTokens(ctx) })
 	for _, l := range s.links {
 		group.Go(func() error { return l.Run(ctx) })
 	}
@@ -274,6 +295,7 @@ func (s *service) Run(ctx context.Context) error {
 		group.Go(func() error { return relay.Run(ctx) })
 		group.Go(func() error { return reconciler.Run(ctx) })
 		group.Go(func() error { return s.rotator.Run(ctx) })
+		group.Go(func() error { return s.webhooks.Run(ctx) })
 		finish = s.lastly(ctx)
 	}
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
@@ -315,7 +337,12 @@ func (s *service) serveHTTP(ctx context.Context) error {
 		}
 		stopped <- err
 	}()
-	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := server.Serve
+	if s.certificates != nil {
+		server.TLSConfig = s.certificates.config()
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return <-stopped
@@ -329,7 +356,7 @@ func (s *service) ready(ctx context.Context) []string {
 	if err := s.queue.Ping(ctx); err != nil {
 		reasons = append(reasons, "the queue does not answer")
 	}
-	if _, err := s.ledger.List(ctx, nil, 1, ""); err != nil {
+	if _, err := s.ledger.List(ctx, "", nil, 1, ""); err != nil {
 		reasons = append(reasons, "the ledger does not answer")
 	}
 	if err := s.ledger.Refusal(ctx); err != nil {

@@ -97,6 +97,15 @@ func (c *console) showRequest(r api.Request, asJSON bool) error {
 		fmt.Fprintf(w, "ticket\t%s\n", legible(r.Ticket))
 	}
 	fmt.Fprintf(w, "basis\t%s %s\nreceived\t%s\ndue\t%s\n", r.Regime, r.Ground, stamp(r.ReceivedAt), stamp(r.DueAt))
+	if r.GraceUntil != nil {
+		fmt.Fprintf(w, "grace\tnothing is erased before %s\n", stamp(*r.GraceUntil))
+	}
+	if r.PlanHash != "" {
+		fmt.Fprintf(w, "plan\t%s\n", legible(r.PlanHash))
+	}
+	if r.Approval.By != "" && r.Approval.At != nil {
+		fmt.Fprintf(w, "approved\tby %s, %s\n", legible(r.Approval.By), stamp(*r.Approval.At))
+	}
 	if r.CompletedAt != nil {
 		fmt.Fprintf(w, "ended\t%s\n", stamp(*r.CompletedAt))
 	}
@@ -107,7 +116,23 @@ func (c *console) showRequest(r api.Request, asJSON bool) error {
 		return err
 	}
 	c.answer("\n")
-	return orHeld(r, storeTable(c.stdout, r.Stores))
+	err := storeTable(c.stdout, r.Stores)
+	if err == nil && r.PlanHash != "" && !r.Status.Ended() {
+		err = planTable(c.stdout, r.Stores)
+	}
+	tellApproval(c.stderr, r)
+	return orHeld(r, err)
+}
+
+// planTable shows what a request's plan counted in each place.
+func planTable(out io.Writer, stores []api.StoreProgress) error {
+	_, _ = fmt.Fprintln(out)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	placesHead(w)
+	for _, s := range stores {
+		placesOf(w, s.Store, s.Places)
+	}
+	return w.Flush()
 }
 
 func storeTable(out io.Writer, stores []api.StoreProgress) error {

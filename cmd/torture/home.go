@@ -162,7 +162,7 @@ func (h *home) reconcile(ctx context.Context) error {
 // nothing is ready. Time is the home's own: a minute costs nothing.
 func (h *home) finish(ctx context.Context, e *worker.Eraser, id string) error {
 	for range 400 {
-		r, err := h.intake.Request(ctx, id)
+		r, err := h.intake.Request(ctx, jobs.ActorLocal, id)
 		if err != nil {
 			return err
 		}
@@ -180,7 +180,7 @@ func (h *home) finish(ctx context.Context, e *worker.Eraser, id string) error {
 			}
 		}
 	}
-	r, err := h.intake.Request(ctx, id)
+	r, err := h.intake.Request(ctx, jobs.ActorLocal, id)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (h *home) lastLogs(n int) []byte {
 // statement verifies the certificate of a request, as a stranger would, and
 // returns what it says.
 func (h *home) statement(ctx context.Context, id string) (proof.Entry, error) {
-	text, err := h.intake.Certificate(ctx, id)
+	text, err := h.intake.Certificate(ctx, jobs.ActorLocal, id)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -29,13 +30,13 @@ const liesPerHome = 100
 // certificates say with the lab's own book.
 func liesLane(ctx context.Context, r *run) error {
 	var free homes
-	r.cases(ctx, 2, func(ctx context.Context, c *kase) error {
+	r.cases(ctx, runtime.GOMAXPROCS(0), func(ctx context.Context, c *kase) error {
 		h, err := free.get(ctx, c)
 		if err != nil {
 			return err
 		}
 		l := newLies(h, c)
-		if err := patient(time.Minute, func() error { return l.play(ctx) }); err != nil {
+		if err := patient(3*time.Minute, func() error { return l.play(ctx) }); err != nil {
 			return err // the home is not used again
 		}
 		return free.put(ctx, h)
@@ -225,7 +226,7 @@ func (l *lies) play(ctx context.Context) error {
 }
 
 func (l *lies) submit(ctx context.Context) error {
-	s := jobs.Submission{Origin: jobs.OriginAPI, Stores: l.names}
+	s := jobs.Submission{By: jobs.ActorLocal, Origin: jobs.OriginAPI, Stores: l.names}
 	if len(l.keys) > 0 {
 		st, err := l.h.intake.Stage(ctx)
 		if err != nil {
@@ -274,7 +275,7 @@ func (l *lies) step(ctx context.Context) error {
 	case 11:
 		if l.rng.IntN(40) == 0 {
 			l.tally("cancelled", 1)
-			if _, err := l.h.intake.Cancel(ctx, l.id); err != nil && !errors.Is(err, jobs.ErrTooLate) {
+			if _, err := l.h.intake.Cancel(ctx, jobs.ActorLocal, l.id); err != nil && !errors.Is(err, jobs.ErrTooLate) {
 				return err
 			}
 		}
@@ -306,14 +307,14 @@ func (l *lies) outlive(ctx context.Context) {
 
 // checkOpen looks at a request that has not ended: it says so, and why.
 func (l *lies) checkOpen(ctx context.Context) error {
-	r, err := l.h.intake.Request(ctx, l.id)
+	r, err := l.h.intake.Request(ctx, jobs.ActorLocal, l.id)
 	if err != nil || r.Status.Ended() {
 		return err
 	}
 	if r.Certificate || r.CompletedAt != nil {
 		return fmt.Errorf("the request is %s and has a certificate", r.Status)
 	}
-	if _, err := l.h.intake.Certificate(ctx, l.id); !errors.Is(err, jobs.ErrTooLate) {
+	if _, err := l.h.intake.Certificate(ctx, jobs.ActorLocal, l.id); !errors.Is(err, jobs.ErrTooLate) {
 		return fmt.Errorf("asked for the certificate of a request that is %s: %w", r.Status, err)
 	}
 	return nil
@@ -326,7 +327,7 @@ func (l *lies) judge(ctx context.Context) error {
 			l.tally(kind, n)
 		}
 	}
-	r, err := l.h.intake.Request(ctx, l.id)
+	r, err := l.h.intake.Request(ctx, jobs.ActorLocal, l.id)
 	if err != nil {
 		return err
 	}

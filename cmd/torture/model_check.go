@@ -143,7 +143,7 @@ func (m *crowd) settle(ctx context.Context) error {
 	if _, err := m.h.ledger.Forgotten(ctx, nil); err != nil {
 		return err
 	}
-	list, _, err := m.h.intake.List(ctx, nil, 1000, "")
+	list, _, err := m.h.intake.List(ctx, jobs.ActorLocal, nil, 1000, "")
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (l *cutLife) step(ctx context.Context, e *worker.Eraser) error {
 			}
 			all.Go(func() {
 				var r jobs.Request
-				r, _, errs[i] = l.h.intake.Submit(ctx, jobs.Submission{Origin: jobs.OriginAPI, Selector: store.Selector{UserID: user}})
+				r, _, errs[i] = l.h.intake.Submit(ctx, jobs.Submission{By: jobs.ActorLocal, Origin: jobs.OriginAPI, Selector: store.Selector{UserID: user}})
 				ids[i] = r.ID
 			})
 			defer func() { l.people[ids[i]] = n }()
@@ -116,7 +116,7 @@ func (l *cutLife) step(ctx context.Context, e *worker.Eraser) error {
 		for id := range l.people {
 			if l.rng.IntN(20) == 0 {
 				l.cancels[id] = true
-				if _, err := l.h.intake.Cancel(ctx, id); err != nil && !errors.Is(err, jobs.ErrTooLate) {
+				if _, err := l.h.intake.Cancel(ctx, jobs.ActorLocal, id); err != nil && !errors.Is(err, jobs.ErrTooLate) {
 					return err
 				}
 				break
@@ -146,13 +146,13 @@ func (l *cutLife) tell(ctx context.Context) error {
 		}
 	}
 	for id := range l.people {
-		r, err := l.h.intake.Request(ctx, id)
+		r, err := l.h.intake.Request(ctx, jobs.ActorLocal, id)
 		if err != nil {
 			return err
 		}
 		now.status[id] = r.Status
 		if r.Status.Ended() {
-			if now.files[id], err = l.h.intake.Certificate(ctx, id); err != nil {
+			if now.files[id], err = l.h.intake.Certificate(ctx, jobs.ActorLocal, id); err != nil {
 				return err
 			}
 		}
@@ -236,10 +236,12 @@ func (l *cutLife) look(ctx context.Context, dir string, was told) error {
 		return fmt.Errorf("open it again: %w", err)
 	}
 	defer h.close() // it is thrown away
+	var last []byte
 	for _, earlier := range l.told {
-		if earlier.operations > was.operations || earlier.head == nil {
+		if earlier.operations > was.operations || bytes.Equal(earlier.head, last) {
 			continue
 		}
+		last = earlier.head
 		if err := h.ledger.Log().CheckPin(ctx, earlier.head); err != nil {
 			return fmt.Errorf("the log does not extend a head that was given away: %w", err)
 		}
@@ -265,7 +267,7 @@ func (l *cutLife) look(ctx context.Context, dir string, was told) error {
 // remembers reports whether all that was told is still so.
 func (h *home) remembers(ctx context.Context, was told) error {
 	for id, status := range was.status {
-		r, err := h.intake.Request(ctx, id)
+		r, err := h.intake.Request(ctx, jobs.ActorLocal, id)
 		switch {
 		case err != nil:
 			return fmt.Errorf("a request that was acknowledged is lost: %w", err)
@@ -275,7 +277,7 @@ func (h *home) remembers(ctx context.Context, was told) error {
 		if !status.Ended() {
 			continue
 		}
-		text, err := h.intake.Certificate(ctx, id)
+		text, err := h.intake.Certificate(ctx, jobs.ActorLocal, id)
 		if err != nil || !bytes.Equal(text, was.files[id]) {
 			return fmt.Errorf("a certificate that was handed out is another one now, or lost: %w", err)
 		}

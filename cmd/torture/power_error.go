@@ -131,7 +131,7 @@ func (l *errorLife) shut() error {
 // submit asks until it is answered, under one idempotency key, as a client does.
 func (l *errorLife) submit(ctx context.Context) error {
 	s := jobs.Submission{
-		Origin: jobs.OriginAPI, Selector: store.Selector{UserID: canary + "alice"}, IdempotencyKey: "only one", BodyDigest: []byte("body"),
+		By: jobs.ActorLocal, Origin: jobs.OriginAPI, Selector: store.Selector{UserID: canary + "alice"}, IdempotencyKey: "only one", BodyDigest: []byte("body"),
 	}
 	for try := range 40 {
 		r, _, err := l.h.intake.Submit(ctx, s)
@@ -210,7 +210,7 @@ func (l *errorLife) end(ctx context.Context) error {
 	if size, err := l.h.ledger.Log().Size(ctx); err != nil || size != 2 {
 		return fmt.Errorf("the log has %d entries, want 2: %w", size, err)
 	}
-	list, _, err := l.h.intake.List(ctx, nil, 10, "")
+	list, _, err := l.h.intake.List(ctx, jobs.ActorLocal, nil, 10, "")
 	if err != nil || len(list) != 1 {
 		return fmt.Errorf("%d requests were filed under one key: %w", len(list), err)
 	}

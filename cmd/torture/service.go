@@ -67,7 +67,7 @@ type settings struct {
 func (c *kase) house(w *world, s settings) (*house, error) {
 	h := &house{kase: c, limit: liveLimit, began: time.Now(), world: w, config: filepath.Join(c.dir, "lethe.yaml")}
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: 127.0.0.1:0\ndata: %s\nqueue: %s\nlog_origin: torture.example/log\n%sstores:\n", filepath.Join(c.dir, "data"), s.queue, s.extra)
+	fmt.Fprintf(&b, "listen: 127.0.0.1:0\ndata: %s\nqueue: %s\nlog_origin: torture.example/log\nlimits: {max_rows: 10000000, max_fraction: 1}\n%sstores:\n", filepath.Join(c.dir, "data"), s.queue, s.extra)
 	for _, in := range w.stores {
 		fmt.Fprintf(&b, "  - {name: %s, kind: mem0-sqlite, vectors: %s, entities: %s, history: %s, purge: %s}\n",
 			in.name, in.files.Vectors, in.files.Entities, in.files.History, s.purge)

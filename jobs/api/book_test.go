@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -33,6 +34,7 @@ type memory struct {
 	fail      error
 	keep      bool   // whether stagings keep their IDs
 	uncut     error  // of receipts only
+	decided   string // the last decision, and by whom
 	provedID  string // the last memory that was asked for
 }
 
@@ -96,7 +98,7 @@ func (m *memory) find(id string) (*jobs.Request, error) {
 	return nil, fmt.Errorf("request: %w", jobs.ErrNotFound)
 }
 
-func (m *memory) Request(_ context.Context, id string) (jobs.Request, error) {
+func (m *memory) Request(_ context.Context, _ jobs.Actor, id string) (jobs.Request, error) {
 	leave, err := m.enter()
 	defer leave()
 	if err != nil {
@@ -110,7 +112,7 @@ func (m *memory) Request(_ context.Context, id string) (jobs.Request, error) {
 }
 
 // List pages by the number of requests already given.
-func (m *memory) List(_ context.Context, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error) {
+func (m *memory) List(_ context.Context, _ jobs.Actor, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error) {
 	leave, err := m.enter()
 	defer leave()
 	if err != nil {
@@ -135,7 +137,7 @@ func (m *memory) List(_ context.Context, statuses []jobs.Status, limit int, curs
 	return all[from:to], strconv.Itoa(to), nil
 }
 
-func (m *memory) Cancel(_ context.Context, id string) (jobs.Request, error) {
+func (m *memory) Cancel(_ context.Context, _ jobs.Actor, id string) (jobs.Request, error) {
 	leave, err := m.enter()
 	defer leave()
 	if err != nil {
@@ -170,16 +172,16 @@ func (m *memory) set(id string, change func(*jobs.Request)) {
 	change(r)
 }
 
-func (m *memory) Certificate(_ context.Context, id string) ([]byte, error) {
+func (m *memory) Certificate(_ context.Context, _ jobs.Actor, id string) ([]byte, error) {
 	return m.file(id, "certificate", func(r *jobs.Request) bool { return r.Certificate })
 }
 
-func (m *memory) Reissue(_ context.Context, id string, accepted bool) ([]byte, error) {
+func (m *memory) Reissue(_ context.Context, _ jobs.Actor, id string, accepted bool) ([]byte, error) {
 	return m.file(id, fmt.Sprintf("newest %v", accepted), func(r *jobs.Request) bool { return accepted || r.Certificate })
 }
 
 // MemoryProof knows one memory, canary.
-func (m *memory) MemoryProof(_ context.Context, id, memoryID string) ([]byte, error) {
+func (m *memory) MemoryProof(_ context.Context, _ jobs.Actor, id, memoryID string) ([]byte, error) {
 	m.provedID = memoryID
 	file, err := m.file(id, "proof", func(r *jobs.Request) bool { return r.Certificate })
 	if err == nil && memoryID != canary {
@@ -188,7 +190,7 @@ func (m *memory) MemoryProof(_ context.Context, id, memoryID string) ([]byte, er
 	return file, err
 }
 
-func (m *memory) AcceptedReceipt(_ context.Context, id string) ([]byte, error) {
+func (m *memory) AcceptedReceipt(_ context.Context, _ jobs.Actor, id string) ([]byte, error) {
 	if m.uncut != nil {
 		return nil, m.uncut
 	}
@@ -211,7 +213,7 @@ func (m *memory) file(id, what string, there func(*jobs.Request) bool) ([]byte, 
 	return []byte(what + " of " + id + "\n"), nil
 }
 
-func (m *memory) SubjectKey(_ context.Context, id string) ([]byte, error) {
+func (m *memory) SubjectKey(_ context.Context, _ jobs.Actor, id string) ([]byte, error) {
 	leave, err := m.enter()
 	defer leave()
 	if err != nil {
@@ -330,4 +332,23 @@ func (b *safeBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+func (m *memory) Approve(_ context.Context, by jobs.Actor, id, planHash string) (jobs.Request, error) {
+	return m.decide(id, "approve "+planHash, by)
+}
+
+func (m *memory) Reject(_ context.Context, by jobs.Actor, id, reason string) (jobs.Request, error) {
+	return m.decide(id, "reject "+reason, by)
+}
+
+func (m *memory) decide(id, what string, by jobs.Actor) (jobs.Request, error) {
+	leave, err := m.enter()
+	defer leave()
+	r, missing := m.find(id)
+	if err = errors.Join(err, missing); err != nil {
+		return jobs.Request{}, err
+	}
+	m.decided = what + " by " + by.ID
+	return *r, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -33,13 +34,16 @@ type Client struct {
 
 // NewClient returns a Client for the server at baseURL (http or https, with a
 // path if it is mounted under one). The token may be ""; it goes with every
-// call as a bearer token, RFC 6750. A nil transport means
-// http.DefaultTransport.
+// call as a bearer token, RFC 6750, and to loopback addresses alone over plain
+// http. A nil transport means http.DefaultTransport.
 func NewClient(baseURL, token string, transport http.RoundTripper) (*Client, error) {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
 		// The URL may have a password in it: do not repeat it.
 		return nil, fmt.Errorf("server must be an http or https URL without user and query")
+	}
+	if token != "" && u.Scheme == "http" && !loopback(strings.ToLower(u.Hostname())) {
+		return nil, errors.New("server must be an https URL: a token is not sent over the network in the clear")
 	}
 	return &Client{
 		base:  strings.TrimSuffix(u.String(), "/"),
@@ -198,10 +202,25 @@ func (c *Client) Ready(ctx context.Context) ([]string, error) {
 // idPath keeps an id that a person typed from becoming another path.
 func idPath(id string) string { return "/v1/requests/" + url.PathEscape(id) }
 
+func tokenPath(id string) string { return "/v1/tokens/" + url.PathEscape(id) }
+
 func getJSON[T any](ctx context.Context, c *Client, path string) (T, error) {
 	answer, err := c.do(ctx, http.MethodGet, path, nil, nil) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {
 		var none T
+		return none, err
+	}
+	return decodeAnswer[T](answer)
+}
+
+func postJSON[T any](ctx context.Context, c *Client, path string, v any) (T, error) {
+	var none T
+	body, err := json.Marshal(v)
+	if err != nil {
+		return none, malformed("body", "must be valid UTF-8") // err may quote it
+	}
+	answer, err := c.do(ctx, http.MethodPost, path, bytes.NewReader(body), http.Header{"Content-Type": {"application/json"}}) //nolint:bodyclose // decodeAnswer closes it
+	if err != nil {
 		return none, err
 	}
 	return decodeAnswer[T](answer)

@@ -2,7 +2,8 @@
 // package, so that they cannot drift.
 //
 // [New] returns the handler that cmd mounts, [Server] an http.Server with the
-// limits that go with it, and [NewClient] the other end. [Request], [Plan] and
+// limits that go with it, and [NewClient] the other end. [Authenticate] tells who
+// calls. [Request], [Plan] and
 // [Problem] are the shapes that travel between them. The routes, their limits
 // and their answers stand in one table (routes.go), from which both the mux and
 // the OpenAPI document are made.
@@ -44,4 +45,14 @@
 // 2026-11-28. The answer to a filing has the receipt in it, waits 2 s for it at
 // most, and is 202 without: the request is durable by then, and an error would
 // make the client file it again.
+//
+// 2026-11-29. Each route names the act that it is for (jobs.Act), and is asked for it
+// before anything of the call is read. A route that names none lets nobody in.
+//
+// 2026-11-29. HTTP/1.1 alone, also over TLS: what bounds a client (deadlines of
+// bodies, streams that end) is known to work there, and more streams within one
+// connection would be one more thing to bound.
+//
+// 2026-11-29. A call that a proxy says it has passed on is not from this machine, even
+// if it comes over loopback: an open service behind one would be open to the world.
 package api

@@ -34,6 +34,15 @@ func Documented() (body, selector []string) {
 	return keys(s), keys(s.Properties["selector"])
 }
 
+// Acts returns what each route is for, by "METHOD path".
+func Acts() map[string]jobs.Act {
+	acts := map[string]jobs.Act{}
+	for _, r := range (&server{}).routes() {
+		acts[r.method+" "+r.path] = r.may
+	}
+	return acts
+}
+
 // Routes returns "METHOD path" of every route.
 func Routes() (names []string) {
 	for _, r := range (&server{}).routes() {

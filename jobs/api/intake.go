@@ -46,15 +46,15 @@ func (s *server) submit(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Idempotent-Replayed", "true")
 	}
 	w.Header().Set("Location", requestPath(req.ID))
-	return writeJSON(w, http.StatusAccepted, Accepted{wireRequest(req), s.receiptText(r.Context(), req.ID)})
+	return writeJSON(w, http.StatusAccepted, Accepted{wireRequest(req), s.receiptText(r.Context(), sub.By, req.ID)})
 }
 
 // receiptText returns the proof that a request was accepted, or nil. The request
 // is durable by now, so no error and no delay of its proof may hide that.
-func (s *server) receiptText(ctx context.Context, id string) *string {
+func (s *server) receiptText(ctx context.Context, by jobs.Actor, id string) *string {
 	ctx, cancel := context.WithTimeout(ctx, receiptPatience)
 	defer cancel()
-	file, err := s.Book.AcceptedReceipt(ctx, id)
+	file, err := s.Book.AcceptedReceipt(ctx, by, id)
 	if err != nil {
 		s.Logger.LogAttrs(ctx, slog.LevelWarn, "receipt not cut", slog.String("request", id), slog.Any("error", err))
 		return nil
@@ -93,6 +93,7 @@ func (s *server) intake(w http.ResponseWriter, r *http.Request) (sub jobs.Submis
 		return sub, st.discard, err
 	}
 	sub.BodyDigest = digest.Sum(nil)
+	sub.By = ActorOf(r)
 	sub.Origin = jobs.OriginAPI
 	if r.Header.Get(originHeader) == jobs.OriginCLI {
 		sub.Origin = jobs.OriginCLI

@@ -16,9 +16,12 @@ import (
 // document returns the OpenAPI 3.1 document of routes, in YAML.
 func document(version string, routes []route) []byte {
 	d := &huma.OpenAPI{
-		OpenAPI:    "3.1.0",
-		Info:       &huma.Info{Title: "Lethe", Version: version, Description: "Erases a person's memories from AI-memory stores and proves it."},
-		Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)},
+		OpenAPI: "3.1.0",
+		Info:    &huma.Info{Title: "Lethe", Version: version, Description: "Erases a person's memories from AI-memory stores and proves it."},
+		Components: &huma.Components{
+			Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+			SecuritySchemes: map[string]*huma.SecurityScheme{bearerScheme: {Type: "http", Scheme: "bearer", Description: "A token as lethe token create prints it. A service on loopback that has no tokens needs none."}},
+		},
 	}
 	for _, r := range routes {
 		d.AddOperation(operation(d.Components.Schemas, r))
@@ -41,6 +44,11 @@ func operation(schemas huma.Registry, r route) *huma.Operation {
 		Summary:     r.summary,
 		Description: r.description,
 		Responses:   map[string]*huma.Response{},
+		Security:    []map[string][]string{},
+	}
+	if r.may != jobs.ActOpen {
+		op.Security = append(op.Security, map[string][]string{bearerScheme: {}})
+		op.Description = strings.TrimSpace(op.Description + " For the roles: " + rolesOf(r.may) + ".")
 	}
 	for _, segment := range strings.Split(op.Path, "/") {
 		if name, ok := strings.CutPrefix(segment, "{"); ok {
@@ -60,10 +68,21 @@ func operation(schemas huma.Registry, r route) *huma.Operation {
 	for status, v := range r.also {
 		op.Responses[strconv.Itoa(status)] = response(schemas, status, "application/json", v)
 	}
-	for _, status := range r.problems {
+	for _, status := range append([]int{http.StatusBadRequest, http.StatusTooManyRequests}, r.problems...) { // 400 also for a token in the URL
 		op.Responses[strconv.Itoa(status)] = response(schemas, status, "application/problem+json", Problem{})
 	}
 	return op
+}
+
+// bearerScheme is how the document names tokens.
+const bearerScheme = "token"
+
+func rolesOf(do jobs.Act) string {
+	var names []string
+	for _, r := range append(do.Allowed(), jobs.RoleAdmin) {
+		names = append(names, string(r))
+	}
+	return strings.Join(names, ", ")
 }
 
 func parameter(p param) *huma.Param {
@@ -110,6 +129,7 @@ func submissionSchema() *huma.Schema {
 			"ground":      str("A code, such as art17-1-b", 64),
 			"received_at": {Type: huma.TypeString, Format: "date-time", Description: "When the person asked; now if not given"},
 			"grace":       str("How long to wait before erasing, such as 72h or 0s", 0),
+			"notify_url":  str("An https URL that is told when the status changes (Standard Webhooks); 400 unless the service has webhooks configured", jobs.MaxNotifyURL),
 		},
 	}
 }

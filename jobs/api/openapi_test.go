@@ -16,11 +16,11 @@ import (
 // promised are the routes of the contract that this package serves.
 func promised() []string {
 	return []string{
-		"GET /healthz", "GET /log/checkpoint", "GET /log/key", "GET /log/keys", "GET /log/tile/{path}", "GET /readyz",
+		"DELETE /v1/tokens/{id}", "GET /healthz", "GET /log/checkpoint", "GET /log/key", "GET /log/keys", "GET /log/tile/{path}", "GET /readyz",
 		"GET /v1/openapi.yaml", "GET /v1/requests", "GET /v1/requests/{id}", "GET /v1/requests/{id}/certificate",
-		"GET /v1/requests/{id}/events", "GET /v1/requests/{id}/receipt", "GET /v1/requests/{id}/subject-key",
-		"POST /v1/plans", "POST /v1/requests", "POST /v1/requests/{id}/cancel",
-		"POST /v1/requests/{id}/memory-proof",
+		"GET /v1/requests/{id}/events", "GET /v1/requests/{id}/receipt", "GET /v1/requests/{id}/subject-key", "GET /v1/tokens",
+		"POST /v1/plans", "POST /v1/requests", "POST /v1/requests/{id}/approve", "POST /v1/requests/{id}/cancel",
+		"POST /v1/requests/{id}/memory-proof", "POST /v1/requests/{id}/reject", "POST /v1/tokens",
 	}
 }
 

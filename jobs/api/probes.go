@@ -26,11 +26,31 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
 	if s.States != nil {
 		answer.Stores = s.States()
 	}
+	if !s.tells(r) {
+		answer.Reasons, answer.Stores = nil, nil
+	}
 	status := http.StatusOK
 	if !answer.Ready {
 		status = http.StatusServiceUnavailable
 	}
 	return writeJSON(w, status, answer)
+}
+
+// tells reports whether to tell who asks more than yes or no: whoever has a
+// token, or asks from this machine.
+func (s *server) tells(r *http.Request) bool {
+	if s.local(r) {
+		return true
+	}
+	_, err := Authenticate(r, s.Tokens, s.Listen)
+	return err == nil
+}
+
+// local reports whether a call comes from the machine itself, for all that can be
+// told: the address listened on is loopback, or not known, and no proxy has passed
+// it on.
+func (s *server) local(r *http.Request) bool {
+	return (s.Listen == "" || loopback(hostOf(s.Listen))) && !passedOn(r.Header)
 }
 
 // logKey is GET /log/key.

@@ -90,8 +90,14 @@ func answers() []struct {
 		code, detail string
 	}{
 		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "the body is too large: 64 MiB of ids, 64 KiB of everything else"},
+		{jobs.ErrUnknownToken, http.StatusUnauthorized, codeNoToken, "this call needs a token that is valid: Authorization: Bearer TOKEN"},
 		{jobs.ErrNotFound, http.StatusNotFound, "not_found", "there is no such request"},
 		{jobs.ErrConflict, http.StatusConflict, "conflict", "this Idempotency-Key was used for another body"},
+		{jobs.ErrSelfApproval, http.StatusForbidden, "self_approval", "who filed a request may not approve it, and on a service without tokens everybody is one person: give a second person a token (lethe token create --role approver), or cancel the request, raise limits and file it again"},
+		{jobs.ErrForbidden, http.StatusForbidden, codeForbidden, "the role of this token does not allow it"},
+		{jobs.ErrNotWaiting, http.StatusConflict, "not_waiting", "the request does not wait for an approval"},
+		{jobs.ErrPlanChanged, http.StatusConflict, "plan_changed", "this is not the hash of the plan that waits: look at the plan again"},
+		{jobs.ErrBegun, http.StatusConflict, "begun", "erasing has begun, so it is too late to reject: cancel the request, whose certificate then says how far it got"},
 		{jobs.ErrTooLate, http.StatusConflict, "too_late", "the request has ended"},
 		{jobs.ErrGone, http.StatusGone, "gone", "the key was destroyed on schedule"},
 		{jobs.ErrRefused, http.StatusServiceUnavailable, CodeLogRefused, "the log refuses to append, so nothing is taken in: /readyz says why, and people have to act"},
@@ -137,7 +143,9 @@ const retryAfter = 5 * time.Second
 
 func invalid(f *jobs.Invalid) *Problem {
 	switch f.Field {
-	case "received_at", "grace", "regime", "ground", "cursor":
+	case "received_at", "grace", "regime", "ground", "cursor", "role", "expires", "reason":
+		return malformed(f.Field, f.Problem)
+	case "notify_url": // of whatever is wrong with it
 		return malformed(f.Field, f.Problem)
 	}
 	return unacceptable(f.Field, f.Problem)
@@ -158,6 +166,7 @@ func (p *Problem) write(w http.ResponseWriter) {
 	if err != nil { // only strings of ours
 		panic(fmt.Sprintf("api: problem: %v", err))
 	}
+	challenge(w, p)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body) // a client that has gone needs no answer

@@ -31,7 +31,7 @@ func (s *server) file(w http.ResponseWriter, r *http.Request, accepted bool, not
 	if err != nil {
 		return err
 	}
-	file, err := s.cut(r.Context(), id, accepted, newest)
+	file, err := s.cut(r.Context(), ActorOf(r), id, accepted, newest)
 	if errors.Is(err, jobs.ErrTooLate) {
 		return problem(http.StatusConflict, "not_yet", notYet)
 	}
@@ -41,14 +41,14 @@ func (s *server) file(w http.ResponseWriter, r *http.Request, accepted bool, not
 	return writeText(w, file)
 }
 
-func (s *server) cut(ctx context.Context, id string, accepted, newest bool) ([]byte, error) {
+func (s *server) cut(ctx context.Context, by jobs.Actor, id string, accepted, newest bool) ([]byte, error) {
 	switch {
 	case newest:
-		return s.Book.Reissue(ctx, id, accepted)
+		return s.Book.Reissue(ctx, by, id, accepted)
 	case accepted:
-		return s.Book.AcceptedReceipt(ctx, id)
+		return s.Book.AcceptedReceipt(ctx, by, id)
 	}
-	return s.Book.Certificate(ctx, id)
+	return s.Book.Certificate(ctx, by, id)
 }
 
 func headParam() param {
@@ -89,7 +89,7 @@ func (s *server) memoryProof(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	body.done()
-	file, err := s.Book.MemoryProof(r.Context(), id, memoryID)
+	file, err := s.Book.MemoryProof(r.Context(), ActorOf(r), id, memoryID)
 	switch {
 	case errors.Is(err, jobs.ErrNotFound):
 		return problem(http.StatusNotFound, "not_found", "there is no such request, or it has no receipt of this memory")

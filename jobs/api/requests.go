@@ -37,7 +37,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	requests, next, err := s.Book.List(r.Context(), q.statuses, q.limit, q.cursor)
+	requests, next, err := s.Book.List(r.Context(), ActorOf(r), q.statuses, q.limit, q.cursor)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (s *server) one(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	req, err := s.Book.Request(r.Context(), id)
+	req, err := s.Book.Request(r.Context(), ActorOf(r), id)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (s *server) cancel(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	req, err := s.Book.Cancel(r.Context(), id)
+	req, err := s.Book.Cancel(r.Context(), ActorOf(r), id)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (s *server) subjectKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	key, err := s.Book.SubjectKey(r.Context(), id)
+	key, err := s.Book.SubjectKey(r.Context(), ActorOf(r), id)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,8 @@ type Request struct {
 	CreatedAt   time.Time       `json:"created_at"`
 	GraceUntil  *time.Time      `json:"grace_until" doc:"Nothing is erased before; null without a grace period"`
 	CompletedAt *time.Time      `json:"completed_at" doc:"When it ended, however it ended; null until then"`
-	PlanHash    string          `json:"plan_hash" doc:"Empty until planned"`
+	PlanHash    string          `json:"plan_hash" doc:"Of the frozen plan: the subject, the stores, their data maps, what was counted in each place, and every batch. Empty until planned"`
+	Approval    Approval        `json:"approval" doc:"Of the plan"`
 	Stores      []StoreProgress `json:"stores" nullable:"false" doc:"In the order asked"`
 	Certificate *string         `json:"certificate" doc:"Path of the certificate; null until there is one"`
 	Receipt     string          `json:"receipt" doc:"Path of the proof that the request was accepted"`
@@ -58,8 +59,9 @@ type StoreProgress struct {
 
 // A Plan is the answer to a dry run.
 type Plan struct {
-	PlanHash string      `json:"plan_hash"`
-	Stores   []StorePlan `json:"stores" nullable:"false"`
+	PlanHash string        `json:"plan_hash"`
+	Beyond   []jobs.Excess `json:"beyond" nullable:"false" doc:"Why a request for the same would wait for a second person's approval; empty if it would not"`
+	Stores   []StorePlan   `json:"stores" nullable:"false"`
 }
 
 // A StorePlan is one Store's part of a Plan. Found and Held count IDs.
@@ -99,7 +101,7 @@ func requestPath(id string) string { return "/v1/requests/" + id }
 func wireRequest(r jobs.Request) Request {
 	w := Request{
 		ID: r.ID, Status: r.Status, Origin: r.Origin, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
-		ReceivedAt: r.ReceivedAt.UTC(), DueAt: r.DueAt.UTC(), CreatedAt: r.CreatedAt.UTC(), PlanHash: r.PlanHash,
+		ReceivedAt: r.ReceivedAt.UTC(), DueAt: r.DueAt.UTC(), CreatedAt: r.CreatedAt.UTC(), PlanHash: r.PlanHash, Approval: wireApproval(r.Approval),
 		Receipt: requestPath(r.ID) + "/receipt",
 	}
 	if r.NotBefore.After(r.CreatedAt) {
@@ -132,7 +134,7 @@ func wireProgress(j jobs.Job) StoreProgress {
 }
 
 func wirePlan(p jobs.Plan) Plan {
-	w := Plan{PlanHash: p.Hash}
+	w := Plan{PlanHash: p.Hash, Beyond: p.Beyond}
 	for _, s := range p.Stores {
 		w.Stores = append(w.Stores, StorePlan{
 			Store: s.Store, Kind: s.Kind, Found: s.Found, Held: s.Held,

@@ -54,6 +54,7 @@ func TestSubmitCarriesEverything(t *testing.T) {
 	}
 	digest := sha256.Sum256(body.Bytes())
 	want := jobs.Submission{
+		By:     jobs.ActorOpen,
 		Stores: asked.Stores, Ticket: asked.Ticket, Regime: asked.Regime, Ground: asked.Ground,
 		ReceivedAt: asked.ReceivedAt.UTC(), Grace: asked.Grace, Origin: jobs.OriginCLI,
 		IdempotencyKey: "key 1", BodyDigest: digest[:],
@@ -101,7 +102,8 @@ func TestRawAnswerOfSubmitIsTheContract(t *testing.T) {
 	const id = "0193a000-0000-7000-8000-000000000001"
 	want := `{"id":"` + id + `","status":"received","origin":"api","ticket":"","regime":"","ground":"",` +
 		`"received_at":"2026-11-20T09:00:00Z","due_at":"2026-12-20T09:00:00Z","created_at":"2027-01-15T08:00:00Z",` +
-		`"grace_until":null,"completed_at":null,"plan_hash":"","stores":[{"store":"app","kind":"memory","stage":"planning",` +
+		`"grace_until":null,"completed_at":null,"plan_hash":"",` +
+		`"approval":{"needed":false,"beyond":[],"since":null,"by":"","at":null},"stores":[{"store":"app","kind":"memory","stage":"planning",` +
 		`"evidence":"none","requested":0,"found":0,"erased":0,"absent":0,"held":0,"refused":0,"remaining":0,` +
 		`"unattributable":0,"batches_total":0,"batches_done":0,"round":0,"places":[],"note":""}],` +
 		`"certificate":null,"receipt":"/v1/requests/` + id + `/receipt","receipt_text":"receipt of ` + id + `\n"}` + "\n"
@@ -244,7 +246,7 @@ func TestClientNeverPutsTheSelectorIntoAURL(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		return nil, errors.New("down")
 	})
-	c, err := api.NewClient("http://lethe", "token", spy)
+	c, err := api.NewClient("https://lethe", "token", spy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +280,7 @@ func TestClientFollowsNoRedirect(t *testing.T) {
 			Header: http.Header{"Location": {"http://elsewhere/"}},
 		}, nil
 	})
-	c, err := api.NewClient("http://lethe", "token", away)
+	c, err := api.NewClient("https://lethe", "token", away)
 	if err != nil {
 		t.Fatal(err)
 	}

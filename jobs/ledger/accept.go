@@ -31,12 +31,15 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 			existing, body, err = byIdempotency(ctx, tx, a.Idempotency)
 			return err
 		}
+		if err := l.insertNotify(ctx, tx, a); err != nil {
+			return err
+		}
 		for i, j := range a.Request.Jobs {
 			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO jobs (id, request, seq, store, kind, stage) VALUES (?, ?, ?, ?, ?, ?)`),
 				j.ID, a.Request.ID, i, j.Store, j.Kind, jobs.StagePlanning); err != nil {
 				return err
 			}
-			if err := ring(ctx, tx, row{Kind: jobs.PlanTask, Request: a.Request.ID, Job: j.ID, Store: j.Store, NextAt: millis(a.Request.NotBefore)}); err != nil {
+			if err := ring(ctx, tx, row{Kind: jobs.PlanTask, Request: a.Request.ID, Job: j.ID, Store: j.Store, NextAt: millis(a.Request.CreatedAt)}); err != nil {
 				return err
 			}
 		}
@@ -69,10 +72,10 @@ func (l *Ledger) insertRequest(ctx context.Context, tx *txn, a jobs.Acceptance) 
 	}
 	res, err := tx.ExecContext(ctx, tx.Rebind(`
 		INSERT INTO requests (id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
-			by_id, requested, selector, subject, ticket_hmac, idempotency, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency) DO NOTHING`),
+			by_id, requested, selector, subject, ticket_hmac, idempotency, body, filed_by)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency) DO NOTHING`),
 		r.ID, r.Status, r.Origin, r.Ticket, r.Regime, r.Ground, millis(r.ReceivedAt), millis(r.DueAt), millis(r.CreatedAt), millis(r.NotBefore),
-		byID, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body)
+		byID, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body, r.FiledBy)
 	if err != nil {
 		return false, err
 	}

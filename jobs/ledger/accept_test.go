@@ -23,7 +23,7 @@ func TestAcceptIsOneTransaction(t *testing.T) {
 
 		refusing := &refusingLog{Ledger: b.Ledger}
 		b.intake.Ledger = refusing
-		_, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: store.Selector{UserID: "u1"}, IdempotencyKey: "k"})
+		_, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "u1"}, IdempotencyKey: "k"})
 		if !errors.Is(err, proof.ErrEntry) {
 			t.Fatalf("err = %v, want the log's refusal", err)
 		}
@@ -60,7 +60,7 @@ func TestIdempotencyKeyFindsTheSameRequest(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := newBook(t, on)
 		body := sha256.Sum256([]byte("body"))
-		s := jobs.Submission{Selector: store.Selector{UserID: "u1"}, IdempotencyKey: "key-1", BodyDigest: body[:]}
+		s := jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "u1"}, IdempotencyKey: "key-1", BodyDigest: body[:]}
 		const callers = 32
 		var wg sync.WaitGroup
 		ids, replays := make([]string, callers), make([]bool, callers)
@@ -107,7 +107,7 @@ func TestOneOfTwoEqualAcceptancesWins(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := newBook(t, on)
 		body := sha256.Sum256([]byte("body"))
-		s := jobs.Submission{Selector: store.Selector{UserID: "u1"}, IdempotencyKey: "key", BodyDigest: body[:]}
+		s := jobs.Submission{By: jobs.ActorLocal, Selector: store.Selector{UserID: "u1"}, IdempotencyKey: "key", BodyDigest: body[:]}
 		first, _, err := b.intake.Submit(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)
@@ -142,14 +142,14 @@ func TestWhatWasFiledIsWhatIsRead(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := newBook(t, on)
 		r, _, err := b.intake.Submit(t.Context(), jobs.Submission{
-			Selector: store.Selector{UserID: "u1"}, Stores: []string{"notes"}, Ticket: "T-1", Regime: jobs.CCPA,
+			By: jobs.ActorLocal, Selector: store.Selector{UserID: "u1"}, Stores: []string{"notes"}, Ticket: "T-1", Regime: jobs.CCPA,
 			Ground: "art17-1-b", Grace: 3600e9, Origin: jobs.OriginCLI, ReceivedAt: b.Now().AddDate(0, 0, -3),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := jobs.Request{
-			ID: r.ID, Status: jobs.Waiting, Origin: "cli", Ticket: "T-1", Regime: "ccpa", Ground: "art17-1-b",
+			ID: r.ID, Status: jobs.Waiting, Origin: "cli", FiledBy: "local", Ticket: "T-1", Regime: "ccpa", Ground: "art17-1-b",
 			ReceivedAt: b.Now().AddDate(0, 0, -3), DueAt: b.Now().AddDate(0, 0, 42), CreatedAt: b.Now(), NotBefore: b.Now().Add(3600e9),
 			Jobs: []jobs.Job{{ID: r.Jobs[0].ID, Request: r.ID, Store: "notes", Kind: "tables-sqlite", Stage: jobs.StagePlanning, Evidence: store.EvidenceNone, Places: []jobs.PlaceCount{}}},
 		}

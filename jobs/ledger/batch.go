@@ -43,6 +43,9 @@ func (l *Ledger) batch(request string, row batchRow) (jobs.Batch, error) {
 func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
 	var rowOf batchRow
 	err := l.owned(ctx, "begin batch", t.Ring, func(ctx context.Context, tx *txn) error {
+		if err := mayBegin(ctx, tx, t.Request); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET attempts = attempts + 1, crashes = crashes + open, open = 1,
 			started_at = COALESCE(started_at, ?) WHERE id = ?`), millis(l.now()), t.Batch); err != nil {
 			return err
@@ -53,6 +56,17 @@ func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
 		return jobs.Batch{}, err
 	}
 	return l.batch(t.Request, rowOf)
+}
+
+// mayBegin refuses a batch that is to be approved first, before an attempt at it
+// is counted. One of a request that is being cancelled is looked at.
+func mayBegin(ctx context.Context, tx *txn, request string) error {
+	var may bool
+	err := tx.GetContext(ctx, &may, tx.Rebind(`SELECT `+mayErase()+` OR r.cancelling = 1 FROM requests r WHERE r.id = ?`), request)
+	if err == nil && !may {
+		err = jobs.ErrUnapproved
+	}
+	return err
 }
 
 // Finish commits the receipt of a claimed batch and answers the task; the

@@ -168,7 +168,7 @@ func (b *book) advance(d time.Duration) {
 // submit files a request for the user id in the named stores, or in every store.
 func (b *book) submit(t testing.TB, id string, stores ...string) jobs.Request {
 	t.Helper()
-	r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user(id), Stores: stores, Origin: jobs.OriginAPI})
+	r, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user(id), Stores: stores, Origin: jobs.OriginAPI})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,6 +255,24 @@ func (b *book) plan(t testing.TB, task jobs.Task, sizes ...int) {
 	}
 }
 
+// recount finds a plan as it was made, with so many rows more.
+func (b *book) recount(t testing.TB, task jobs.Task, more ...int) []jobs.Excess {
+	t.Helper()
+	j, err := b.Job(t.Context(), task.Job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := slices.Clone(j.Places)
+	for i, n := range more {
+		places[i].Found += n
+	}
+	drifts, err := b.Recounted(t.Context(), task, jobs.Recount{Places: places, MapVersion: j.MapVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return drifts
+}
+
 func someIDs(prefix string, n int) []store.ID {
 	ids := make([]store.ID, n)
 	for i := range ids {
@@ -321,7 +339,7 @@ func (b *book) settle(t testing.TB) {
 func (b *book) tables(t testing.TB) string {
 	t.Helper()
 	var s strings.Builder
-	for _, table := range []string{"requests", "staged", "jobs", "batches", "outbox", "audit_entry", "audit_checkpoint"} {
+	for _, table := range []string{"requests", "staged", "jobs", "batches", "outbox", "tokens", "audit_entry", "audit_checkpoint"} {
 		rows, err := b.raw.Queryx(`SELECT * FROM ` + table + ` ORDER BY 1, 2`)
 		if err != nil {
 			t.Fatal(err)

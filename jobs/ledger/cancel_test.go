@@ -22,14 +22,14 @@ func TestCancelBeforeFirstBatchEndsAtOnce(t *testing.T) {
 				b := newBook(t, on)
 				r := b.submit(t, "u1", "notes")
 				until(t, b)
-				got, err := b.intake.Cancel(t.Context(), r.ID)
+				got, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID)
 				if err != nil || got.Status != jobs.Cancelled || got.CompletedAt == nil || !got.Certificate {
 					t.Fatalf("%+v, %v", got, err)
 				}
 				if n := b.count(t, "outbox"); n != 0 {
 					t.Errorf("%d rows in the outbox", n)
 				}
-				if _, err := b.intake.Cancel(t.Context(), r.ID); !errors.Is(err, jobs.ErrTooLate) {
+				if _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); !errors.Is(err, jobs.ErrTooLate) {
 					t.Errorf("again: err = %v, want ErrTooLate", err)
 				}
 				if entry := cancelled(t, b, r.ID); entry.Stores[0].Erased != 0 || entry.Stores[0].BatchesDone != 0 {
@@ -43,7 +43,7 @@ func TestCancelBeforeFirstBatchEndsAtOnce(t *testing.T) {
 // cancelled reads what the log says of a cancelled request.
 func cancelled(t *testing.T, b *book, id string) *proof.Cancelled {
 	t.Helper()
-	text, err := b.intake.Certificate(t.Context(), id)
+	text, err := b.intake.Certificate(t.Context(), jobs.ActorLocal, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestCancelWhileRunningWaits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := b.intake.Cancel(t.Context(), r.ID); err != nil || got.Status.Ended() {
+		if got, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); err != nil || got.Status.Ended() {
 			t.Fatalf("ended under a running batch: %s, %v", got.Status, err)
 		}
 		if err := b.Fence(t.Context(), running.Ring); !errors.Is(err, jobs.ErrStopped) {
@@ -116,7 +116,7 @@ func TestTheCancelledEntryCountsTheLastBatch(t *testing.T) {
 				t.Error(err)
 			}
 		}}
-		got, err := b.intake.Cancel(t.Context(), r.ID)
+		got, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID)
 		if err != nil || got.Status != jobs.Cancelled {
 			t.Fatalf("%s, %v", got.Status, err)
 		}
@@ -143,7 +143,7 @@ func TestCancelEndsWhatIsBeingRetried(t *testing.T) {
 		b := newBook(t, on)
 		r := b.submit(t, "u1", "notes")
 		task := b.task(t, jobs.PlanTask)
-		if _, err := b.intake.Cancel(t.Context(), r.ID); err != nil {
+		if _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.Retry(t.Context(), task.Ring, time.Minute, "store-error"); err != nil {
@@ -167,7 +167,7 @@ func TestCancelEndsWhatItsWorkerLeft(t *testing.T) {
 		b := newBook(t, on)
 		r := b.submit(t, "u1", "notes")
 		b.task(t, jobs.PlanTask)
-		if _, err := b.intake.Cancel(t.Context(), r.ID); err != nil {
+		if _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); err != nil {
 			t.Fatal(err)
 		}
 		b.advance(lease + time.Millisecond)
@@ -189,7 +189,7 @@ func TestCompleteIsRefusedWhileCancelling(t *testing.T) {
 		if err := b.Verified(t.Context(), settle, b.Now(), false, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.intake.Cancel(t.Context(), r.ID); err != nil {
+		if _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.complete(t.Context(), settle); !errors.Is(err, jobs.ErrStopped) {
@@ -237,7 +237,7 @@ func TestCompleteNeedsEveryJob(t *testing.T) {
 		if err := b.complete(t.Context(), settles[1]); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.intake.Cancel(t.Context(), r.ID); !errors.Is(err, jobs.ErrTooLate) {
+		if _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); !errors.Is(err, jobs.ErrTooLate) {
 			t.Errorf("cancel after the end: err = %v, want ErrTooLate", err)
 		}
 	})

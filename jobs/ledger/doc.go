@@ -113,4 +113,17 @@
 // itself TCP waits for a quarter of an hour, in which relay, reconciler and
 // sequencer would wait for a primary that is gone, after its standby has long taken
 // its place.
+//
+// 2026-11-29. A token is kept as its plain SHA-256. It is 256 random bits, so there
+// is nothing to try, and neither salt nor a slow hash would add to that; it is
+// looked up by the hash, so that how long the search takes tells nothing of it.
+//
+// 2026-11-29. A command makes tokens beside the process that serves a SQLite ledger:
+// it writes their rows, and that the log is owed their entries, and whoever serves
+// writes those before the token is good. The road not taken, to let commands append
+// to the log, would make two writers of what has one.
+//
+// 2026-11-29. Connections to SQLite keep the statements that they have compiled. A
+// request's whole life took a third of its processor time to compile the same
+// hundred statements again and again, each some thirty times.
 package ledger

@@ -93,7 +93,7 @@ func TestASubmissionInDoubtKeepsItsKeysAndCanBeRepeated(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := newBook(t, on)
 		body := sha256.Sum256([]byte("body"))
-		s := jobs.Submission{Selector: user("u1"), IdempotencyKey: "key-1", BodyDigest: body[:], Origin: jobs.OriginAPI}
+		s := jobs.Submission{By: jobs.ActorLocal, Selector: user("u1"), IdempotencyKey: "key-1", BodyDigest: body[:], Origin: jobs.OriginAPI}
 		mend := b.spoil(t, "INSERT ON requests")
 		if _, _, err := b.intake.Submit(t.Context(), s); !errors.Is(err, audit.ErrDoubt) {
 			t.Fatalf("err = %v, want ErrDoubt", err)

@@ -53,7 +53,7 @@ func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUn
 }
 
 // Stop implements jobs.Ledger.
-func (l *Ledger) Stop(ctx context.Context, request string) error {
+func (l *Ledger) Stop(ctx context.Context, by jobs.Actor, request string) error {
 	if err := l.Refusal(ctx); err != nil { // it could not be ended
 		return fmt.Errorf("stop request: %w", err)
 	}
@@ -68,7 +68,7 @@ func (l *Ledger) Stop(ctx context.Context, request string) error {
 		if row.CompletedAt.Valid {
 			return jobs.ErrTooLate
 		}
-		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET cancelling = 1 WHERE id = ?`), request); err != nil {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET cancelling = 1, cancelled_by = ? WHERE id = ? AND cancelling = 0`), by.ID, request); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request = ? AND state IN ('ready', 'queued') AND NOT `+begunTask), request)

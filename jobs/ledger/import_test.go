@@ -97,7 +97,7 @@ func TestABookThatWasPutBackFollowsItsLog(t *testing.T) {
 		// After the backup: two end, of one the key is destroyed, one comes and is
 		// open, and one comes and ends.
 		for _, r := range []jobs.Request{ended, gone} {
-			if _, err := b.intake.Cancel(t.Context(), r.ID); err != nil {
+			if _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := b.Expired(t.Context()); err != nil {
@@ -127,7 +127,7 @@ func TestABookThatWasPutBackFollowsItsLog(t *testing.T) {
 		}
 		lost := b.submit(t, "u3", "memories")
 		unknown := b.submit(t, "u4", "memories")
-		if _, err := b.intake.Cancel(t.Context(), unknown.ID); err != nil {
+		if _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, unknown.ID); err != nil {
 			t.Fatal(err)
 		}
 		raced := b.submit(t, "u7", "memories") // the book is ahead of the log in it
@@ -157,7 +157,7 @@ func TestABookThatWasPutBackFollowsItsLog(t *testing.T) {
 		if is.Status != jobs.Cancelled || is.CompletedAt == nil || is.CompletedAt.Unix() != was.CompletedAt.Unix() {
 			t.Errorf("the ended request is %s, %v, was %v", is.Status, is.CompletedAt, was.CompletedAt)
 		}
-		if _, err := b.intake.Certificate(t.Context(), ended.ID); err != nil {
+		if _, err := b.intake.Certificate(t.Context(), jobs.ActorLocal, ended.ID); err != nil {
 			t.Errorf("its certificate: %v", err)
 		}
 		if n := b.count(t, "requests WHERE id = ? AND selector IS NULL AND key_until = ?", ended.ID, is.CompletedAt.Add(keepKey).UnixMilli()); n != 1 {
@@ -176,7 +176,7 @@ func TestABookThatWasPutBackFollowsItsLog(t *testing.T) {
 		if n := b.count(t, "requests WHERE id = ? AND key_gone = 1", gone.ID); n != 1 {
 			t.Error("the book does not know that it is destroyed")
 		}
-		if _, err := b.intake.SubjectKey(t.Context(), gone.ID); !errors.Is(err, jobs.ErrGone) {
+		if _, err := b.intake.SubjectKey(t.Context(), jobs.ActorLocal, gone.ID); !errors.Is(err, jobs.ErrGone) {
 			t.Errorf("the destroyed key: %v, want ErrGone", err)
 		}
 		b.advance(keepKey + lease) // of what only the log knows, the key goes on schedule too
@@ -203,6 +203,7 @@ func TestABookWhoseLogRefusesIsRead(t *testing.T) {
 		r := b.submit(t, "u1", "memories")
 		rings := b.rings(t)
 		b.submit(t, "u4", "notes")
+		b.plan(t, b.claim(t, b.rings(t)[0]), 1)
 		running := b.claim(t, b.rings(t)[0]) // as of a worker whose log refuses from now on
 		if err := b.Fence(t.Context(), running.Ring); err != nil {
 			t.Fatal(err)
@@ -211,10 +212,10 @@ func TestABookWhoseLogRefusesIsRead(t *testing.T) {
 		b.submit(t, "u2")
 		b.putBack(t, backup)
 		before := b.tables(t)
-		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u3")}); !errors.Is(err, jobs.ErrRefused) {
+		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user("u3")}); !errors.Is(err, jobs.ErrRefused) {
 			t.Errorf("submit: %v, want ErrRefused", err)
 		}
-		if _, err := b.intake.Cancel(t.Context(), r.ID); !errors.Is(err, jobs.ErrRefused) {
+		if _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); !errors.Is(err, jobs.ErrRefused) {
 			t.Errorf("cancel: %v, want ErrRefused", err)
 		}
 		if _, err := b.Claim(t.Context(), rings[0], "test", lease); !errors.Is(err, jobs.ErrStale) {
@@ -229,7 +230,7 @@ func TestABookWhoseLogRefusesIsRead(t *testing.T) {
 		if got := b.request(t, r.ID); got.Status != r.Status {
 			t.Errorf("status %s", got.Status)
 		}
-		if _, err := b.intake.AcceptedReceipt(t.Context(), r.ID); err != nil {
+		if _, err := b.intake.AcceptedReceipt(t.Context(), jobs.ActorLocal, r.ID); err != nil {
 			t.Error(err)
 		}
 	})

@@ -38,7 +38,7 @@ func TestSubjectKeysAreDueAfterTheirTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		due()
-		if _, err := b.intake.SubjectKey(t.Context(), r.ID); !errors.Is(err, jobs.ErrGone) {
+		if _, err := b.intake.SubjectKey(t.Context(), jobs.ActorLocal, r.ID); !errors.Is(err, jobs.ErrGone) {
 			t.Errorf("err = %v, want ErrGone", err)
 		}
 		if err := b.SubjectKeyGone(t.Context(), r.ID, entry); err != nil {
@@ -47,7 +47,7 @@ func TestSubjectKeysAreDueAfterTheirTime(t *testing.T) {
 		if _, err := b.Certificate(t.Context(), proof.EntryID(r.ID, proof.KindSubjectKeyDestroyed)); err != nil {
 			t.Errorf("the log's entry: %v", err)
 		}
-		if _, err := b.intake.Certificate(t.Context(), r.ID); err != nil {
+		if _, err := b.intake.Certificate(t.Context(), jobs.ActorLocal, r.ID); err != nil {
 			t.Errorf("the certificate outlives its key: %v", err)
 		}
 	})
@@ -83,7 +83,7 @@ func TestReceiptsAreForEveryRequest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := b.intake.AcceptedReceipt(t.Context(), r.ID)
+		text, err := b.intake.AcceptedReceipt(t.Context(), jobs.ActorLocal, r.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestReceiptsAreForEveryRequest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		subject, err := b.intake.SubjectKey(t.Context(), r.ID)
+		subject, err := b.intake.SubjectKey(t.Context(), jobs.ActorLocal, r.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,11 +101,11 @@ func TestReceiptsAreForEveryRequest(t *testing.T) {
 		if ok, _ := res.Subject(subject, []byte(`{"user_id":"u2"}`)); ok {
 			t.Error("the receipt opens for another subject")
 		}
-		if _, err := b.intake.Certificate(t.Context(), r.ID); !errors.Is(err, jobs.ErrTooLate) {
+		if _, err := b.intake.Certificate(t.Context(), jobs.ActorLocal, r.ID); !errors.Is(err, jobs.ErrTooLate) {
 			t.Errorf("before the end: err = %v, want ErrTooLate", err)
 		}
 		b.finish(t, 3)
-		text, err = b.intake.Certificate(t.Context(), r.ID)
+		text, err = b.intake.Certificate(t.Context(), jobs.ActorLocal, r.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,10 +113,19 @@ func TestReceiptsAreForEveryRequest(t *testing.T) {
 			t.Errorf("%v, %v", res, err)
 		}
 		for name, ask := range map[string]func() error{
-			"receipt":     func() error { _, err := b.intake.AcceptedReceipt(t.Context(), uuid.NewString()); return err },
-			"certificate": func() error { _, err := b.intake.Certificate(t.Context(), uuid.NewString()); return err },
-			"key":         func() error { _, err := b.intake.SubjectKey(t.Context(), uuid.NewString()); return err },
-			"cancel":      func() error { _, err := b.intake.Cancel(t.Context(), uuid.NewString()); return err },
+			"receipt": func() error {
+				_, err := b.intake.AcceptedReceipt(t.Context(), jobs.ActorLocal, uuid.NewString())
+				return err
+			},
+			"certificate": func() error {
+				_, err := b.intake.Certificate(t.Context(), jobs.ActorLocal, uuid.NewString())
+				return err
+			},
+			"key": func() error {
+				_, err := b.intake.SubjectKey(t.Context(), jobs.ActorLocal, uuid.NewString())
+				return err
+			},
+			"cancel": func() error { _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, uuid.NewString()); return err },
 		} {
 			if err := ask(); !errors.Is(err, jobs.ErrNotFound) {
 				t.Errorf("%s of no request: err = %v, want ErrNotFound", name, err)

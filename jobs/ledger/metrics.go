@@ -17,7 +17,7 @@ type Collector struct {
 	l       *Ledger
 	timeout time.Duration
 
-	requests, open, oldest, due, outbox, refused, holds, logSize, logAge, logPending, logOutcast *prometheus.Desc
+	requests, open, oldest, due, outbox, refused, unapproved, holds, logSize, logAge, logPending, logOutcast *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -29,15 +29,17 @@ func NewCollector(l *Ledger) *Collector {
 	}
 	return &Collector{
 		l: l, timeout: 5 * time.Second,
-		requests: desc("requests_total", "Requests by origin and outcome; accepted counts all of them.", "origin", "outcome"),
-		open:     desc("requests_open", "Requests that have not ended, by status.", "status"),
-		oldest:   desc("oldest_open_request_age_seconds", "Age of the oldest request that has not ended; 0 if there is none."),
-		due:      desc("requests_due", "Requests that have not ended, by the time left until they are due.", "due_in"),
-		outbox:   desc("outbox_pending", "Tasks that have not been answered."),
-		refused:  desc("ids_refused", "IDs that could not be erased so far, each set aside from the others: somebody has to look."),
-		holds:    desc("holds_active", "Legal holds that stand."),
-		logSize:  desc("log_size", "Entries in the log."),
-		logAge:   desc("log_checkpoint_age_seconds", "Age of the newest signed head of the log."),
+		requests:   desc("requests_total", "Requests by origin and outcome; accepted counts all of them.", "origin", "outcome"),
+		open:       desc("requests_open", "Requests that have not ended, by status.", "status"),
+		oldest:     desc("oldest_open_request_age_seconds", "Age of the oldest request that has not ended; 0 if there is none."),
+		due:        desc("requests_due", "Requests that have not ended, by the time left until they are due.", "due_in"),
+		outbox:     desc("outbox_pending", "Tasks that have not been answered."),
+		refused:    desc("ids_refused", "IDs that could not be erased so far, each set aside from the others: somebody has to look."),
+		unapproved: desc("oldest_waiting_approval_age_seconds", "How long the plan that waits longest for a second person's approval has waited; 0 if none does: somebody has to act."),
+
+		holds:   desc("holds_active", "Legal holds that stand."),
+		logSize: desc("log_size", "Entries in the log."),
+		logAge:  desc("log_checkpoint_age_seconds", "Age of the newest signed head of the log."),
 
 		logPending: desc("log_pending", "Entries that are committed and wait to be logged; always 0 on SQLite."),
 		logOutcast: desc("log_outcast", "Rows that were put beside the log's outbox by other means and could not be logged. Each is for people to look at."),
@@ -68,16 +70,18 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 	if err := c.deadlines(ctx, now, gauge); err != nil {
 		return err
 	}
-	var pending struct{ Outbox, Oldest, Refused int64 }
+	var pending struct{ Outbox, Oldest, Refused, Unapproved int64 }
 	err := c.l.read.GetContext(ctx, &pending, c.l.read.Rebind(`SELECT (SELECT COUNT(*) FROM outbox) AS outbox,
 		(SELECT COALESCE(MIN(created_at), ?) FROM requests WHERE completed_at IS NULL) AS oldest,
-		(SELECT COALESCE(SUM(b.refused), 0) FROM batches b WHERE b.refused > 0 AND b.done_at IS NULL) AS refused`), now)
+		(SELECT COALESCE(MIN(waits_since), ?) FROM requests WHERE approval = 'needed' AND completed_at IS NULL) AS unapproved,
+		(SELECT COALESCE(SUM(b.refused), 0) FROM batches b WHERE b.refused > 0 AND b.done_at IS NULL) AS refused`), now, now)
 	if err != nil {
 		return err
 	}
 	gauge(c.outbox, float64(pending.Outbox))
 	gauge(c.oldest, float64(now-pending.Oldest)/1000)
 	gauge(c.refused, float64(pending.Refused))
+	gauge(c.unapproved, float64(now-pending.Unapproved)/1000)
 	gauge(c.holds, 0)
 	size, err := c.l.log.Size(ctx)
 	if err != nil {
@@ -111,7 +115,7 @@ func (c *Collector) totals(ctx context.Context, ch chan<- prometheus.Metric, gau
 	}
 	open := map[string]float64{}
 	total := map[[2]string]float64{}
-	for _, origin := range []string{jobs.OriginAPI, jobs.OriginCLI} {
+	for _, origin := range []string{jobs.OriginAPI, jobs.OriginCLI, jobs.OriginConsole} {
 		for _, outcome := range []string{"accepted", "completed", "cancelled", "rejected"} {
 			total[[2]string{origin, outcome}] = 0
 		}

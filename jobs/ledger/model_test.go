@@ -46,7 +46,7 @@ func TestNoOrderOfCallsBreaksTheBook(t *testing.T) {
 				if rapid.Bool().Draw(rt, "two stores") {
 					stores = append(stores, m.store+"-b")
 				}
-				r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u1"), Stores: stores})
+				r, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user("u1"), Stores: stores})
 				m.must(err)
 				m.id = r.ID
 				rt.Repeat(map[string]func(*rapid.T){
@@ -271,7 +271,7 @@ func (m *model) cancel(rt *rapid.T) {
 	if rapid.IntRange(0, 15).Draw(rt, "really") != 0 {
 		rt.Skip()
 	}
-	_, err := m.intake.Cancel(rt.Context(), m.id)
+	_, err := m.intake.Cancel(rt.Context(), jobs.ActorLocal, m.id)
 	if errors.Is(err, jobs.ErrTooLate) && m.ended != "" {
 		return
 	}

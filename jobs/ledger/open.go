@@ -15,6 +15,7 @@ import (
 
 	"lethe/audit"
 	"lethe/audit/proof"
+	"lethe/jobs"
 	"lethe/jobs/keyring"
 )
 
@@ -34,6 +35,7 @@ type Options struct {
 	Origin string           // the name of the log and of its key
 	Signer crypto.Signer    // the log's Ed25519 key
 	Now    func() time.Time // nil means the clock's; see Ledger.Now
+	Rules  jobs.Rules       // which plans have to be approved
 
 	Next   crypto.Signer // the key that is to follow, if there is one
 	Former []string      // verifier keys of those that were in force before
@@ -53,7 +55,9 @@ type Ledger struct {
 	keys *keyring.Keyring
 	log  *audit.Log
 	now  func() time.Time
-	bell chan struct{} // rung after a commit that left something ready
+
+	rules jobs.Rules
+	bell  chan struct{} // rung after a commit that left something ready
 
 	writer *audit.Writer // SQLite
 	lock   *os.File      // likewise
@@ -70,7 +74,7 @@ type Ledger struct {
 // if another process is in the way, and ErrUnsafe for a database on which a commit could be lost. A ledger whose log was found not to be what it was can be read, see
 // audit.Log.Refusal.
 func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
-	l := &Ledger{keys: o.Keys, now: o.Now, bell: make(chan struct{}, 1), health: health{patience: stallAfter}}
+	l := &Ledger{keys: o.Keys, now: o.Now, rules: o.Rules, bell: make(chan struct{}, 1), health: health{patience: stallAfter}}
 	if l.now == nil {
 		l.now = l.shared
 	}

@@ -135,18 +135,19 @@ func (l *Ledger) Extend(ctx context.Context, r jobs.Ring, lease time.Duration) e
 // Fence returns nil if the holder of r may destroy something now. It is asked
 // in the smallest window before each destructive call. It returns
 // jobs.ErrStale if the row is no longer the caller's, and jobs.ErrStopped if
-// the request is being cancelled. While the log refuses to append nothing may be
+// the request is being cancelled, and jobs.ErrUnapproved if its plan has to be
+// approved and is not. While the log refuses to append nothing may be
 // destroyed, for nothing could say so: it is jobs.ErrStale as in Claim.
 func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
 	if l.Refusal(ctx) != nil {
 		return jobs.ErrStale
 	}
 	var f struct {
-		Cancelling bool
-		Status     jobs.Status
-		NotBefore  int64 `db:"not_before"`
+		Cancelling, May bool
+		Status          jobs.Status
+		NotBefore       int64 `db:"not_before"`
 	}
-	err := l.read.GetContext(ctx, &f, l.read.Rebind(`SELECT r.cancelling, r.status, r.not_before FROM outbox o JOIN requests r ON r.id = o.request
+	err := l.read.GetContext(ctx, &f, l.read.Rebind(`SELECT r.cancelling, r.status, r.not_before, `+mayErase()+` AS may FROM outbox o JOIN requests r ON r.id = o.request
 		WHERE o.id = ? AND o.epoch = ? AND o.state = 'running'`), r.ID, r.Epoch)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -155,6 +156,8 @@ func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
 		return fmt.Errorf("read fence: %w", err)
 	case f.Cancelling || f.Status.Ended():
 		return jobs.ErrStopped
+	case !f.May:
+		return fmt.Errorf("read fence: %w", jobs.ErrUnapproved)
 	case f.NotBefore > millis(l.now()):
 		return errors.New("read fence: the grace period has not ended") // not ErrStopped: the task must come back
 	}

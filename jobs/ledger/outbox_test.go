@@ -222,15 +222,17 @@ func TestASmallJobIsNotStarved(t *testing.T) {
 func TestNothingIsRungBeforeItsTime(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := newBook(t, on)
-		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u1"), Stores: []string{"notes"}, Grace: time.Hour}); err != nil {
+		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user("u1"), Stores: []string{"notes"}, Grace: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
+		b.plan(t, b.task(t, jobs.PlanTask), 2) // which only reads
 		b.advance(time.Hour - time.Millisecond)
 		if rings := b.rings(t); len(rings) != 0 {
 			t.Fatal("rung in its grace period")
 		}
 		b.advance(time.Millisecond)
-		task := b.task(t, jobs.PlanTask)
+		b.recount(t, b.task(t, jobs.PlanTask))
+		task := b.task(t, jobs.BatchTask)
 		if err := b.Fence(t.Context(), task.Ring); err != nil {
 			t.Errorf("fence: %v", err)
 		}
@@ -250,7 +252,7 @@ func TestNothingIsRungBeforeItsTime(t *testing.T) {
 			t.Error("rung before the retry's time")
 		}
 		b.advance(time.Millisecond)
-		if again := b.task(t, jobs.PlanTask); again.Epoch != task.Epoch+1 {
+		if again := b.task(t, jobs.BatchTask); again.Epoch != task.Epoch+1 {
 			t.Errorf("epoch %d", again.Epoch)
 		}
 	})

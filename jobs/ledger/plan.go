@@ -17,6 +17,8 @@ import (
 
 func isNotFound(err error) bool { return errors.Is(err, jobs.ErrNotFound) }
 
+func isGone(err error) bool { return errors.Is(err, jobs.ErrGone) }
+
 // stagedBefore reads the time out of a UUID version 7.
 func stagedBefore(id string, t time.Time) bool {
 	u, err := uuid.Parse(id)
@@ -60,8 +62,8 @@ func (l *Ledger) Replan(ctx context.Context, t jobs.Task) (round, seq int, err e
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM batches WHERE job = ? AND round > (SELECT round FROM jobs WHERE id = ?)`), t.Job, t.Job); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ? WHERE id = ? AND status IN (?, ?)`),
-			jobs.Planning, t.Request, jobs.Received, jobs.Waiting); err != nil {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ? WHERE id = ? AND (status = ? OR status = ? AND not_before <= ?)`),
+			jobs.Planning, t.Request, jobs.Received, jobs.Waiting, millis(l.now())); err != nil {
 			return err
 		}
 		return tx.QueryRowxContext(ctx, tx.Rebind(`SELECT j.round + 1, COALESCE(MAX(b.seq), 0) + 1 FROM jobs j LEFT JOIN batches b ON b.job = j.id
@@ -89,8 +91,8 @@ func (l *Ledger) Freeze(ctx context.Context, t jobs.Task, round, seq int, ids []
 }
 
 // Planned commits the plan of one round and answers the task. After the first
-// round of a request's last job the plan's hash is frozen and erasing begins;
-// a later round goes on at once, after a while.
+// round of a request's last job the plan's hash is frozen and erasing begins, or
+// waits; so does a later round, after a while. See freezePlan and anotherRound.
 func (l *Ledger) Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after time.Duration) error {
 	places, err := json.Marshal(p.Places)
 	if err != nil {
@@ -102,17 +104,15 @@ func (l *Ledger) Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after
 			return err
 		}
 		if p.Round > 1 {
-			if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET round = ? WHERE id = ?`), p.Round, t.Job); err != nil {
-				return err
-			}
-			return begin(ctx, tx, t.Job, now+after.Milliseconds())
+			return l.anotherRound(ctx, tx, t, p, now, after)
 		}
-		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET round = ?, places = ?, unattributable = ?, missing = ?, plan = ?, planned_at = ?, note = '' WHERE id = ?`),
-			p.Round, string(places), p.Unattributable, p.Missing, p.Digest, now, t.Job)
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET round = ?, places = ?, unattributable = ?, missing = ?, plan = ?, map_version = ?, planned_at = ?,
+			note = CASE note WHEN ? THEN note ELSE '' END WHERE id = ?`),
+			p.Round, string(places), p.Unattributable, p.Missing, p.Digest, p.MapVersion, now, jobs.NoteDrifted, t.Job)
 		if err != nil {
 			return err
 		}
-		return l.beginErasing(ctx, tx, t.Request, now)
+		return l.freezePlan(ctx, tx, t.Request, now)
 	})
 	if err == nil {
 		l.wake()
@@ -120,52 +120,31 @@ func (l *Ledger) Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after
 	return err
 }
 
-// beginErasing freezes the plan and fills the outbox once every job of the
-// request has been planned: nothing is erased on half a plan.
-func (l *Ledger) beginErasing(ctx context.Context, tx *txn, request string, now int64) error {
-	var list []struct {
-		ID, Plan string
-		Planned  bool
-	}
-	if err := tx.SelectContext(ctx, &list, tx.Rebind(`SELECT id, plan, planned_at IS NOT NULL AS planned FROM jobs WHERE request = ? ORDER BY seq`), request); err != nil {
-		return err
-	}
-	plans := make([]string, len(list))
-	for i, j := range list {
-		if !j.Planned && !fault.Bug("ledger/erase-on-half-a-plan") {
-			return nil
-		}
-		plans[i] = j.Plan
-	}
-	var subject string
-	if err := tx.GetContext(ctx, &subject, tx.Rebind(`SELECT subject FROM requests WHERE id = ?`), request); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = ?, plan_hash = ? WHERE id = ?`), jobs.Erasing, jobs.PlanHash(subject, plans), request); err != nil {
-		return err
-	}
-	fault.Point("ledger/plan-hashed")
-	for _, j := range list {
-		if err := begin(ctx, tx, j.ID, now); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // begin puts a job's unfinished batches into the outbox or, if it has none,
 // its settling.
 func begin(ctx context.Context, tx *txn, job string, nextAt int64) error {
-	var pending []struct{ ID, Request, Store string }
-	err := tx.SelectContext(ctx, &pending, tx.Rebind(`SELECT b.id, j.request, j.store FROM batches b JOIN jobs j ON j.id = b.job
-		WHERE b.job = ? AND b.done_at IS NULL ORDER BY b.seq`), job)
+	var pending int
+	err := tx.GetContext(ctx, &pending, tx.Rebind(`SELECT COUNT(*) FROM batches WHERE job = ? AND done_at IS NULL`), job)
 	if err != nil {
 		return err
 	}
-	if len(pending) == 0 {
+	if pending == 0 {
 		return settle(ctx, tx, job, nextAt)
 	}
-	if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET stage = ? WHERE id = ?`), jobs.StageErasing, job); err != nil {
+	return ringBatches(ctx, tx, job, nextAt)
+}
+
+// ringBatches puts those of a job's unfinished batches into the outbox that are
+// not there.
+func ringBatches(ctx context.Context, tx *txn, job string, nextAt int64) error {
+	var pending []struct{ ID, Request, Store string }
+	err := tx.SelectContext(ctx, &pending, tx.Rebind(`SELECT b.id, j.request, j.store FROM batches b JOIN jobs j ON j.id = b.job
+		WHERE b.job = ? AND b.done_at IS NULL AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.job = b.job AND o.kind = ? AND o.batch = b.id) ORDER BY b.seq`),
+		job, jobs.BatchTask)
+	if err != nil || len(pending) == 0 {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET stage = ?, note = '' WHERE id = ?`), jobs.StageErasing, job); err != nil {
 		return err
 	}
 	for _, b := range pending {

@@ -35,7 +35,7 @@ func TestErasingBeginsWhenEveryJobIsPlanned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := jobs.PlanHash(rec.Subject, []string{"d", "d"}); got.Status != jobs.Erasing || got.PlanHash != want {
+		if want := jobs.PlanHash(rec.Subject, 1, rec.Jobs); got.Status != jobs.Erasing || got.PlanHash != want {
 			t.Errorf("planned: status %s, plan hash %s, want %s", got.Status, got.PlanHash, want)
 		}
 		kinds := map[jobs.TaskKind]int{}

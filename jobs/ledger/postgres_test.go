@@ -88,7 +88,7 @@ func TestTheLedgerGoesOnWhenItsDatabaseIsBack(t *testing.T) {
 	server.Restart(t)
 	var after jobs.Request
 	for end := time.Now().Add(30 * time.Second); ; { // the first tries find connections that are gone
-		r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u2"), Stores: []string{"notes"}})
+		r, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user("u2"), Stores: []string{"notes"}})
 		if err == nil {
 			after = r
 			break
@@ -101,7 +101,7 @@ func TestTheLedgerGoesOnWhenItsDatabaseIsBack(t *testing.T) {
 		if got := b.request(t, r.ID); got.Status != jobs.Received {
 			t.Errorf("status %s", got.Status)
 		}
-		if _, err := b.intake.AcceptedReceipt(t.Context(), r.ID); err != nil {
+		if _, err := b.intake.AcceptedReceipt(t.Context(), jobs.ActorLocal, r.ID); err != nil {
 			t.Error(err)
 		}
 	}
@@ -114,8 +114,8 @@ func TestTheLedgerGoesOnWhenItsDatabaseIsBack(t *testing.T) {
 	}
 	server.Stop()
 	for range 3 {
-		_, err := b.List(t.Context(), nil, 1, "")
-		_, _, wrote := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u3")})
+		_, err := b.List(t.Context(), "", nil, 1, "")
+		_, _, wrote := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user("u3")})
 		if err == nil || wrote == nil {
 			t.Fatalf("of a database that is gone: %v, %v", err, wrote)
 		}
@@ -132,20 +132,20 @@ func TestARequestIsAcceptedWhileNobodyKeepsTheLog(t *testing.T) {
 	b.rest()
 	b.rest = func() {}
 	r := b.submit(t, "u1", "notes")
-	if _, err := b.intake.AcceptedReceipt(t.Context(), r.ID); !errors.Is(err, jobs.ErrTooLate) {
+	if _, err := b.intake.AcceptedReceipt(t.Context(), jobs.ActorLocal, r.ID); !errors.Is(err, jobs.ErrTooLate) {
 		t.Errorf("the receipt: %v, want ErrTooLate", err)
 	}
 	// If it lasts, nothing more is taken in or begun.
 	rings := b.rings(t)
 	b.Impatient(time.Millisecond)
-	if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u2")}); !errors.Is(err, jobs.ErrRefused) || !strings.Contains(err.Error(), "role scheduler") {
+	if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user("u2")}); !errors.Is(err, jobs.ErrRefused) || !strings.Contains(err.Error(), "role scheduler") {
 		t.Errorf("submit to a log that nobody keeps: %v, want ErrRefused", err)
 	}
 	if _, err := b.Claim(t.Context(), rings[0], "test", lease); !errors.Is(err, jobs.ErrStale) {
 		t.Errorf("claim: %v, want ErrStale", err)
 	}
 	b.rest = sequence(b.Ledger)
-	if _, err := b.intake.AcceptedReceipt(t.Context(), r.ID); err != nil {
+	if _, err := b.intake.AcceptedReceipt(t.Context(), jobs.ActorLocal, r.ID); err != nil {
 		t.Error(err)
 	}
 	b.Impatient(time.Millisecond)

@@ -32,7 +32,7 @@ func TestNoInterleavingOfProcessesBreaksTheBook(t *testing.T) {
 	second := first.beside(t)
 	s := &strain{t: t, finished: map[string]int{}, claims: map[jobs.Ring]int{}, erased: map[string]int{}, cancelled: map[string]bool{}}
 	for i := range requests {
-		r, _, err := first.intake.Submit(t.Context(), jobs.Submission{Selector: user(fmt.Sprint("u", i))}) // two stores each
+		r, _, err := first.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user(fmt.Sprint("u", i))}) // two stores each
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -201,7 +201,7 @@ func (s *strain) reconcile(ctx context.Context, b *book, r *rand.Rand) {
 		}
 		if turn%8 == 7 {
 			id := s.ids[r.IntN(4)] // the others are to be completed
-			if _, err := b.intake.Cancel(ctx, id); err == nil {
+			if _, err := b.intake.Cancel(ctx, jobs.ActorLocal, id); err == nil {
 				s.mu.Lock()
 				s.cancelled[id] = true
 				s.mu.Unlock()

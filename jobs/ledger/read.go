@@ -24,21 +24,26 @@ type requestRow struct {
 	NotBefore                                  int64         `db:"not_before"`
 	CompletedAt                                sql.NullInt64 `db:"completed_at"`
 	PlanHash                                   string        `db:"plan_hash"`
-	Entry                                      string
-	Subject                                    string
-	TicketHMAC                                 string `db:"ticket_hmac"`
-	Cancelling                                 bool
-	KeyGone                                    bool `db:"key_gone"`
+	approvalRow
+	Entry      string
+	Subject    string
+	TicketHMAC string `db:"ticket_hmac"`
+	Cancelling bool
+	KeyGone    bool `db:"key_gone"`
+
+	FiledBy     string `db:"filed_by"`
+	CancelledBy string `db:"cancelled_by"`
 }
 
 const requestColumns = `id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
-	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone`
+	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by, ` + approvalColumns
 
 func (r requestRow) request() jobs.Request {
 	return jobs.Request{
-		ID: r.ID, Status: jobs.Status(r.Status), Origin: r.Origin, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
+		ID: r.ID, Status: jobs.Status(r.Status), Origin: r.Origin, FiledBy: r.FiledBy, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
 		ReceivedAt: at(r.ReceivedAt), DueAt: at(r.DueAt), CreatedAt: at(r.CreatedAt), NotBefore: at(r.NotBefore),
 		CompletedAt: atOrNil(r.CompletedAt), PlanHash: r.PlanHash, Certificate: r.Entry != "",
+		Approval: r.approval(),
 	}
 }
 
@@ -47,6 +52,9 @@ type jobRow struct {
 	ID, Request, Store, Kind, Stage, Evidence string
 	Places, Note, Rewrite                     string
 	Round, Missing, Remaining, Unattributable int
+	Plan                                      string
+	MapVersion                                string `db:"map_version"`
+	Residue                                   int
 	Found, Erased, Absent, Held, Refused      int
 	BatchesTotal                              int           `db:"batches_total"`
 	BatchesDone                               int           `db:"batches_done"`
@@ -57,7 +65,7 @@ type jobRow struct {
 	ErasedAt                                  sql.NullInt64 `db:"erased_at"`
 }
 
-const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.rewrite, j.round, j.missing,
+const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.rewrite, j.round, j.missing, j.plan, j.map_version, j.residue,
 		j.remaining, j.unattributable, j.planned_at, j.verified_at, j.purged_at,
 		COALESCE(SUM(b.size), 0) AS found, COALESCE(SUM(b.erased), 0) AS erased, COALESCE(SUM(b.absent), 0) AS absent,
 		COALESCE(SUM(b.held), 0) AS held, COALESCE(SUM(b.refused), 0) AS refused,
@@ -70,6 +78,7 @@ func (r jobRow) job() (jobs.Job, error) {
 		ID: r.ID, Request: r.Request, Store: r.Store, Kind: r.Kind, Stage: jobs.Stage(r.Stage), Evidence: store.Evidence(r.Evidence),
 		Requested: r.Missing + r.Found, Found: r.Found, Erased: r.Erased, Absent: r.Missing + r.Absent, Held: r.Held, Refused: r.Refused,
 		Remaining: r.Remaining, Unattributable: r.Unattributable, BatchesTotal: r.BatchesTotal, BatchesDone: r.BatchesDone,
+		MapVersion: r.MapVersion, Digest: r.Plan, Residue: r.Residue,
 		Round: r.Round, Rewrite: jobs.Rewrite(r.Rewrite), Note: r.Note, PlannedAt: atOrNil(r.PlannedAt), VerifiedAt: atOrNil(r.VerifiedAt),
 		PurgedAt: atOrNil(r.PurgedAt), FirstErasedAt: atOrNil(r.FirstErasedAt), ErasedAt: atOrNil(r.ErasedAt),
 	}
@@ -131,13 +140,33 @@ func jobsOf(ctx context.Context, q querier, requests ...string) (map[string][]jo
 	return of, nil
 }
 
+// FiledBy implements jobs.Ledger.
+func (l *Ledger) FiledBy(ctx context.Context, id string) (by string, err error) {
+	err = l.read.GetContext(ctx, &by, l.read.Rebind(`SELECT filed_by FROM requests WHERE id = ?`), id)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = jobs.ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("read request: %w", err)
+	}
+	return by, nil
+}
+
 // List implements jobs.Ledger.
-func (l *Ledger) List(ctx context.Context, statuses []jobs.Status, limit int, before string) ([]jobs.Request, error) {
+func (l *Ledger) List(ctx context.Context, filedBy string, statuses []jobs.Status, limit int, before string) ([]jobs.Request, error) {
 	if len(statuses) == 0 {
 		statuses = jobs.Statuses()
 	}
-	query, args, err := sqlx.In(`SELECT `+requestColumns+` FROM requests
-		WHERE status IN (?) AND (? = '' OR id < ?) ORDER BY id DESC LIMIT ?`, statuses, before, before, limit)
+	where, given := `status IN (?) AND (? = '' OR id < ?)`, []any{statuses, before, before}
+	if filedBy != "" { // an own form, so that the index of filers serves it
+		where, given = where+` AND filed_by = ?`, append(given, filedBy)
+	}
+	return l.listed(ctx, `SELECT `+requestColumns+` FROM requests WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(given, limit)...)
+}
+
+// listed returns the requests that a query selects, with their jobs.
+func (l *Ledger) listed(ctx context.Context, query string, args ...any) ([]jobs.Request, error) {
+	query, args, err := sqlx.In(query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list requests: %w", err)
 	}
@@ -171,7 +200,7 @@ func record(ctx context.Context, q querier, id string) (jobs.Record, error) {
 		return jobs.Record{}, fmt.Errorf("read request: %w", err)
 	}
 	rec := jobs.Record{
-		Request: row.request(), Subject: row.Subject, TicketHMAC: row.TicketHMAC, Cancelling: row.Cancelling,
+		Request: row.request(), Subject: row.Subject, TicketHMAC: row.TicketHMAC, Cancelling: row.Cancelling, CancelledBy: row.CancelledBy,
 		Entry: row.Entry, KeyGone: row.KeyGone,
 	}
 	of, err := jobsOf(ctx, q, id)

@@ -70,7 +70,7 @@ func allErased(store.ID) store.Outcome { return store.Erased }
 // proved asks for the proof of a memory and checks it as its reader would.
 func (b *book) proved(t testing.TB, request, memory string) proof.MemoryProof {
 	t.Helper()
-	text, err := b.intake.MemoryProof(t.Context(), request, memory)
+	text, err := b.intake.MemoryProof(t.Context(), jobs.ActorLocal, request, memory)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -81,7 +81,7 @@ func (b *book) proved(t testing.TB, request, memory string) proof.MemoryProof {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := b.intake.SubjectKey(t.Context(), request)
+	key, err := b.intake.SubjectKey(t.Context(), jobs.ActorLocal, request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestEveryReceiptOfARequestCanBeProvedAfterItsEnd(t *testing.T) {
 		for _, task := range b.tasks(t) {
 			b.receive(t, task, of)
 		}
-		if _, err := b.intake.MemoryProof(t.Context(), r.ID, all[0].Key); !errors.Is(err, jobs.ErrTooLate) {
+		if _, err := b.intake.MemoryProof(t.Context(), jobs.ActorLocal, r.ID, all[0].Key); !errors.Is(err, jobs.ErrTooLate) {
 			t.Errorf("before the end: err = %v, want ErrTooLate", err)
 		}
 		for _, task := range b.tasks(t) {
@@ -165,7 +165,7 @@ func TestMemoryProofsAreRefusedWithoutRepeatingTheID(t *testing.T) {
 			"wildcard":           {r.ID, "*", store.ErrSelector},
 			"with a line end":    {r.ID, canaryMemory + "\n", store.ErrSelector},
 		} {
-			_, err := b.intake.MemoryProof(t.Context(), row.request, row.memory)
+			_, err := b.intake.MemoryProof(t.Context(), jobs.ActorLocal, row.request, row.memory)
 			if !errors.Is(err, row.want) || strings.Contains(err.Error(), canaryMemory) {
 				t.Errorf("%s: err = %v, want %v", name, err, row.want)
 			}
@@ -175,7 +175,7 @@ func TestMemoryProofsAreRefusedWithoutRepeatingTheID(t *testing.T) {
 			if destroy != nil {
 				t.Fatal(destroy)
 			}
-			if _, err := b.intake.MemoryProof(t.Context(), r.ID, id.Key); !errors.Is(err, jobs.ErrGone) {
+			if _, err := b.intake.MemoryProof(t.Context(), jobs.ActorLocal, r.ID, id.Key); !errors.Is(err, jobs.ErrGone) {
 				t.Errorf("%s: err = %v, want ErrGone", when, err)
 			}
 		}
@@ -213,7 +213,7 @@ func TestDamagedReceiptsProveNothing(t *testing.T) {
 			if _, err := b.raw.Exec(damage); err != nil {
 				t.Fatal(err)
 			}
-			text, err := b.intake.MemoryProof(t.Context(), r.ID, memories("m", 3)[0].Key)
+			text, err := b.intake.MemoryProof(t.Context(), jobs.ActorLocal, r.ID, memories("m", 3)[0].Key)
 			if err == nil || text != nil || strings.Contains(err.Error(), canaryMemory) {
 				t.Errorf("%s: %d bytes, %v", name, len(text), err)
 			}
@@ -279,13 +279,13 @@ func TestWhatACancelledRequestErasedCanBeProved(t *testing.T) {
 		r := b.submit(t, "u1", "notes")
 		b.plannedIn(t, b.task(t, jobs.PlanTask), memories("done", 4), memories("never", 4))
 		b.receive(t, b.claim(t, b.rings(t)[0]), allErased)
-		if got, err := b.intake.Cancel(t.Context(), r.ID); err != nil || got.Status != jobs.Cancelled {
+		if got, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); err != nil || got.Status != jobs.Cancelled {
 			t.Fatalf("%s, %v", got.Status, err)
 		}
 		if m := b.proved(t, r.ID, memories("done", 4)[2].Key); m.Outcome != proof.OutcomeErased {
 			t.Errorf("the proof says %s", m.Outcome)
 		}
-		if _, err := b.intake.MemoryProof(t.Context(), r.ID, memories("never", 4)[2].Key); !errors.Is(err, jobs.ErrNotFound) {
+		if _, err := b.intake.MemoryProof(t.Context(), jobs.ActorLocal, r.ID, memories("never", 4)[2].Key); !errors.Is(err, jobs.ErrNotFound) {
 			t.Errorf("of a batch that was never begun: err = %v, want ErrNotFound", err)
 		}
 	})
@@ -295,7 +295,7 @@ func TestAReissuedCertificateSaysTheSameUnderTheNewestHead(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := newBook(t, on)
 		r := b.submit(t, "u1", "notes")
-		if _, err := b.intake.Reissue(t.Context(), r.ID, false); !errors.Is(err, jobs.ErrTooLate) {
+		if _, err := b.intake.Reissue(t.Context(), jobs.ActorLocal, r.ID, false); !errors.Is(err, jobs.ErrTooLate) {
 			t.Errorf("before the end: err = %v, want ErrTooLate", err)
 		}
 		b.finish(t, 2)
@@ -305,14 +305,14 @@ func TestAReissuedCertificateSaysTheSameUnderTheNewestHead(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, accepted := range []bool{false, true} {
-			first, err := b.intake.Certificate(t.Context(), r.ID)
+			first, err := b.intake.Certificate(t.Context(), jobs.ActorLocal, r.ID)
 			if accepted {
-				first, err = b.intake.AcceptedReceipt(t.Context(), r.ID)
+				first, err = b.intake.AcceptedReceipt(t.Context(), jobs.ActorLocal, r.ID)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := b.intake.Reissue(t.Context(), r.ID, accepted)
+			text, err := b.intake.Reissue(t.Context(), jobs.ActorLocal, r.ID, accepted)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -328,7 +328,7 @@ func TestAReissuedCertificateSaysTheSameUnderTheNewestHead(t *testing.T) {
 				t.Errorf("%s under %d, want %s under 3", now.Entry.ID(), now.Head.Size, old.Entry.ID())
 			}
 		}
-		if _, err := b.intake.Reissue(t.Context(), uuid.NewString(), true); !errors.Is(err, jobs.ErrNotFound) {
+		if _, err := b.intake.Reissue(t.Context(), jobs.ActorLocal, uuid.NewString(), true); !errors.Is(err, jobs.ErrNotFound) {
 			t.Errorf("no such request: err = %v, want ErrNotFound", err)
 		}
 	})
@@ -355,7 +355,7 @@ func BenchmarkMemoryProof(b *testing.B) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for b.Loop() {
-		if _, err := book.intake.MemoryProof(b.Context(), r.ID, last); err != nil {
+		if _, err := book.intake.MemoryProof(b.Context(), jobs.ActorLocal, r.ID, last); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -97,7 +97,7 @@ func TestDiscardAfterSubmitKeepsTheIDs(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := newBook(t, on)
 		s := b.stage(t, "a", "b", "c")
-		r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Staged: s})
+		r, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Staged: s})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,13 +129,13 @@ func TestDiscardAfterAnAmbiguousSubmitKeepsTheIDs(t *testing.T) {
 		b := newBook(t, on)
 		s := b.stage(t, "a", "b", "c")
 		b.intake.Ledger = deafLedger{b.Ledger}
-		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{Staged: s}); !errors.Is(err, errDeaf) {
+		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Staged: s}); !errors.Is(err, errDeaf) {
 			t.Fatalf("err = %v", err)
 		}
 		if err := s.Discard(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		list, err := b.List(t.Context(), nil, 10, "")
+		list, err := b.List(t.Context(), "", nil, 10, "")
 		if err != nil || len(list) != 1 {
 			t.Fatalf("%d requests, %v", len(list), err)
 		}
@@ -161,7 +161,7 @@ func TestAReplayDiscardsItsOwnIDs(t *testing.T) {
 		b := newBook(t, on)
 		for i := range 2 {
 			s := b.stage(t, "a", "b", "c")
-			r, replayed, err := b.intake.Submit(t.Context(), jobs.Submission{Staged: s, IdempotencyKey: "k"})
+			r, replayed, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Staged: s, IdempotencyKey: "k"})
 			if err != nil || replayed != (i == 1) {
 				t.Fatalf("replayed = %v, %v", replayed, err)
 			}
@@ -192,7 +192,7 @@ func TestIDsWithoutTheirKeyAreNotAccepted(t *testing.T) {
 		if err := b.keys.DestroySeal(sealed[0]); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{Staged: s}); !errors.Is(err, jobs.ErrGone) {
+		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Staged: s}); !errors.Is(err, jobs.ErrGone) {
 			t.Errorf("err = %v, want ErrGone", err)
 		}
 		if n := b.count(t, "requests"); n != 0 {
@@ -205,7 +205,7 @@ func TestWhatACrashLeftStagedIsSweptAtTheNextStart(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := newBook(t, on)
 		filed := b.stage(t, "a", "b")
-		r, _, err := b.intake.Submit(t.Context(), jobs.Submission{Staged: filed})
+		r, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Staged: filed})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,7 +72,7 @@ func (s scan) clean(t *testing.T, when string) {
 func TestTheScanSeesWhatStandsThere(t *testing.T) {
 	onEach(t, func(t *testing.T, on where) {
 		b := newBook(t, on)
-		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: user("u1"), Ticket: "TICKET-IN-THE-CLEAR"}); err != nil {
+		if _, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: user("u1"), Ticket: "TICKET-IN-THE-CLEAR"}); err != nil {
 			t.Fatal(err)
 		}
 		found := 0
@@ -98,7 +98,7 @@ func TestCompletingWipesEverything(t *testing.T) {
 		}
 		st := b.stage(t, ids...)
 		s.clean(t, "staged")
-		byID, _, err := b.intake.Submit(t.Context(), jobs.Submission{Staged: st, Stores: []string{"notes"}, IdempotencyKey: "planted-key"})
+		byID, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Staged: st, Stores: []string{"notes"}, IdempotencyKey: "planted-key"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestCompletingWipesEverything(t *testing.T) {
 			t.Fatal(err)
 		}
 		sel := store.Selector{UserID: "planted-user", AgentID: "planted-agent", Metadata: map[string]store.Value{"planted-key": store.StringValue("planted-value")}}
-		bySelector, _, err := b.intake.Submit(t.Context(), jobs.Submission{Selector: sel, Stores: []string{"notes"}})
+		bySelector, _, err := b.intake.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: sel, Stores: []string{"notes"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,10 +177,10 @@ func wiped(t *testing.T, b *book, id string) {
 	if n := b.count(t, "batches b JOIN jobs j ON j.id = b.job WHERE j.request = ? AND b.root IS NULL", id); n != 0 {
 		t.Errorf("%d batches have lost their receipt", n)
 	}
-	if _, err := b.intake.SubjectKey(t.Context(), id); err != nil {
+	if _, err := b.intake.SubjectKey(t.Context(), jobs.ActorLocal, id); err != nil {
 		t.Errorf("the subject key: %v; it is kept for a while", err)
 	}
-	if _, err := b.intake.Certificate(t.Context(), id); err != nil {
+	if _, err := b.intake.Certificate(t.Context(), jobs.ActorLocal, id); err != nil {
 		t.Errorf("the certificate: %v", err)
 	}
 }
@@ -191,7 +191,7 @@ func TestCancellingWipesEverything(t *testing.T) {
 		r := b.submit(t, "planted-user", "notes")
 		b.plan(t, b.task(t, jobs.PlanTask), 10)
 		b.rings(t)
-		if _, err := b.intake.Cancel(t.Context(), r.ID); err != nil {
+		if _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := b.keys.Seal(r.ID); !errors.Is(err, jobs.ErrGone) {

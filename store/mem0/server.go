@@ -70,6 +70,14 @@ func (s *server) Check(ctx context.Context) ([]store.Finding, error) {
 	return append(findings, more...), err
 }
 
+// MapVersion implements store.Mapper.
+func (s *server) MapVersion() string {
+	if s.logs == nil {
+		return s.Postgres.MapVersion()
+	}
+	return s.Postgres.MapVersion() + "+" + s.logs.MapVersion()
+}
+
 // Unreached implements store.Limiter.
 func (s *server) Unreached(sel store.Selector) []string {
 	places := s.Postgres.Unreached(sel)

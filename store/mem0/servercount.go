@@ -38,6 +38,8 @@ func (s *server) Count(ctx context.Context, sels iter.Seq2[store.Selector, error
 		if err != nil {
 			return store.Census{}, fmt.Errorf("count: %w", err)
 		}
+		naming.Total++
+		hanging.Total++
 		switch n, _ := named(row.Text); {
 		case whom[n]:
 			naming.Found++

@@ -184,3 +184,26 @@ func countChangesNothing(c contract) {
 		c.Errorf("rows changed:\n%s", diff)
 	}
 }
+
+// countKnowsTheWhole: whether a plan takes too large a part of a place can be
+// judged by what Count says, whoever the other rows are of.
+func countKnowsTheWhole(c contract) {
+	c.add(of("alice", 9)...)
+	c.add(of("bob", 5)...)
+	count := func(user string) []store.PlaceCount {
+		census, err := c.s.Count(c.ctx, store.Selector{UserID: user}.Only())
+		if err != nil {
+			c.Fatal(err)
+		}
+		return census.Places
+	}
+	alice, bob, nobody := count("alice"), count("bob"), count("nobody")
+	for i, p := range alice {
+		if found := p.Found + bob[i].Found; p.Total < found || p.Place == "memories" && p.Total != found {
+			c.Errorf("place %s: %d rows in all, want the %d that two people have", p.Place, p.Total, found)
+		}
+		if bob[i].Total != p.Total || nobody[i].Total != p.Total {
+			c.Errorf("place %s: it has %d, %d or %d rows, by who is asked for", p.Place, p.Total, bob[i].Total, nobody[i].Total)
+		}
+	}
+}

@@ -181,16 +181,21 @@ func (m *Memory) Count(ctx context.Context, sels iter.Seq2[store.Selector, error
 			found["history"] += len(m.history[id.Key])
 		}
 	}
+	total := make(map[string]int)
+	for id := range m.rows {
+		total[id.Place]++
+	}
 	for key, h := range m.history {
+		total["history"] += len(h)
 		id := store.ID{Place: "memories", Key: key}
 		if !m.has(id) && !picked[id] {
 			orphans += len(h)
 		}
 	}
 	return store.Census{Unattributable: orphans, Places: []store.PlaceCount{
-		{Place: "messages", Found: found["messages"]},
-		{Place: "memories", Found: found["memories"]},
-		{Place: "history", Found: found["history"], With: "memories"},
+		{Place: "messages", Found: found["messages"], Total: total["messages"]},
+		{Place: "memories", Found: found["memories"], Total: total["memories"]},
+		{Place: "history", Found: found["history"], Total: total["history"], With: "memories"},
 	}}, nil
 }
 
@@ -211,6 +216,9 @@ func (m *Memory) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, err
 	}
 	return remaining, nil
 }
+
+// MapVersion implements store.Mapper.
+func (m *Memory) MapVersion() string { return "memory v1" }
 
 // Check implements store.Checker.
 func (m *Memory) Check(ctx context.Context) ([]store.Finding, error) {

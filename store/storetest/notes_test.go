@@ -71,7 +71,11 @@ func (n Notes) selected(ctx context.Context, key string, sel store.Selector) (bo
 
 // Count implements store.Store.
 func (n Notes) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
-	census := store.Census{Places: []store.PlaceCount{{Place: "memories"}}}
+	all, err := n.keys(ctx)
+	if err != nil {
+		return store.Census{}, fmt.Errorf("count: %w", err)
+	}
+	census := store.Census{Places: []store.PlaceCount{{Place: "memories", Total: len(all)}}}
 	for sel, err := range sels {
 		if err != nil {
 			return store.Census{}, err

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"SizesAroundABatch", sizesAroundABatch},
 		{"CountEqualsFind", countEqualsFind},
 		{"CountChangesNothing", countChangesNothing},
+		{"CountKnowsTheWhole", countKnowsTheWhole},
 		{"RefusesEmptySelector", refusesEmptySelector},
 		{"BatchOverLimitIsRefused", batchOverLimitIsRefused},
 		{"UnknownPlaceIsRefused", unknownPlaceIsRefused},

@@ -55,6 +55,9 @@ func (s *Store) count(ctx context.Context, sels iter.Seq2[store.Selector, error]
 			census.Places = add(census.Places, s.m, p.Place, hanging[p])
 		}
 	}
+	if err := s.totals(census.Places, func(p *part) (int, error) { return c.total(ctx, p) }); err != nil {
+		return census, err
+	}
 	if census.Unattributable, err = c.unattributable(ctx); err != nil {
 		return census, err
 	}

@@ -59,7 +59,7 @@ func TestRowsMayHaveOwnersAndParents(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := store.Census{Places: []store.PlaceCount{
-		{Place: "chats", Found: 1}, {Place: "messages", Found: 2}, {Place: "messages.chats", Found: 2, With: "chats"}, {Place: "files", Found: 3, With: "messages"},
+		{Place: "chats", Found: 1, Total: 2}, {Place: "messages", Found: 2, Total: 5}, {Place: "messages.chats", Found: 2, Total: 5, With: "chats"}, {Place: "files", Found: 3, Total: 7, With: "messages"},
 	}, Unattributable: 2}
 	if diff := cmp.Diff(want, census); diff != "" {
 		t.Errorf("census: (-want +got)\n%s", diff)

@@ -48,10 +48,16 @@ func (s *Postgres) count(ctx context.Context, sels iter.Seq2[store.Selector, err
 	if census.Unattributable, err = s.malformed(ctx); err != nil {
 		return census, err
 	}
-	if err := s.countBelow(ctx, &census, picked); err != nil || s.beside == nil {
+	if err := s.countBelow(ctx, &census, picked); err != nil {
 		return census, err
 	}
-	return census, s.countBeside(ctx, &census, picked)
+	var own []store.PlaceCount
+	if s.beside != nil {
+		if own, err = s.countBeside(ctx, &census, picked); err != nil {
+			return census, err
+		}
+	}
+	return census, s.totals(ctx, census.Places, own)
 }
 
 // countBelow counts the rows that hang on picked ones, and those that hang on
@@ -126,11 +132,11 @@ func (s *Postgres) number(ctx context.Context, statement string, args ...any) (n
 }
 
 // countBeside counts what hangs on picked rows in the files beside the
-// database.
-func (s *Postgres) countBeside(ctx context.Context, census *store.Census, picked map[store.ID]bool) error {
+// database. It returns how many rows there are in each of their places.
+func (s *Postgres) countBeside(ctx context.Context, census *store.Census, picked map[store.ID]bool) ([]store.PlaceCount, error) {
 	own, err := s.beside.Count(ctx, func(func(store.Selector, error) bool) {})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	census.Unattributable += own.Unattributable
 	for _, p := range s.beside.parts {
@@ -139,12 +145,12 @@ func (s *Postgres) countBeside(ctx context.Context, census *store.Census, picked
 		}
 		n, orphans, err := s.countHanging(ctx, p, picked)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		census.Places = append(census.Places, store.PlaceCount{Place: p.Name, Found: n, With: p.With})
 		census.Unattributable += orphans
 	}
-	return nil
+	return own.Places, nil
 }
 
 // countHanging counts the rows of a part beside the database that hang on

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"lethe/jobs"
+)
+
+// tokensEvery is how soon the log has its entries of tokens that were made or
+// revoked beside the service and are not used.
+const tokensEvery = time.Second
+
+var errNoAdmin = errors.New("refusing to serve an address that is not loopback without an admin's token: make one with lethe token create --role admin --name NAME and the same --config or --data, and start again")
+
+// guardDoor refuses to serve strangers before somebody holds the key to the
+// door, and says so if it stands open.
+func (s *service) guardDoor(ctx context.Context) (err error) {
+	if s.config.TLS.on() {
+		s.certificates, err = openCertificates(*s.config.TLS, func(err error) {
+			s.logger.ErrorContext(ctx, "the new certificate cannot be used: the old one goes on", slog.Any("error", err))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	tokens, err := s.ledger.Tokens(ctx, jobs.ActorSystem)
+	if err != nil {
+		return err
+	}
+	if loopback(s.config.Listen) {
+		if len(tokens) == 0 && s.config.Roles.has(roleAPI) {
+			s.logger.WarnContext(ctx, "OPEN: there are no tokens, so whoever reaches this address from this machine may file, cancel and approve everything; the first token closes the door: lethe token create --role admin --name NAME", slog.String("listen", s.config.Listen))
+		}
+		return nil
+	}
+	for _, t := range tokens {
+		if t.Role == jobs.RoleAdmin && t.Live(s.ledger.Now()) {
+			return nil
+		}
+	}
+	return errNoAdmin
+}
+
+// logTokens keeps the log up with tokens that were made or revoked beside the
+// service, until ctx is done.
+func (s *service) logTokens(ctx context.Context) error {
+	tick := time.NewTicker(tokensEvery)
+	defer tick.Stop()
+	for failing := false; ; {
+		err := s.ledger.LogTokens(ctx)
+		if err != nil && !failing && ctx.Err() == nil && !s.refused() {
+			s.logger.WarnContext(ctx, "the log does not have every token yet", slog.Any("error", err))
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// scheme is how the service is addressed.
+func (s *service) scheme() string {
+	if s.certificates != nil {
+		return "https"
+	}
+	return "http"
+}

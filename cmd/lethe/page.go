@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"lethe/jobs"
+	"lethe/jobs/api"
+	web "lethe/jobs/console"
+)
+
+// page makes the web page, for / and /console/. Who may do without signing in
+// there is who may call the API without a token.
+func (s *service) page(o api.Options) http.Handler {
+	c := web.New(web.Options{
+		Book: s.intake, Planner: o.Planner, Decider: s.intake, Gate: s.ledger, OIDC: s.oidc, Open: nobodyAsked(s.ledger, o.Listen),
+		Stores: o.Stores, PublicKey: o.PublicKey, Head: s.ledger.Log().Checkpoint,
+		Secret: s.keys.Secret(), Secure: s.config.reachedByHTTPS(), Logger: s.logger, Version: version(),
+		Closing: o.Closing, Poll: pagePoll,
+	})
+	return api.Protect(c, o)
+}
+
+// nobodyAsked reports whether a call that shows no token is let in. What a page's
+// call has in an Authorization header is not the page's.
+func nobodyAsked(gate api.Gate, listen string) func(*http.Request) (bool, error) {
+	return func(r *http.Request) (bool, error) {
+		bare := r.Clone(r.Context())
+		bare.Header.Del("Authorization")
+		_, err := api.Authenticate(bare, gate, listen)
+		if errors.Is(err, jobs.ErrUnknownToken) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+}
+
+// reachedByHTTPS reports whether browsers come by https, be it something else that
+// speaks TLS.
+func (c *Config) reachedByHTTPS() bool {
+	return c.TLS != nil || c.OIDC != nil && strings.HasPrefix(c.OIDC.RedirectURL, "https://")
+}
