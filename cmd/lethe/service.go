@@ -233,7 +233,14 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
-	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down}
+	clock, err := s.config.clock()
+	if err != nil {
+		return err // it has been checked
+	}
+	s.intake = &jobs.Intake{
+		Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down,
+		Clock: clock, Codes: s.config.codes(), Places: worker.PlacesOf(byName),
+	}
 	if err := s.openWebhooks(); err != nil {
 		return err
 	}

@@ -119,6 +119,9 @@ func problemOf(err error) *Problem {
 	if f, ok := errors.AsType[*jobs.Invalid](err); ok {
 		return invalid(f)
 	}
+	if n, ok := errors.AsType[*jobs.NotNow](err); ok {
+		return problem(http.StatusConflict, n.Code, n.Problem)
+	}
 	if d, ok := errors.AsType[*jobs.StoreDown](err); ok {
 		p := problem(http.StatusServiceUnavailable, codeStoreDown, "store "+d.Store+" is down: ask again; /readyz says why")
 		p.RetryAfter = retryAfter
