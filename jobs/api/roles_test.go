@@ -75,6 +75,7 @@ func matrix() map[string]string {
 		"GET /healthz": "everybody", "GET /readyz": "everybody", "GET /v1/openapi.yaml": "everybody",
 		"GET /log/checkpoint": "everybody", "GET /log/tile/{path...}": "everybody", "GET /log/key": "everybody", "GET /log/keys": "everybody",
 		"POST /v1/requests": "submitter admin", "POST /v1/plans": "submitter admin", "POST /v1/requests/{id}/cancel": "submitter admin",
+		"POST /v1/requests/{id}/approve": "approver admin", "POST /v1/requests/{id}/reject": "approver admin",
 		"GET /v1/requests": "submitter approver auditor admin", "GET /v1/requests/{id}": "submitter approver auditor admin",
 		"GET /v1/requests/{id}/events": "submitter approver auditor admin", "GET /v1/requests/{id}/certificate": "submitter approver auditor admin",
 		"GET /v1/requests/{id}/receipt": "submitter approver auditor admin", "GET /v1/requests/{id}/subject-key": "submitter approver auditor admin",
@@ -93,6 +94,10 @@ func call(h *house, route string, header ...string) (status int, body string, an
 	switch {
 	case strings.HasSuffix(path, "/memory-proof"):
 		text = strings.NewReader(`{"memory_id":"m"}`)
+	case strings.HasSuffix(path, "/approve"):
+		text = strings.NewReader(`{"plan_hash":"h"}`)
+	case strings.HasSuffix(path, "/reject"):
+		text = strings.NewReader(`{"reason":"r"}`)
 	case path == "/v1/tokens" && method == http.MethodPost:
 		text = strings.NewReader(`{"name":"n","role":"auditor","expires":"1h"}`)
 	case method == http.MethodPost:
