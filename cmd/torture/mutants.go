@@ -82,5 +82,12 @@ func mutants() []mutant {
 		{bug: "door/opens-again", check: "jobs/ledger TestTheDoorIsOpenUntilTheFirstTokenAndNeverAgain"},
 		{bug: "door/unlogged-acts", check: "jobs/ledger TestTokensMadeBesideTheServiceAreLoggedBeforeTheyAreGood"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
+		{bug: "holds/ignored", check: "worker TestHeldRowsStayAndTheRestIsErased"},
+		{bug: "holds/wrong-field", check: "worker TestAHoldEndsWhenItsTimeComes"},
+		{bug: "holds/read-at-start-only", check: "worker TestAHoldBetweenBeginAndFenceKeepsItsRows"},
+		{bug: "holds/answer-early", check: "worker TestAHoldIsAnsweredOnceNoBatchThatPassedItsFenceIsAtWork"},
+		{bug: "holds/forgets-the-dead", check: "worker TestAHoldWaitsForTheLeaseOfADeadWorker"},
+		{bug: "holds/release-forgets", check: "worker TestHeldRowsStayAndTheRestIsErased"},
+		{bug: "holds/held-uncounted", check: "worker TestHeldRowsStayAndTheRestIsErased"},
 	}
 }
