@@ -39,14 +39,17 @@ LAB := go run -tags torture ./cmd/torture
 
 torture: ## run the crash lab (under 20 minutes; writes torture.json)
 	.ci/need redis-server
+	.ci/need postgres
 	$(LAB) --size full --for 18m --report torture.json
 
 torture-smoke: ## run a few cases of each lane of the crash lab (3 minutes)
 	.ci/need redis-server
+	.ci/need postgres
 	$(LAB) --size smoke --for 150s
 
 torture-long: ## run the crash lab for a release (many hours; writes torture-long.json)
 	.ci/need redis-server
+	.ci/need postgres
 	$(LAB) --size long --report torture-long.json
 
 # Without the race detector, so that the kills come at the speed of the real thing.
@@ -56,6 +59,7 @@ torture-log: ## the log alone: 200 kills, 45 power cuts, a million entries (3 mi
 
 torture-replay: ## run one case of the crash lab again: SEED=1 PLAN=kill/17
 	.ci/need redis-server
+	.ci/need postgres
 	$(LAB) --replay '$(SEED):$(PLAN)'
 
 share: ## two processes share an erasure of 200,000 rows, with the share each did (under a minute)

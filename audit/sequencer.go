@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"lethe/audit/fault"
 )
 
 // Limits of a Sequencer.
@@ -158,9 +160,11 @@ func (s *Sequencer) sequence(ctx context.Context) (n int, err error) {
 		_ = tx.Rollback() // the error above says more
 		return 0, err
 	}
+	fault.Point("audit/sequence")
 	if err := tx.Commit(); err != nil {
 		return 0, fmt.Errorf("commit, which may have been done or not: %w", err)
 	}
+	fault.Point("audit/sequenced")
 	s.mine = &b.after
 	for _, x := range b.outcasts {
 		s.logger().ErrorContext(ctx, "an entry can not be logged and was put aside", slog.Int64("seq", x.seq), slog.String("reason", x.reason))

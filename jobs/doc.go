@@ -49,4 +49,22 @@
 //
 // 2026-11-29. Tokens are never deleted, and a service that has had one is never open
 // again: whoever could revoke the last of them must not open the door by it.
+//
+// 2026-11-29. A deadline is a whole day by the calendar of the office that
+// answers, and its instant the last second of that day (Regulation 1182/71,
+// Art. 3(1) and (2)). Before, it kept the time of day of receipt, in the offset
+// that received_at came with: early by up to a day, and an extension, counted from
+// what the ledger keeps, would have counted by another calendar. The zone's
+// default is of the law's own land; holidays have no default, for none could be
+// right, and without them a deadline is early and never late.
+//
+// 2026-11-29. The 202 that answers a filing confirms nothing to a consumer (11 CCR
+// 7021(a)): whoever files is mostly another, and has not been told how the request
+// will be processed. So a confirmation is recorded by who made it.
+//
+// 2026-11-29. What is exempt is left out when batches are frozen, and not when
+// they are erased: no batch, and no receipt, has an exempt ID, so nothing done
+// twice or after a crash can erase one. The road not taken, outcomes of their own in
+// receipts, lets every ID be proved, and lets every worker come near it. An
+// exemption that comes later throws the plan away, whose hash covers exemptions.
 package jobs

@@ -117,9 +117,9 @@ type Custodian struct {
 
 var _ Holds = (*Custodian)(nil)
 
-// CheckReason returns an error unless v is a code of a reason. It is never
+// CheckHoldReason returns an error unless v is a code of a reason. It is never
 // free text: that would name people.
-func CheckReason(v string) error {
+func CheckHoldReason(v string) error {
 	if !proof.IsCode(v) {
 		return &Invalid{"reason", "must be a code of lower-case letters, digits and . _ / + -, such as litigation-2026-14"}
 	}
@@ -165,7 +165,7 @@ func (c *Custodian) order(o HoldOrder, by Actor) (Hold, []byte, error) {
 	if len(o.Selector.IDs) > MaxHoldIDs {
 		return Hold{}, nil, &store.FieldError{Field: "selector.ids", Problem: fmt.Sprintf("must have at most %d IDs; place several holds", MaxHoldIDs)}
 	}
-	if err := CheckReason(o.Reason); err != nil {
+	if err := CheckHoldReason(o.Reason); err != nil {
 		return Hold{}, nil, err
 	}
 	now := c.Now().UTC().Truncate(time.Millisecond)
@@ -222,7 +222,7 @@ func (c *Custodian) ReleaseHold(ctx context.Context, id, reason string, by Actor
 	if err := by.Check(ActHold); err != nil {
 		return Hold{}, err
 	}
-	if err := CheckReason(reason); err != nil {
+	if err := CheckHoldReason(reason); err != nil {
 		return Hold{}, err
 	}
 	if err := c.end(ctx, id, by.ID, reason); err != nil {

@@ -33,12 +33,13 @@ const (
 	BeyondRows     = "max-rows"     // more rows than MaxRows
 	BeyondFraction = "max-fraction" // more of one place than MaxFraction
 	BeyondDrifted  = "drifted"      // no longer what was approved
+	BeyondExempted = "exempted"     // a part was refused since it was approved
 	BeyondResidue  = "residue"      // more was found while verifying than was approved
 )
 
 // An Excess is one reason why a plan has to be approved.
 type Excess struct {
-	Code  string `json:"code" enum:"always,max-rows,max-fraction,drifted,residue"`
+	Code  string `json:"code" enum:"always,max-rows,max-fraction,drifted,exempted,residue"`
 	Store string `json:"store,omitempty" doc:"Empty for all stores that share one limit"`
 	Place string `json:"place,omitempty"`
 	Found int    `json:"found,omitempty" doc:"Rows (residue: IDs) that would be erased"`
@@ -95,7 +96,7 @@ func (j Job) rows() int {
 	for _, p := range j.Places {
 		n += p.Found
 	}
-	return max(n+j.Residue, j.Found)
+	return max(n+j.Residue, j.Found-j.Exempt)
 }
 
 func (l Limits) fractions(j Job) (beyond []Excess) {
@@ -142,7 +143,7 @@ func (l Limits) drifted(was, is int) bool {
 // than was approved; nothing if it is not.
 func (r Rules) Outgrown(j Job) []Excess {
 	l, _ := r.of(j.Store)
-	if planned := j.Found - j.Residue; l.drifted(planned, planned+j.Residue) {
+	if planned := j.Found - j.Exempt - j.Residue; l.drifted(planned, planned+j.Residue) {
 		return []Excess{{Code: BeyondResidue, Store: j.Store, Found: j.Residue, Of: planned}}
 	}
 	return nil

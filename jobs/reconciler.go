@@ -30,6 +30,8 @@ type Arrears interface {
 	// never filed and will not be.
 	Unsealed(ctx context.Context, sealed []string) (ended, unfiled []string, err error)
 	DropStaged(ctx context.Context, request string) error
+	// Late returns what has become overdue, each request once.
+	Late(ctx context.Context) (overdue, unconfirmed []string, err error)
 	SubjectKeyGone(ctx context.Context, request string, e proof.Entry) error
 }
 
@@ -89,7 +91,7 @@ func (r *Reconciler) turn(ctx context.Context, swept *time.Time) {
 	err := r.once(ctx)
 	if now := r.Now(); now.Sub(*swept) >= sweepKeysEvery {
 		*swept = now
-		err = errors.Join(err, r.sweepKeys(ctx))
+		err = errors.Join(err, r.sweepKeys(ctx), r.late(ctx))
 	}
 	text := ""
 	if err != nil {
@@ -169,6 +171,18 @@ func (r *Reconciler) stopped(ctx context.Context) error {
 	ids, err := r.Ledger.Stopped(ctx)
 	for _, id := range ids {
 		err = errors.Join(err, r.End(ctx, id))
+	}
+	return err
+}
+
+// late says of each request once that it is overdue. It goes on all the same.
+func (r *Reconciler) late(ctx context.Context) error {
+	overdue, unconfirmed, err := r.Ledger.Late(ctx)
+	for _, id := range overdue {
+		r.Logger.WarnContext(ctx, "the request is overdue: it should have been answered by now, and goes on", slog.String("request_id", id))
+	}
+	for _, id := range unconfirmed {
+		r.Logger.WarnContext(ctx, "the receipt of the request should have been confirmed by now: see lethe confirm", slog.String("request_id", id))
 	}
 	return err
 }

@@ -24,6 +24,8 @@ type Submission struct {
 	Grace      time.Duration
 	Origin     string // OriginAPI, OriginCLI or OriginConsole
 
+	NotifyURL string // who is told of status changes, or ""; a secret
+
 	IdempotencyKey string // "" for none
 	BodyDigest     []byte // SHA-256 of the bytes received; compared when a key is used again
 }

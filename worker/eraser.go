@@ -32,6 +32,7 @@ type Tasks interface {
 type Plans interface {
 	Selector(ctx context.Context, request string) ([]byte, error) // nil for a list of IDs
 	Staged(ctx context.Context, request string) iter.Seq2[[]string, error]
+	Exemptions(ctx context.Context, request string) (jobs.Exemptions, error)
 	Replan(ctx context.Context, t jobs.Task) (round, seq int, err error)
 	Freeze(ctx context.Context, t jobs.Task, round, seq int, ids []store.ID) error
 	Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after time.Duration) error
@@ -57,6 +58,7 @@ type Batches interface {
 type Ends interface {
 	Job(ctx context.Context, id string) (jobs.Job, error)
 	Residue(ctx context.Context, t jobs.Task, remaining int) error
+	Left(ctx context.Context, t jobs.Task, left map[string]int) error
 	Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error
 	Purged(ctx context.Context, storeName string, since time.Time) (int, error)
 	Rewritten(ctx context.Context, storeName string, since time.Time, how jobs.Rewrite) (int, error)

@@ -85,6 +85,10 @@ func Start(t testing.TB, settings ...string) *Server {
 	return s
 }
 
+// Launch starts a server as [Start] does, for a program that is no test. It ends
+// with [Server.Stop], or with the program.
+func Launch(settings ...string) (*Server, error) { return start(settings) }
+
 // Database makes a new and empty database and returns its DSN. It goes with the
 // server: to drop it takes longer than most tests.
 func (s *Server) Database(t testing.TB) (dsn string) {

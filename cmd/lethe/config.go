@@ -55,6 +55,13 @@ type Config struct {
 	// that its password stands neither here nor in a process list.
 	QueueFile string `yaml:"queue_file"`
 
+	// queue_password_file: the path of a file that holds the password alone; the
+	// user, if any, stands in the URL: redis://lethe@host:6379.
+	QueuePasswordFile string `yaml:"queue_password_file"`
+
+	// queue_tls: how to reach a rediss:// server. See QueueTLS.
+	QueueTLS *QueueTLS `yaml:"queue_tls"`
+
 	// stores: the places that keep memories. Without any, lethe uses a memory
 	// store of its own in the data folder, so that a newcomer sees it work.
 	Stores []StoreConfig `yaml:"stores"`
@@ -92,6 +99,33 @@ type Config struct {
 	// Default none.
 	Stamps *StampConfig `yaml:"stamps"`
 
+	// regime: the law under which a request is answered that names none. One of
+	// gdpr, ccpa and regimes. Default gdpr.
+	Regime string `yaml:"regime"`
+
+	// regimes: further laws, and what is different here of gdpr and ccpa. See
+	// RegimeConfig.
+	Regimes []RegimeConfig `yaml:"regimes"`
+
+	// zone: the time zone by whose calendar days are counted, that of the office
+	// which answers, such as Europe/Berlin. Default that of the law:
+	// Europe/Brussels for gdpr, America/Los_Angeles for ccpa, UTC for others.
+	Zone ZoneName `yaml:"zone"`
+
+	// holidays: days besides Saturdays and Sundays that are no working days:
+	// codes of countries and regions, such as de or de-be, and dates such as
+	// 2026-12-24. Default none: a deadline may then be early by a holiday, and is
+	// never late. A code that is none is answered with all there are.
+	Holidays []string `yaml:"holidays"`
+
+	// exemptions: codes of one's own, besides art17-3-a and the others that are
+	// built in, for which a request or a part of it may be refused.
+	Exemptions []string `yaml:"exemptions"`
+
+	// extensions: codes of one's own, besides complexity, number and the others
+	// that are built in, for which a period may be extended.
+	Extensions []string `yaml:"extensions"`
+
 	// oidc: the OpenID provider through which people sign in to the web page.
 	// Default none: they sign in with a token.
 	OIDC *OIDCConfig `yaml:"oidc"`
@@ -107,6 +141,13 @@ type Config struct {
 	// start; and a job of that store waits, with the note "schema", until the
 	// map is right. Default false. serve --strict is the same.
 	Strict bool `yaml:"strict"`
+
+	// rate: how often one caller may ask. See RateConfig.
+	Rate *RateConfig `yaml:"rate"`
+
+	// webhooks: who may be told when the status of a request changes. Default
+	// nobody, and a request with a notify_url is refused.
+	Webhooks *WebhooksConfig `yaml:"webhooks"`
 
 	// Roles are what this process does, by its flag alone, for the file is the
 	// same for all. None given means all of them.
@@ -251,6 +292,9 @@ func Load(path string, flags Overrides) (Config, error) {
 	c.fillIn()
 	c.resolve(here) // all are absolute now
 	if err := c.readURLs(); err != nil {
+		return Config{}, err
+	}
+	if err := c.readQueuePassword(); err != nil {
 		return Config{}, err
 	}
 	if err := c.check(doc, flags); err != nil {

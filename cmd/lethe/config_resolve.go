@@ -63,6 +63,17 @@ func (c *Config) resolve(dir string) {
 	if c.LogKeyAgent != nil {
 		from(&c.LogKeyAgent.Socket)
 	}
+	from(&c.QueuePasswordFile)
+	if q := c.QueueTLS; q != nil {
+		for _, p := range []*string{&q.CA, &q.Cert, &q.Key} {
+			from(p)
+		}
+	}
+	if c.Webhooks != nil {
+		for _, p := range c.Webhooks.paths() {
+			from(p)
+		}
+	}
 	for i := range c.Anchors {
 		for _, p := range c.Anchors[i].paths() {
 			from(p)
@@ -127,6 +138,10 @@ func (c *Config) fillIn() {
 	if c.OIDC != nil {
 		or(&c.OIDC.RolesClaim, oidcClaim)
 	}
+	if c.Rate == nil {
+		c.Rate = &RateConfig{}
+	}
+	c.Rate.fillIn()
 	if len(c.Stores) == 0 {
 		c.Stores = []StoreConfig{ownStore(c.Data)}
 	}

@@ -43,6 +43,8 @@ func floors() map[string][]string {
 
 		"jobs/queue/queuetest": {},
 
+		"jobs/webhook": {"jobs", "audit/fault"},
+
 		"jobs/api":     {"jobs", "store"},
 		"jobs/console": {"jobs", "store"},
 

@@ -30,6 +30,7 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 		Planner:    &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules(), Holds: s.ledger.Standing},
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
+		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
 	}
 	mux, doors := http.NewServeMux(), api.New(o)
 	if s.config.Roles.has(roleAPI) {

@@ -46,6 +46,7 @@ func serveCommand(c *console) *cobra.Command {
 		}
 		if check {
 			c.talk("the configuration is good\n")
+			c.tellWeaknesses(cmd.Context(), config)
 			return nil
 		}
 		logger := slog.New(slog.NewJSONHandler(c.stderr, nil))

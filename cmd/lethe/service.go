@@ -26,6 +26,7 @@ import (
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
+	"lethe/jobs/webhook"
 	"lethe/store"
 	"lethe/store/mem0"
 	"lethe/worker"
@@ -59,6 +60,7 @@ type service struct {
 	intake   *jobs.Intake
 	holds    *jobs.Custodian
 	eraser   *worker.Eraser
+	webhooks *webhook.Sender
 	listener net.Listener
 	oidc     *web.OIDC // nil: one signs in to the page by token alone
 
@@ -209,7 +211,11 @@ func (s *service) openBook(ctx context.Context) (err error) {
 }
 
 func (s *service) openQueue(ctx context.Context) (err error) {
-	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
+	secure, err := s.config.QueueTLS.load()
+	if err != nil {
+		return fmt.Errorf("queue_tls: %w", err)
+	}
+	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), TLS: secure, Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
 	if err != nil {
 		return err
 	}
@@ -228,7 +234,17 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
-	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down}
+	clock, err := s.config.clock()
+	if err != nil {
+		return err // it has been checked
+	}
+	s.intake = &jobs.Intake{
+		Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down,
+		Clock: clock, Codes: s.config.codes(), Places: worker.PlacesOf(byName),
+	}
+	if err := s.openWebhooks(); err != nil {
+		return err
+	}
 	s.holds = &jobs.Custodian{Ledger: s.ledger, Keys: s.keys, Now: s.ledger.Now}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
@@ -243,6 +259,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	if s.oidc, err = s.config.OIDC.open(); err != nil {
 		return err
 	}
+	s.checkSelf(ctx)
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -288,6 +305,7 @@ func (s *service) Run(ctx context.Context) error {
 		group.Go(func() error { return relay.Run(ctx) })
 		group.Go(func() error { return reconciler.Run(ctx) })
 		group.Go(func() error { return s.rotator.Run(ctx) })
+		group.Go(func() error { return s.webhooks.Run(ctx) })
 		finish = s.lastly(ctx)
 	}
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))

@@ -17,7 +17,7 @@ type submitFlags struct {
 	stores                 []string
 	ticket, regime, ground string
 	receivedAt, grace, key string
-	receipt                string
+	receipt, notifyURL     string
 	wait, asJSON           bool
 }
 
@@ -87,13 +87,14 @@ func (f *submitFlags) add(cmd *cobra.Command) {
 	fs.StringVar(&f.receivedAt, "received-at", "", "when the person asked, such as 2026-11-20T09:00:00Z (default now)")
 	fs.StringVar(&f.grace, "grace", "", "how long to wait before anything is erased, such as 72h or 3d")
 	fs.StringVar(&f.key, "idempotency-key", "", "file nothing if this `KEY` was used for the same request before")
+	fs.StringVar(&f.notifyURL, "notify-url", "", "tell this `URL` when the status changes, if the server has webhooks configured")
 	fs.StringVar(&f.receipt, "receipt", "", "write the proof that the request was accepted to `FILE`")
 	fs.BoolVar(&f.wait, "wait", false, "wait until the request has ended")
 	fs.BoolVar(&f.asJSON, "json", false, "print the request as JSON instead of its ID")
 }
 
 func (f *submitFlags) submission(cmd *cobra.Command) (api.Submission, error) {
-	s := api.Submission{Stores: f.stores, Ticket: f.ticket, Regime: f.regime, Ground: f.ground, IdempotencyKey: f.key}
+	s := api.Submission{Stores: f.stores, Ticket: f.ticket, Regime: f.regime, Ground: f.ground, NotifyURL: f.notifyURL, IdempotencyKey: f.key}
 	var err error
 	if f.receivedAt != "" {
 		if s.ReceivedAt, err = time.Parse(time.RFC3339, f.receivedAt); err != nil {

@@ -28,9 +28,12 @@ type ask struct {
 	twice  bool          // submitted by two clients at once
 	other  bool          // the key is used once more with another body, which must be refused
 	after  time.Duration // when it is asked
+	life   int           // from this life of the service on it is asked, or before if there is nothing to do
 	cancel time.Duration // after which it is cancelled; 0 for never
 
 	mu       sync.Mutex
+	come     chan struct{} // closed when it may be asked; nil for at once
+	askedAt  time.Time     // zero while it is held back
 	id       string
 	receipt  []byte
 	last     api.Request // as last seen
@@ -88,6 +91,11 @@ func (h *house) again(ctx context.Context, f func(context.Context, *api.Client) 
 
 // follow files an ask and watches it to its end.
 func (h *house) follow(ctx context.Context, a *ask) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-a.released():
+	}
 	select {
 	case <-ctx.Done():
 		return
@@ -195,7 +203,7 @@ func (h *house) watch(ctx context.Context, a *ask) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(150 * time.Millisecond):
 		}
 	}
 }
@@ -222,6 +230,28 @@ func (a *ask) done() bool {
 	return a.ended && len(a.certs) > 0 || len(a.problems) > 0
 }
 
+// released is closed once the ask may be made.
+func (a *ask) released() <-chan struct{} {
+	if a.come == nil {
+		now := make(chan struct{})
+		close(now)
+		return now
+	}
+	return a.come
+}
+
+// release lets an ask be made, and reports whether it was held back.
+func (a *ask) release() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.come == nil || !a.askedAt.IsZero() {
+		return false
+	}
+	a.askedAt = time.Now()
+	close(a.come)
+	return true
+}
+
 // A book is all asks of a case, and what else was seen from outside.
 type book struct {
 	asks []*ask
@@ -244,6 +274,11 @@ func (b *book) saw(head []byte) {
 func (b *book) open(ctx context.Context, h *house) (wait func()) {
 	var all sync.WaitGroup
 	for _, a := range b.asks {
+		if a.life > 0 {
+			a.come = make(chan struct{})
+		} else {
+			a.askedAt = time.Now()
+		}
 		all.Go(func() { h.follow(ctx, a) })
 	}
 	all.Go(func() {
@@ -266,6 +301,44 @@ func (b *book) open(ctx context.Context, h *house) (wait func()) {
 
 func (b *book) done() bool {
 	return !slices.ContainsFunc(b.asks, func(a *ask) bool { return !a.done() })
+}
+
+// release lets those be asked whose life has come. If all that was asked has
+// been answered, the next one comes before its time: a service that idles is not
+// worth killing.
+func (b *book) release(life int) {
+	idle := true
+	var next *ask
+	for _, a := range b.asks {
+		a.mu.Lock()
+		held := a.come != nil && a.askedAt.IsZero()
+		a.mu.Unlock()
+		switch {
+		case held && a.life <= life:
+			a.release()
+			idle = false
+		case held && (next == nil || a.life < next.life):
+			next = a
+		case !held && !a.done() && !a.parked():
+			idle = false
+		}
+	}
+	if idle && next != nil {
+		next.release()
+	}
+}
+
+// parked reports whether nothing is to be done for an ask, of those that last.
+func (a *ask) parked() bool { return a.grace > 0 }
+
+// inFlight reports whether there was work to do for some ask at a time.
+func (b *book) inFlight(at time.Time) bool {
+	return slices.ContainsFunc(b.asks, func(a *ask) bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		end := a.last.CompletedAt
+		return !a.parked() && !a.askedAt.IsZero() && a.askedAt.Before(at) && (end == nil || end.After(at))
+	})
 }
 
 // waiting says what has not ended, for a failure.

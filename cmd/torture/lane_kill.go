@@ -3,17 +3,23 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
+
+// Cases from shortFrom on are shorter ones: the smoke's.
+const shortFrom = 500000
 
 // Cases from againFrom on go once more, a few times, to a point at which by
 // chance nobody was killed.
@@ -23,19 +29,33 @@ const (
 )
 
 // killsAtOnce is how many cases run at the same time: they mostly wait.
-const killsAtOnce = 8
+const killsAtOnce = 14
+
+// lifeLimit is how long a life may go without its blow. Then it is killed.
+const lifeLimit = 10 * time.Second
+
+// stopped is for how long a process is stopped: longer than the ledger's lease.
+const stopped = 8700 * time.Millisecond
 
 // A blow is what happens to one life of the service.
 type blow struct {
 	plan  string        // for LETHE_FAULT, or ""
+	or    int           // at this pass of any point it is killed if not before; 0 for never
 	after time.Duration // SIGKILL from outside, this long after it serves, if there is no plan
 }
 
 func (b blow) String() string {
 	if b.plan != "" {
-		return b.plan
+		return b.faults()
 	}
 	return "SIGKILL after " + b.after.String()
+}
+
+func (b blow) faults() string {
+	if b.or > 0 && b.plan != "" && !strings.HasSuffix(b.plan, ":term") { // of two that are due at once the last holds
+		return fmt.Sprintf("*:%d:kill,%s", b.or, b.plan)
+	}
+	return b.plan
 }
 
 // killLane first visits every fault point, with each action at its first hits,
@@ -46,90 +66,212 @@ func killLane(ctx context.Context, r *run) error {
 		return fmt.Errorf("find the fault points: %w", err)
 	}
 	tour := tourOf(points)
+	var d database
+	defer d.stop()
 	one := func(ctx context.Context, c *kase) error {
-		if c.number >= againFrom {
-			first, s := aimed(points[(c.number-againFrom)/againTries] + ":1:kill")
-			return c.killed(ctx, first, s)
+		number, short := c.number, c.number >= shortFrom && c.number < againFrom
+		if short {
+			number -= shortFrom
 		}
-		if c.number%poisonEvery == poisonEvery-1 {
+		before := others(number)
+		switch {
+		case c.number >= againFrom:
+			return c.aimed(ctx, &d, fullLife, points[(c.number-againFrom)/againTries]+":1:kill")
+		case number%poisonEvery == poisonedAt:
 			return c.poisoned(ctx)
-		}
-		if c.number%poisonEvery == poisonEvery/2 {
+		case number%poisonEvery == leasedAt:
 			return c.leased(ctx)
+		case short && number-before < len(tour):
+			at := tour[number-before]
+			return c.aimed(ctx, &d, shortLife, at[:min(len(at), shortLife)]...)
+		case number-before < len(tour):
+			return c.aimed(ctx, &d, fullLife, tour[number-before]...)
+		case c.number%sharedEvery == 0:
+			return c.two(ctx, &d, points)
 		}
-		blows := c.blows(points)
-		if c.number < len(tour) {
-			first, s := aimed(tour[c.number])
-			return c.killed(ctx, append(first, blows[1:]...), s)
-		}
-		return c.killed(ctx, blows, story{})
+		return c.aimed(ctx, &d, fullLife)
 	}
-	r.cases(ctx, killsAtOnce, one)
-	if r.only < 0 && r.result.Cases >= len(points) {
+	atOnce := killsAtOnce
+	if r.size == "smoke" { // it may run on a machine that does other things
+		r.from, atOnce = shortFrom, killsAtOnce/2
+	}
+	r.cases(ctx, atOnce, one)
+	whole := r.size != "smoke" && r.result.Cases >= len(tour)+2*(len(tour)/poisonEvery+1)
+	if r.only < 0 && whole {
 		r.visit(ctx, points, one)
 	}
 	if r.only < 0 {
-		r.unvisited(points)
+		r.unvisited(points, whole)
 	}
-	late := r.summarize(map[string]time.Duration{"recovery after kill -9, by a new process": 10 * time.Second, "recovery by the lease": 10 * time.Second, "stop after SIGTERM": stopLimit})
+	late := r.summarize(map[string]time.Duration{"recovery after kill -9, by a new process": 10 * time.Second, "recovery by the lease": 10 * time.Second, takeOver: 10 * time.Second, "stop after SIGTERM": stopLimit})
 	if len(late) > 0 {
 		return fmt.Errorf("%w: %s", errFound, strings.Join(late, "; "))
 	}
 	return nil
 }
 
-// aimed returns the lives and the story that lead to a plan: some points are not
-// passed in every life.
-func aimed(plan string) ([]blow, story) {
+// others is how many of the cases before this one are none of the tour's.
+func others(number int) int {
+	n := 2 * (number / poisonEvery)
+	for _, at := range []int{leasedAt, poisonedAt} {
+		if number%poisonEvery > at {
+			n++
+		}
+	}
+	return n
+}
+
+// aimed is a case of lives that go to these plans, which are of one kind, and
+// then of such as chance makes.
+func (c *kase) aimed(ctx context.Context, d *database, lives int, plans ...string) error {
+	var blows []blow
+	for _, plan := range plans {
+		blows = append(blows, blow{plan: plan, or: 120 + c.rng.IntN(60)})
+	}
+	if len(plans) > 0 && kindOf(plans[0]) == kindShared {
+		return c.shared(ctx, d, blows[:min(len(blows), 1+lives/4)])
+	}
+	var s story
+	if len(plans) > 0 {
+		s = storyOf(plans[0])
+		blows = append(slices.Clone(s.before), blows...)
+		if s.late != "" { // what comes too late is written in this while
+			blows[0].plan = "worker/erased:*:sleep=1500," + plans[0]
+		}
+	}
+	points, err := faultPoints()
+	if err != nil {
+		return err
+	}
+	for n := lives + c.rng.IntN(1+lives/2); len(blows) < n; {
+		blows = append(blows, c.blow(points))
+	}
+	if !s.whole {
+		s.lives = len(blows)
+	}
+	return c.killed(ctx, blows, s)
+}
+
+// two is a case of two processes and of blows that chance makes, most of them
+// while tasks are carried out.
+func (c *kase) two(ctx context.Context, d *database, points []string) error {
+	works := slices.DeleteFunc(slices.Clone(points), func(p string) bool {
+		return !strings.HasPrefix(p, "worker/") || p == "worker/residue" || p == "worker/poison"
+	})
+	var blows []blow
+	for range sharedBlows {
+		if c.rng.IntN(4) == 0 {
+			blows = append(blows, c.blow(points))
+			continue
+		}
+		blows = append(blows, blow{plan: fmt.Sprintf("%s:%d:%s", works[c.rng.IntN(len(works))], 1+c.rng.IntN(3), pick(c.rng, "kill", "kill", "kill", "kill", "kill", "stop")), or: 120})
+	}
+	return c.shared(ctx, d, blows)
+}
+
+// kinds of fault points: those of one kind need one story.
+const (
+	kindAny    = ""
+	kindKeys   = "keys"
+	kindLate   = "late"
+	kindPurge  = "purge"
+	kindRedis  = "redis"
+	kindShared = "shared" // passed only if the ledger is in PostgreSQL
+)
+
+func kindOf(plan string) string {
 	point, _, _ := strings.Cut(plan, ":")
 	switch {
-	case point == "jobs/key-destroyed": // by the start after the end of a request
-		return []blow{{plan: "worker/certified:1:kill"}, {plan: plan}}, story{extra: "subject_key_retention: 1ms\n"}
+	case point == "jobs/key-destroyed":
+		return kindKeys
 	case point == "worker/residue":
-		return []blow{{plan: "worker/erased:*:sleep=1500," + plan}}, story{late: "yes"}
+		return kindLate
 	case strings.HasPrefix(point, "worker/purge"):
-		return []blow{{plan: plan}}, story{purge: "always"}
+		return kindPurge
+	case point == "ledger/post" || point == "ledger/posted" || point == "audit/sequence" || point == "audit/sequenced":
+		return kindShared
 	case point == "jobs/cancel-marked" || point == "jobs/queue-lost":
-		return []blow{{plan: plan}}, story{whole: true, queue: "redis"}
+		return kindRedis
 	}
-	return []blow{{plan: plan}}, story{}
+	return kindAny
 }
 
-// tourOf lists every point with every action, the first hits of all points
-// before the second of any.
-func tourOf(points []string) []string {
-	var all []string
+// storyOf returns the story that leads to a plan: some points are not passed in
+// every life.
+func storyOf(plan string) story {
+	switch kindOf(plan) {
+	case kindKeys: // by the start after the end of a request
+		return story{extra: "subject_key_retention: 1ms\n", before: []blow{{plan: "worker/certified:1:kill"}}}
+	case kindLate:
+		return story{late: "yes"}
+	case kindPurge:
+		return story{purge: "always"}
+	case kindRedis:
+		return story{whole: true, queue: "redis"}
+	}
+	return story{}
+}
+
+const (
+	fullLife   = 12 // blows of a case, at least
+	shortLife  = 4  // likewise, of a case of the smoke's
+	tourAtOnce = 7  // plans of the tour in one case
+)
+
+// tourOf lists every point with every action and further hits, as cases of
+// plans that one story leads to. Each case has a mix of them. Those that need a
+// story which is over after the first life have one each.
+func tourOf(points []string) [][]string {
+	byKind := map[string][]string{}
 	for hit := 1; hit <= 3; hit++ {
 		for _, action := range []string{"kill", "term", "panic", "stop"} {
-			if hit > 1 && action != "kill" {
-				continue
-			}
 			for _, p := range points {
-				all = append(all, fmt.Sprintf("%s:%d:%s", p, hit, action))
+				alone := slices.Contains([]string{kindKeys, kindLate, kindRedis}, kindOf(p))
+				if hit > 1 && (alone || action != "kill") {
+					continue
+				}
+				byKind[kindOf(p)] = append(byKind[kindOf(p)], fmt.Sprintf("%s:%d:%s", p, hit, action))
 			}
 		}
 	}
-	return all
+	type stage struct {
+		plans []string
+		at    float64
+	}
+	var all []stage
+	for kind, most := range map[string]int{kindAny: tourAtOnce, kindPurge: tourAtOnce, kindShared: sharedBlows, kindKeys: 1, kindLate: 1, kindRedis: 1} {
+		of := byKind[kind]
+		n := (len(of) + most - 1) / most
+		cases := make([][]string, n)
+		for i, plan := range of {
+			cases[i%n] = append(cases[i%n], plan)
+		}
+		for i, plans := range cases { // of every kind some come early
+			all = append(all, stage{plans, (float64(i) + 0.5) / float64(n)})
+		}
+	}
+	slices.SortFunc(all, func(a, b stage) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.plans[0], b.plans[0])) })
+	var tour [][]string
+	for _, s := range all {
+		tour = append(tour, s.plans)
+	}
+	return tour
 }
 
-// blows makes three to eight blows by chance.
-func (c *kase) blows(points []string) []blow {
-	var all []blow
-	for range 3 + c.rng.IntN(6) {
-		action := pick(c.rng, "kill", "kill", "kill", "kill", "kill", "kill", "term", "panic")
-		switch c.rng.IntN(6) {
-		case 0:
-			all = append(all, blow{after: time.Duration(c.rng.IntN(700)) * time.Millisecond})
-		case 1, 2:
-			all = append(all, blow{plan: fmt.Sprintf("%s:%d:%s", points[c.rng.IntN(len(points))], 1+c.rng.IntN(4), action)})
-		default:
-			all = append(all, blow{plan: fmt.Sprintf("*:%d:%s", 1+c.rng.IntN(70), action)})
-		}
+// blow makes one by chance.
+func (c *kase) blow(points []string) blow {
+	action := pick(c.rng, "kill", "kill", "kill", "kill", "kill", "kill", "term", "panic")
+	if c.rng.IntN(200) == 0 {
+		action = "stop"
 	}
-	if c.rng.IntN(60) == 0 {
-		all[0].plan = fmt.Sprintf("*:%d:stop", 20+c.rng.IntN(80))
+	or := 60 + c.rng.IntN(60)
+	switch c.rng.IntN(6) {
+	case 0:
+		return blow{after: time.Duration(c.rng.IntN(400)) * time.Millisecond}
+	case 1, 2:
+		return blow{plan: fmt.Sprintf("%s:%d:%s", points[c.rng.IntN(len(points))], 1+c.rng.IntN(4), action), or: or}
 	}
-	return all
+	return blow{plan: fmt.Sprintf("*:%d:%s", 1+c.rng.IntN(55), action), or: or}
 }
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
@@ -152,7 +294,7 @@ func (r *run) visit(ctx context.Context, points []string, one func(context.Conte
 
 // unvisited fails the lane for points at which nobody was killed: then the
 // zeros mean little.
-func (r *run) unvisited(points []string) {
+func (r *run) unvisited(points []string, whole bool) {
 	var never []string
 	for _, p := range points {
 		if at := r.result.Points[p]; at == nil || at.Acts["kill"] == 0 {
@@ -161,7 +303,7 @@ func (r *run) unvisited(points []string) {
 	}
 	switch {
 	case len(never) == 0:
-	case r.result.Cases < len(points): // a small run cannot be everywhere
+	case !whole: // a small run cannot be everywhere
 		r.result.Notes = append(r.result.Notes, fmt.Sprintf("no kill at %d of %d points", len(never), len(points)))
 	default:
 		r.fail(-1, fmt.Errorf("%w: nobody was killed at %s", errFound, strings.Join(never, ", ")))
@@ -183,12 +325,12 @@ func (c *kase) killed(ctx context.Context, blows []blow, s story) error {
 	late := h.lateWriter(ctx, s.late == "yes")
 	var died *pass
 	for _, blow := range blows {
+		if b.done() || c.isUp() {
+			break
+		}
 		c.note("life %d: %s", h.lives+1, blow)
 		if died, err = h.suffer(ctx, b, blow, died, s.bugs); err != nil {
 			return err
-		}
-		if b.done() {
-			break
 		}
 	}
 	return h.finish(ctx, b, died, late, stop, wait, s)
@@ -196,26 +338,31 @@ func (c *kase) killed(ctx context.Context, blows []blow, s story) error {
 
 // suffer lives one life until it dies or all is done.
 func (h *house) suffer(ctx context.Context, b *book, what blow, before *pass, bugs []string) (*pass, error) {
-	l, err := h.start(ctx, what.plan, bugs...)
+	b.release(h.lives + 1)
+	l, err := h.start(ctx, what.faults(), bugs...)
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
+	began, outside := time.Now(), false
 	for !l.dead() && ctx.Err() == nil {
+		b.release(h.lives)
+		since := time.Since(began)
 		switch {
-		case what.plan == "" && time.Since(began) >= what.after:
-			l.kill()
-			h.tally("kills from outside", 1)
 		case strings.Contains(what.plan, ":stop") && l.isStopped():
-			time.Sleep(8700 * time.Millisecond) // longer than the ledger's lease
+			time.Sleep(stopped)
 			l.signal(syscall.SIGCONT)
-		case b.done() || time.Since(began) > 25*time.Second: // the plan was not reached
+		case b.done():
 			err := h.stop(l)
 			if all := h.passes(l); err == nil {
 				h.count(all)
 				return nil, nil
 			}
 			continue // it was killed while it stopped, or should not have died
+		case strings.HasSuffix(what.plan, ":term") && since < lifeLimit+stretched(stopLimit):
+		case what.plan == "" && since >= what.after || since > lifeLimit:
+			outside = true
+			h.struck(time.Now(), "kill from outside")
+			l.kill()
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -223,31 +370,45 @@ func (h *house) suffer(ctx context.Context, b *book, what blow, before *pass, bu
 	all := h.passes(l)
 	h.count(all)
 	h.recovery(before, all)
-	return h.autopsy(l, all, what)
+	return h.autopsy(l, all, what, outside)
+}
+
+// struck writes a blow down that has fallen, of which the end of the case says
+// whether there was work in flight.
+func (h *house) struck(at time.Time, what string) {
+	h.tally(what, 1)
+	h.blows = append(h.blows, at)
 }
 
 // autopsy makes sure that a life ended as it was to, and returns its last pass
 // if it was killed there.
-func (h *house) autopsy(l *life, all []pass, what blow) (*pass, error) {
+func (h *house) autopsy(l *life, all []pass, what blow, outside bool) (*pass, error) {
 	acted := ""
 	for _, p := range all {
-		if p.action != "" {
+		name, _, _ := strings.Cut(p.action, "=")
+		if name == "term" {
+			h.measure("stop after SIGTERM", l.ended.Sub(time.UnixMilli(p.at)))
+		}
+		if p.action != "" && name != "sleep" {
 			acted = p.action
-			h.tally(strings.SplitN(p.action, "=", 2)[0]+"s at fault points", 1)
+			h.struck(time.UnixMilli(p.at), name+" at a fault point")
 		}
 	}
 	state, _ := l.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	switch {
-	case acted == "kill" || what.plan == "":
+	case acted == "kill" || outside:
+		if acted == "term" {
+			return nil, fmt.Errorf("SIGTERM at %s: the service did not stop", what)
+		}
 		if state.Signal() != syscall.SIGKILL {
-			return nil, fmt.Errorf("a life that was to be killed ended with %w", l.err)
+			return nil, fmt.Errorf("a life that was to be killed ended with %w\n%s", l.err, h.lastWords())
 		}
 		if len(all) > 0 {
 			return &all[len(all)-1], nil
 		}
 		return nil, nil
 	case acted == "term" && l.err != nil:
-		return nil, fmt.Errorf("SIGTERM at %s: the service ended with %w", what.plan, l.err)
+		return nil, fmt.Errorf("SIGTERM at %s: the service ended with %w", what, l.err)
 	case acted == "":
 		return nil, fmt.Errorf("the service has died by itself: %w\n%s", l.err, h.lastWords())
 	}
@@ -256,7 +417,7 @@ func (h *house) autopsy(l *life, all []pass, what blow) (*pass, error) {
 
 // recovery measures how long after a kill the next life goes on with work.
 func (h *house) recovery(before *pass, all []pass) {
-	if before == nil || !strings.HasPrefix(before.point, "worker/") && !strings.HasPrefix(before.point, "ledger/") {
+	if before == nil || !strings.HasPrefix(before.point, "worker/") && !strings.HasPrefix(before.point, "ledger/") && before.point != "jobs/relay-taken" {
 		return
 	}
 	for _, p := range all {
@@ -269,6 +430,7 @@ func (h *house) recovery(before *pass, all []pass) {
 
 // finish lives the last life, in which nothing goes wrong, and judges.
 func (h *house) finish(ctx context.Context, b *book, died *pass, late *sync.WaitGroup, stop func(), wait func(), s story) error {
+	b.release(math.MaxInt)
 	l, err := h.start(ctx, s.last, s.bugs...)
 	if err != nil {
 		return err
@@ -285,7 +447,7 @@ var errUnfinished = errors.New("NOT FINISHED")
 // conclude waits until all is done, a minute at most, asks the life that serves
 // what can only be asked of one, ends it, and judges.
 func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time, late *sync.WaitGroup, stop func(), wait func()) error {
-	for !b.done() && time.Since(began) < h.limit && !l.dead() && ctx.Err() == nil {
+	for !b.done() && !h.tooLong(began, b) && !l.dead() && ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if ctx.Err() != nil {
@@ -301,11 +463,11 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	o := &oracle{house: h, book: b}
 	var unfinished error
 	if !b.done() {
-		unfinished = fmt.Errorf("%w %s after the last fault:%s", errUnfinished, h.limit, b.waiting())
+		unfinished = fmt.Errorf("%w %s after the last fault:%s", errUnfinished, time.Since(began).Round(time.Second), b.waiting())
 	}
 	stop()
 	wait()
-	asked, cancel := context.WithTimeout(ctx, 20*time.Second)
+	asked, cancel := context.WithTimeout(ctx, stretched(30*time.Second))
 	o.ask(asked, l)
 	cancel()
 	stopped := h.stop(l)
@@ -314,6 +476,14 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	h.count(all)
 	h.tally("lives", h.lives)
 	h.tally("requests", len(b.asks))
+	if len(h.blows) > 0 {
+		h.tally("crash points", len(h.blows))
+	}
+	for _, at := range h.blows {
+		if b.inFlight(at) {
+			h.tally("crash points with work in flight", 1)
+		}
+	}
 	return errors.Join(unfinished, stopped, o.judge(ctx))
 }
 

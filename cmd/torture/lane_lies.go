@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -29,13 +30,13 @@ const liesPerHome = 100
 // certificates say with the lab's own book.
 func liesLane(ctx context.Context, r *run) error {
 	var free homes
-	r.cases(ctx, 2, func(ctx context.Context, c *kase) error {
+	r.cases(ctx, runtime.GOMAXPROCS(0), func(ctx context.Context, c *kase) error {
 		h, err := free.get(ctx, c)
 		if err != nil {
 			return err
 		}
 		l := newLies(h, c)
-		if err := patient(time.Minute, func() error { return l.play(ctx) }); err != nil {
+		if err := patient(3*time.Minute, func() error { return l.play(ctx) }); err != nil {
 			return err // the home is not used again
 		}
 		return free.put(ctx, h)

@@ -11,24 +11,31 @@ import (
 // which ends with a phase in which nothing goes wrong any more and everything
 // must finish, and with the oracle.
 type lane struct {
-	name string
-	what string // in a few words, for the report
-	n    map[string]int
-	run  func(context.Context, *run) error
+	name    string
+	what    string // in a few words, for the report
+	n       map[string]int
+	run     func(context.Context, *run) error
+	service bool // it runs the service's binary
+	apart   bool // its cases may be shared among processes
 }
 
-// shares says how the time of --for is shared out. What a lane leaves is for
-// those after it. Lanes in one line run at the same time: they mostly wait.
+// shares says how the time of --for is shared out: one part is a minute of the
+// 18 that make torture has. What a lane leaves is for those after it. Lanes in
+// one line run at the same time: they mostly wait.
 func shares() []share {
 	return []share{
 		{8, []string{"kill", "redis"}},
 		{3, []string{"power"}},
-		{4, []string{"lies"}},
 		{1, []string{"model"}},
-		{2, []string{"fuzz"}},
-		{4, []string{"bugs"}},
+		{3, []string{"fuzz"}},
+		{3, []string{"bugs"}},
 	}
 }
+
+// besides are the lanes that run beside all others for as long as those do, at
+// a lower priority: with what they leave of the processors, which is much while
+// they wait for leases, restarts and timeouts.
+func besides() []string { return []string{"lies"} }
 
 // A share is a part of the time for some lanes.
 type share struct {
@@ -43,16 +50,16 @@ func count(smoke, full, long int) map[string]int {
 	return map[string]int{"smoke": smoke, "full": full, "long": long}
 }
 
-// lanes returns all lanes in the order in which they run.
+// lanes returns all lanes in the order in which they are reported.
 func lanes() []lane {
 	return []lane{
-		{"kill", "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", count(40, 700, 20000), killLane},
-		{"redis", "a Redis that dies, forgets, hangs, fills up, lies", count(14, 300, 5000), redisLane},
-		{"power", "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", count(2, 100, 2000), powerLane},
-		{"lies", "stores that lie, fail, lag or change under the work", count(400, 100000, 5000000), liesLane},
-		{"model", "concurrent clients against a small model of the intake", count(20, 1200, 20000), modelLane},
-		{"fuzz", "decoders and parsers fed with garbage", count(1, 16, 16), fuzzLane},
-		{"bugs", "planted bugs, each of which a lane must catch", count(6, 0, 0), bugsLane},
+		{name: "kill", what: "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", n: count(24, 700, 20000), run: killLane, service: true},
+		{name: "redis", what: "a Redis that dies, forgets, hangs, fills up, lies", n: count(14, 300, 5000), run: redisLane, service: true},
+		{name: "power", what: "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", n: count(2, 100, 2000), run: powerLane},
+		{name: "lies", what: "stores that lie, fail, lag or change under the work", n: count(400, 100000, 5000000), run: liesLane, apart: true},
+		{name: "model", what: "concurrent clients against a small model of the intake", n: count(20, 1200, 20000), run: modelLane},
+		{name: "fuzz", what: "decoders and parsers fed with garbage", n: count(1, 16, 16), run: fuzzLane},
+		{name: "bugs", what: "planted bugs, each of which a lane must catch", n: count(6, 0, 0), run: bugsLane, service: true},
 	}
 }
 

@@ -35,6 +35,7 @@ type liar struct {
 	erased  func()              // is told of each Erase once the rows are gone
 
 	lives     []lifespan            // of everything that was ever there
+	alive     map[store.ID][]int    // which of them are of what is there now
 	erasures  map[store.ID]int      // how often a call that named it took something away
 	excess    map[store.ID]bool     // taken away without having been named
 	misled    map[store.ID]bool     // others' rows that it said were the subject's
@@ -76,7 +77,7 @@ var errLiar = errors.New("the store does not feel like it")
 func newLiar(rng *rand.Rand, now func() time.Time) *liar {
 	return &liar{
 		rng: rng, now: now, done: map[string]int{}, rows: map[store.ID]string{}, history: map[string]int{}, poison: map[store.ID]string{},
-		erasures: map[store.ID]int{}, excess: map[store.ID]bool{}, misled: map[store.ID]bool{}, asked: map[store.ID]bool{},
+		alive: map[store.ID][]int{}, erasures: map[store.ID]int{}, excess: map[store.ID]bool{}, misled: map[store.ID]bool{}, asked: map[store.ID]bool{},
 	}
 }
 
@@ -95,6 +96,7 @@ func (l *liar) put(key, user string, message bool) {
 func (l *liar) place(id store.ID, user string) {
 	if _, ok := l.rows[id]; !ok {
 		l.lives = append(l.lives, lifespan{id: id, user: user, from: l.now()})
+		l.alive[id] = append(l.alive[id], len(l.lives)-1)
 	}
 	l.rows[id] = user
 }
@@ -103,6 +105,7 @@ func (l *liar) place(id store.ID, user string) {
 func (l *liar) write(key string) {
 	if l.history[key] == 0 {
 		l.lives = append(l.lives, lifespan{id: memoryID(key), history: true, from: l.now()})
+		l.alive[memoryID(key)] = append(l.alive[memoryID(key)], len(l.lives)-1)
 	}
 	l.history[key]++
 }
@@ -113,11 +116,10 @@ func (l *liar) take(id store.ID) bool {
 		return false
 	}
 	at := l.now()
-	for i := range l.lives {
-		if l.lives[i].id == id && l.lives[i].to.IsZero() {
-			l.lives[i].to = at
-		}
+	for _, i := range l.alive[id] {
+		l.lives[i].to = at
 	}
+	delete(l.alive, id)
 	delete(l.rows, id)
 	if id.Place == "memories" {
 		delete(l.history, id.Key)

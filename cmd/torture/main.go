@@ -40,11 +40,14 @@ type options struct {
 	seed   uint64
 	report string
 	only   int // the one case that is to be replayed; -1 for all
+	part   int // of the cases, which one in every of is this process's
+	of     int // 1 for all
 	keep   bool
 	quiet  bool
 }
 
 func parseOptions(args []string, stderr io.Writer) (o options, err error) {
+	o.only, o.of = -1, 1
 	f := flag.NewFlagSet("torture", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	var replay string
@@ -58,12 +61,12 @@ func parseOptions(args []string, stderr io.Writer) (o options, err error) {
 	f.Uint64Var(&o.seed, "seed", 1, "`SEED` that all cases are made from")
 	f.StringVar(&o.report, "report", "", "write the report as JSON to `FILE`")
 	f.StringVar(&replay, "replay", "", "run one case again: `SEED:LANE/CASE`")
+	f.Func("part", "run case I of every N, `I/N`: a lane's cases can be shared among processes", o.parsePart)
 	f.BoolVar(&o.keep, "keep", false, "keep the folders of cases that failed")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	o.only = -1
 	if replay != "" {
 		if err := o.parseReplay(replay); err != nil {
 			return o, err
@@ -81,6 +84,17 @@ func parseOptions(args []string, stderr io.Writer) (o options, err error) {
 		}
 	}
 	return o, nil
+}
+
+func (o *options) parsePart(text string) error {
+	i, n, _ := strings.Cut(text, "/")
+	var err, err2 error
+	o.part, err = strconv.Atoi(i)
+	o.of, err2 = strconv.Atoi(n)
+	if err != nil || err2 != nil || o.part < 0 || o.part >= o.of {
+		return fmt.Errorf("must read I/N, with I from 0 to N-1")
+	}
+	return nil
 }
 
 func (o *options) parseReplay(text string) error {

@@ -31,7 +31,7 @@ func (r *run) summarize(limits map[string]time.Duration) (late []string) {
 			r.result.Measured = map[string]string{}
 		}
 		r.result.Measured[what] = fmt.Sprintf("p50 %s, p99 %s, longest %s (n = %d)", at(0.5), at(0.99), all[len(all)-1].Round(time.Millisecond), len(all))
-		if limit := limits[what]; limit > 0 && at(0.99) > limit {
+		if limit := limits[what]; limit > 0 && at(0.99) > stretched(limit) {
 			late = append(late, fmt.Sprintf("%s: p99 is %s, at most %s", what, at(0.99), limit))
 		}
 	}

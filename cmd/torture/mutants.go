@@ -81,6 +81,10 @@ func mutants() []mutant {
 		{bug: "door/revoked-lives", check: "jobs/ledger TestATokenIsGoodUntilItExpiresOrIsRevoked"},
 		{bug: "door/opens-again", check: "jobs/ledger TestTheDoorIsOpenUntilTheFirstTokenAndNeverAgain"},
 		{bug: "door/unlogged-acts", check: "jobs/ledger TestTokensMadeBesideTheServiceAreLoggedBeforeTheyAreGood"},
+		{bug: "jobs/clock-weekend", check: "jobs TestTheDatedExamplesHold"},
+		{bug: "jobs/clock-30-days", check: "jobs TestTheDatedExamplesHold"},
+		{bug: "worker/exempt-erased-anyway", check: "worker TestWhatIsExemptStaysAndIsNoResidue"},
+		{bug: "ledger/exempt-keeps-plan", check: "jobs/ledger TestAPlannedPartThatIsExemptIsPlannedAnew"},
 		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
 		{bug: "holds/ignored", check: "worker TestHeldRowsStayAndTheRestIsErased"},
 		{bug: "holds/wrong-field", check: "worker TestAHoldEndsWhenItsTimeComes"},
@@ -89,5 +93,10 @@ func mutants() []mutant {
 		{bug: "holds/forgets-the-dead", check: "worker TestAHoldWaitsForTheLeaseOfADeadWorker"},
 		{bug: "holds/release-forgets", check: "worker TestHeldRowsStayAndTheRestIsErased"},
 		{bug: "holds/held-uncounted", check: "worker TestHeldRowsStayAndTheRestIsErased"},
+		{bug: "webhook/unsigned", check: "jobs/webhook TestANoticeIsSignedAndTakenAfterAnError"},
+		{bug: "webhook/redirects", check: "jobs/webhook TestARedirectIsNotFollowed"},
+		{bug: "webhook/private-allowed", check: "jobs/webhook TestANameThatLeadsInsideIsNotTold"},
+		{bug: "webhook/bytes-differ", check: "jobs/ledger TestANoticeHasTheSameBytesAtEveryTryAndWaitsForTheOneBefore"},
+		{bug: "webhook/keep-key", check: "jobs/ledger TestEveryChangeOfStatusIsTold"},
 	}
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -81,11 +80,14 @@ func (o *oracle) judge(ctx context.Context) error {
 		o.wrong("verifier keys: %w", err)
 		return errors.Join(o.bad...)
 	}
-	db, err := sql.Open("sqlite3", "file:"+filepath.Join(o.dir, "data", "ledger.db")+"?_busy_timeout=10000")
+	db, err := o.records()
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	if db.postgres {
+		o.written(ctx, db, spellings(o.world.token))
+	}
 	o.log(ctx, db, policy)
 	o.ledger(ctx, db)
 	gone := map[*installation]map[*thing]bool{}
@@ -132,7 +134,7 @@ func (o *oracle) rest(ctx context.Context, in *installation, gone map[*thing]boo
 
 // certified checks what became of one ask against its certificate, the ledger
 // and the store, and adds what is gone by it.
-func (o *oracle) certified(ctx context.Context, db *sql.DB, policy *proof.Policy, a *ask, gone map[*installation]map[*thing]bool) {
+func (o *oracle) certified(ctx context.Context, db *records, policy *proof.Policy, a *ask, gone map[*installation]map[*thing]bool) {
 	if a.id == "" || len(a.certs) == 0 {
 		o.wrong("an ask (%s) was never answered or never ended", a.key)
 		return
@@ -198,7 +200,7 @@ func distinct(ids []string) []string {
 	return all
 }
 
-func (o *oracle) completed(ctx context.Context, db *sql.DB, a *ask, e *proof.Completed, gone map[*installation]map[*thing]bool) {
+func (o *oracle) completed(ctx context.Context, db *records, a *ask, e *proof.Completed, gone map[*installation]map[*thing]bool) {
 	if a.grace > 0 && e.CompletedAt.Time().Before(a.last.CreatedAt.Add(a.grace)) {
 		o.wrong("request %s was carried out in its grace period", a.id)
 	}
@@ -223,7 +225,7 @@ func (o *oracle) completed(ctx context.Context, db *sql.DB, a *ask, e *proof.Com
 }
 
 // completedIn compares the oracle's counts with those of a certificate.
-func (o *oracle) completedIn(ctx context.Context, db *sql.DB, a *ask, s proof.StoreProof, in *installation, gone map[*thing]bool) {
+func (o *oracle) completedIn(ctx context.Context, db *records, a *ask, s proof.StoreProof, in *installation, gone map[*thing]bool) {
 	selected := in.selected(a.user, a.ids)
 	before, late := 0, 0 // late is what may or may not have been seen
 	var ids []string

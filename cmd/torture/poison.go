@@ -15,8 +15,10 @@ import (
 
 const (
 	// poisonEvery: one of so many cases of lane kill is about an ID that kills
-	// whoever tries to erase it.
-	poisonEvery = 90
+	// whoever tries to erase it, and another about a worker that is lost.
+	poisonEvery = 45
+	poisonedAt  = 8
+	leasedAt    = 4
 
 	poisonedSize = 1000 // memories of the person, in one batch
 	mostDeaths   = 16   // three until the batch runs alone and is split, and one for each halving
@@ -52,11 +54,13 @@ func (c *kase) poisoned(ctx context.Context) error {
 			break
 		}
 		h.set(nil)
-		h.count(h.passes(l))
+		all := h.passes(l)
+		h.count(all)
 		if !l.dead() {
 			l.kill()
 			return fmt.Errorf("NOT ISOLATED: the others do not finish:%s", b.waiting())
 		}
+		h.struck(time.UnixMilli(all[len(all)-1].at), "kill at a fault point")
 		if deaths == mostDeaths {
 			return fmt.Errorf("NOT ISOLATED after %d deaths:%s", deaths, b.waiting())
 		}

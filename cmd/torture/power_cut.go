@@ -236,10 +236,12 @@ func (l *cutLife) look(ctx context.Context, dir string, was told) error {
 		return fmt.Errorf("open it again: %w", err)
 	}
 	defer h.close() // it is thrown away
+	var last []byte
 	for _, earlier := range l.told {
-		if earlier.operations > was.operations || earlier.head == nil {
+		if earlier.operations > was.operations || bytes.Equal(earlier.head, last) {
 			continue
 		}
+		last = earlier.head
 		if err := h.ledger.Log().CheckPin(ctx, earlier.head); err != nil {
 			return fmt.Errorf("the log does not extend a head that was given away: %w", err)
 		}

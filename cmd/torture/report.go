@@ -62,6 +62,15 @@ func newReport(o options) report {
 	return report{Held: true, Seed: o.seed, Size: o.size, Commit: commit(), At: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), CPUs: runtime.NumCPU()}
 }
 
+// add adds what will come of a lane, in the order of lanes.
+func (r *report) add(l *laneReport) {
+	at := func(l *laneReport) int {
+		return slices.IndexFunc(lanes(), func(one lane) bool { return one.name == l.Lane })
+	}
+	r.Lanes = append(r.Lanes, l)
+	slices.SortFunc(r.Lanes, func(a, b *laneReport) int { return at(a) - at(b) })
+}
+
 // commit names what was tested, and says if that is not all committed.
 func commit() string {
 	head, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()

@@ -35,6 +35,9 @@ func newLab(ctx context.Context, o options, stderr io.Writer) (*lab, error) {
 		return nil, err
 	}
 	l := &lab{options: o, dir: dir, binary: filepath.Join(dir, "lethe"), stderr: stderr}
+	if !slices.ContainsFunc(lanes(), func(one lane) bool { return one.service && l.wants(one.name) }) {
+		return l, nil
+	}
 	build := exec.CommandContext(ctx, "go", "build", "-tags", "torture", "-o", l.binary, "lethe/cmd/lethe")
 	if text, err := build.CombinedOutput(); err != nil {
 		_ = os.RemoveAll(dir)
@@ -55,25 +58,22 @@ func (l *lab) close() {
 func (l *lab) run(ctx context.Context) report {
 	began := time.Now()
 	rep := newReport(l.options)
-	todo := l.chosen()
-	for i, now := range todo {
-		var until time.Time
-		if l.limit > 0 { // what lanes before have left over is shared by the rest
-			left := l.limit - time.Since(began)
-			until = time.Now().Add(left * time.Duration(now.parts) / time.Duration(parts(todo[i:])))
+	var beside sync.WaitGroup
+	for _, name := range besides() {
+		if l.wants(name) {
+			l.begin(ctx, &beside, &rep, name, l.end(began, 1, 1))
 		}
+	}
+	todo := l.chosen()
+	for i, now := range todo { // what lanes before have left over is shared by the rest
 		var together sync.WaitGroup
+		until := l.end(began, now.parts, parts(todo[i:]))
 		for _, name := range now.lanes {
-			one, _ := laneByName(name)
-			r := &run{lab: l, lane: one, n: one.n[l.size], until: until, result: &laneReport{Lane: one.name, What: one.what, Held: true}}
-			if l.number > 0 {
-				r.n = l.number
-			}
-			rep.Lanes = append(rep.Lanes, r.result)
-			together.Go(func() { r.live(ctx) })
+			l.begin(ctx, &together, &rep, name, until)
 		}
 		together.Wait()
 	}
+	beside.Wait()
 	for _, r := range rep.Lanes {
 		rep.Held = rep.Held && r.Held
 	}
@@ -81,13 +81,35 @@ func (l *lab) run(ctx context.Context) report {
 	return rep
 }
 
+// end says when those end who get some parts of the time that is left; it is
+// zero for never.
+func (l *lab) end(began time.Time, parts, of int) time.Time {
+	if l.limit == 0 {
+		return time.Time{}
+	}
+	left := l.limit - time.Since(began)
+	return time.Now().Add(left * time.Duration(parts) / time.Duration(of))
+}
+
+// begin lets a lane live until a time.
+func (l *lab) begin(ctx context.Context, with *sync.WaitGroup, rep *report, name string, until time.Time) {
+	one, _ := laneByName(name)
+	r := &run{lab: l, lane: one, n: one.n[l.size], until: until, result: &laneReport{Lane: one.name, What: one.what, Held: true}}
+	if l.number > 0 {
+		r.n = l.number
+	}
+	rep.add(r.result)
+	with.Go(func() { r.live(ctx) })
+}
+
+// wants reports whether a lane was asked for.
+func (l *lab) wants(name string) bool { return len(l.lanes) == 0 || slices.Contains(l.lanes, name) }
+
 // chosen are the lanes that were asked for, with their shares of the time.
 func (l *lab) chosen() []share {
 	var todo []share
 	for _, s := range shares() {
-		if len(l.lanes) > 0 {
-			s.lanes = slices.DeleteFunc(s.lanes, func(name string) bool { return !slices.Contains(l.lanes, name) })
-		}
+		s.lanes = slices.DeleteFunc(s.lanes, func(name string) bool { return !l.wants(name) })
 		if len(s.lanes) > 0 {
 			todo = append(todo, s)
 		}
@@ -107,6 +129,7 @@ type run struct {
 	*lab
 	lane   lane
 	n      int       // cases
+	from   int       // number of the first
 	until  time.Time // no case begins later; zero for never
 	mu     sync.Mutex
 	result *laneReport
@@ -116,7 +139,11 @@ type run struct {
 func (r *run) live(ctx context.Context) {
 	began := time.Now()
 	r.say("lane %s: %s", r.lane.name, r.lane.what)
-	if err := r.lane.run(ctx, r); err != nil {
+	work := r.lane.run
+	if r.many() {
+		work = inProcesses
+	}
+	if err := work(ctx, r); err != nil {
 		r.fail(-1, err)
 	}
 	r.result.Seconds = time.Since(began).Seconds()
@@ -145,27 +172,36 @@ func (r *run) cases(ctx context.Context, atOnce int, f func(context.Context, *ka
 	for range atOnce {
 		all.Go(func() {
 			for {
-				number := int(next.Add(1)) - 1
+				number := (int(next.Add(1))-1)*r.of + r.part
 				if r.only >= 0 {
 					if number > 0 {
 						return
 					}
-					number = r.only
+					number = r.only - r.from
 				}
 				if r.only < 0 && (number >= r.n || !r.until.IsZero() && time.Now().After(r.until)) || ctx.Err() != nil {
 					return
 				}
-				r.try(ctx, number, f)
+				r.try(ctx, r.from+number, f)
 			}
 		})
 	}
 	all.Wait()
+	r.admit()
+}
+
+// admit says so if not all cases were run.
+func (r *run) admit() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.only < 0 && r.result.Cases < r.n {
+	if r.only < 0 && r.of == 1 && r.result.Cases < r.n {
 		r.result.Notes = append(r.result.Notes, fmt.Sprintf("time was up after %d of %d cases", r.result.Cases, r.n))
 	}
 }
+
+// isUp reports whether the lane's time is up: a case that is at work then comes
+// to its end, sooner than when it is replayed.
+func (c *kase) isUp() bool { return c.only < 0 && !c.until.IsZero() && time.Now().After(c.until) }
 
 func (r *run) try(ctx context.Context, number int, f func(context.Context, *kase) error) {
 	c := &kase{run: r, number: number, rng: r.rand(number), dir: filepath.Join(r.dir, fmt.Sprintf("%s-%d", r.lane.name, number))}
@@ -191,7 +227,7 @@ func (r *run) try(ctx context.Context, number int, f func(context.Context, *kase
 	} else {
 		r.say("kept %s", c.dir)
 	}
-	if done%100 == 0 {
+	if done%100 == 0 && (r.n < 10000 || done%10000 == 0) {
 		r.say("  %d of %d", done, r.n)
 	}
 }

@@ -33,12 +33,17 @@ type house struct {
 	*kase
 	world  *world
 	config string // path
+	ledger string // URL, if it is in PostgreSQL
+	began  time.Time
 	lives  int
 	limit  time.Duration // for everything, once nothing goes wrong any more
 	died   *pass         // where the life before the last was killed
+	blows  []time.Time   // when something fell on a life
 
-	mu  sync.Mutex
-	now *life // the one that serves, or nil
+	mu     sync.Mutex
+	now    *life // the one that serves, or nil
+	beside *life // another one, or nil
+	turn   bool
 }
 
 // A life is one process of the service.
@@ -49,7 +54,7 @@ type life struct {
 	hits   string        // path
 	exited chan struct{} // closed after cmd.Wait
 	err    error         // of cmd.Wait
-	began  time.Time
+	ended  time.Time     // likewise
 }
 
 // settings are the lines of a configuration that cases differ in.
@@ -60,7 +65,7 @@ type settings struct {
 }
 
 func (c *kase) house(w *world, s settings) (*house, error) {
-	h := &house{kase: c, limit: liveLimit, world: w, config: filepath.Join(c.dir, "lethe.yaml")}
+	h := &house{kase: c, limit: liveLimit, began: time.Now(), world: w, config: filepath.Join(c.dir, "lethe.yaml")}
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: 127.0.0.1:0\ndata: %s\nqueue: %s\nlog_origin: torture.example/log\nlimits: {max_rows: 10000000, max_fraction: 1}\n%sstores:\n", filepath.Join(c.dir, "data"), s.queue, s.extra)
 	for _, in := range w.stores {
@@ -77,10 +82,10 @@ func (c *kase) house(w *world, s settings) (*house, error) {
 // has died trying.
 func (h *house) start(ctx context.Context, plan string, bugs ...string) (*life, error) {
 	h.lives++
-	l := &life{hits: filepath.Join(h.dir, fmt.Sprintf("hits-%d", h.lives)), exited: make(chan struct{}), began: time.Now()}
+	l := &life{hits: filepath.Join(h.dir, fmt.Sprintf("hits-%d", h.lives)), exited: make(chan struct{})}
 	l.cmd = exec.CommandContext(ctx, h.binary, "serve", "--config", h.config)
 	l.cmd.Env = append(os.Environ(), "LETHE_FAULT="+plan, "LETHE_FAULT_HITS="+l.hits, "LETHE_BUG="+strings.Join(bugs, ","),
-		"TMPDIR="+filepath.Join(h.dir, "tmp"), "GOTRACEBACK=none")
+		"TMPDIR="+filepath.Join(h.dir, "tmp"), "GOTRACEBACK=none", "GOGC=400") // lives are short
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := l.cmd.StderrPipe()
 	if err != nil {
@@ -98,9 +103,10 @@ func (h *house) start(ctx context.Context, plan string, bugs ...string) (*life, 
 		follow(out, log, serving)
 		_ = log.Close()
 		l.err = l.cmd.Wait()
+		l.ended = time.Now()
 		close(l.exited)
 	}()
-	timer := time.NewTimer(startLimit)
+	timer := time.NewTimer(stretched(startLimit))
 	defer timer.Stop()
 	for listen := serving; ; {
 		select {
@@ -149,14 +155,25 @@ func (h *house) set(l *life) {
 	h.now = l
 }
 
-// client returns that of the life that serves now, or nil.
+// stand puts a life beside the one that serves.
+func (h *house) stand(l *life) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.beside = l
+}
+
+// client returns that of the life that serves now, or nil; of two in turn.
 func (h *house) client() *api.Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.now == nil {
-		return nil
+	h.turn = !h.turn
+	switch {
+	case h.now != nil && (h.beside == nil || h.turn):
+		return h.now.client
+	case h.beside != nil:
+		return h.beside.client
 	}
-	return h.now.client
+	return nil
 }
 
 func (l *life) signal(s syscall.Signal) { _ = l.cmd.Process.Signal(s) }
@@ -195,7 +212,7 @@ func (h *house) stop(l *life) error {
 	l.signal(syscall.SIGTERM)
 	select {
 	case <-l.exited:
-	case <-time.After(stopLimit + 2*time.Second): // for the machine
+	case <-time.After(stretched(stopLimit + 2*time.Second)): // for the machine
 		l.kill()
 		return fmt.Errorf("the service has not stopped %s after SIGTERM", stopLimit)
 	}

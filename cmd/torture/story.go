@@ -15,20 +15,23 @@ import (
 type story struct {
 	bugs     []string
 	plans    []string // of the lives before the last
+	before   []blow   // of the lives before those
 	disaster string
 	whole    bool   // every kind of request is made
+	lives    int    // over which requests come, if not all at once
 	big      int    // memories of the first person beyond a batch
 	purge    string // the rule; "" for chance
 	queue    string // "redis", "embedded", or "" for chance
 	late     string // "yes", or "" for chance
 	extra    string // of the configuration
+	ledger   string // the URL of one in PostgreSQL; "" for SQLite
 	last     string // plan of the last life, which survives it
 	limit    int    // seconds in which all must finish; 0 for a minute
 }
 
 // setting makes a world, a queue, a house and a book by chance.
 func (c *kase) setting(ctx context.Context, s story) (*house, *book, *redisServer, error) {
-	sc := scale{stores: 1 + c.rng.IntN(2), people: 10 + c.rng.IntN(5), each: 4, big: s.big}
+	sc := scale{stores: 1 + c.rng.IntN(2), people: 10 + c.rng.IntN(4) + s.lives/4, each: 4, big: s.big}
 	if c.rng.IntN(8) == 0 && sc.big == 0 {
 		sc.big = 990 + c.rng.IntN(1500)
 	}
@@ -47,16 +50,23 @@ func (c *kase) setting(ctx context.Context, s story) (*house, *book, *redisServe
 	if c.rng.IntN(8) == 0 && !s.whole {
 		set.extra = "subject_key_retention: 1ms\n"
 	}
+	if s.ledger != "" {
+		set.extra += "ledger: " + s.ledger + "\n"
+	}
 	h, err := c.house(w, set)
-	if err == nil && s.limit > 0 {
+	if err != nil {
+		return nil, nil, redis, err
+	}
+	h.ledger = s.ledger
+	if s.limit > 0 {
 		h.limit = time.Duration(s.limit) * time.Second
 	}
-	return h, c.asks(w, s.whole), redis, err
+	return h, c.asks(w, s.whole, s.lives), redis, err
 }
 
 // asks makes the requests of a case. No two are about the same row, so that the
 // oracle knows what each has to say.
-func (c *kase) asks(w *world, whole bool) *book {
+func (c *kase) asks(w *world, whole bool, lives int) *book {
 	one := func(of int) bool { return c.rng.IntN(of) == 0 || whole }
 	b := &book{}
 	people := slices.Clone(w.people)
@@ -101,7 +111,12 @@ func (c *kase) asks(w *world, whole bool) *book {
 		add(&ask{user: "nobody." + w.token})
 	}
 	for len(people) > 1 && !whole { // the last is never asked for; the rest come while things happen
-		add(&ask{user: take(), after: time.Duration(c.rng.IntN(3000)) * time.Millisecond})
+		a := add(&ask{user: take()})
+		if lives > 0 {
+			a.life = 1 + c.rng.IntN(lives)
+		} else {
+			a.after = time.Duration(c.rng.IntN(3000)) * time.Millisecond
+		}
 	}
 	return b
 }

@@ -82,6 +82,9 @@ type scale struct {
 func makeWorld(ctx context.Context, rng *rand.Rand, dir string, sc scale) (*world, error) {
 	w := &world{token: newToken(rng)}
 	all := names(w.token)
+	for i := len(all); i < sc.people; i++ { // and some who are not taken for anybody
+		all = append(all, fmt.Sprintf("guest%d.%s", i, w.token))
+	}
 	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	w.people = all[:min(sc.people, len(all))]
 	for i := range sc.stores {

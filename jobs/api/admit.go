@@ -38,10 +38,16 @@ func (s *server) admit(may jobs.Act, handle func(http.ResponseWriter, *http.Requ
 			return err
 		}
 		if may == jobs.ActOpen || may == jobs.ActMetrics && s.local(r) {
+			if err := s.metered(r, jobs.Actor{}); err != nil {
+				return err
+			}
 			return handle(w, r)
 		}
 		a, err := Authenticate(r, s.Tokens, s.Listen)
 		if err != nil {
+			return s.refused(r, err)
+		}
+		if err := s.metered(r, a); err != nil {
 			return err
 		}
 		if err := a.Check(may); err != nil {

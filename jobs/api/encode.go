@@ -27,6 +27,7 @@ type Submission struct {
 	Ground     string    // a code, or ""
 	ReceivedAt time.Time // zero means now
 	Grace      time.Duration
+	NotifyURL  string // who is told of status changes, or ""
 
 	// IdempotencyKey, of 1 to 255 printable ASCII characters, makes it safe to
 	// ask again; "" for none. It does not go into the body.
@@ -57,6 +58,7 @@ func (s Submission) encode(w io.Writer) error {
 	if s.Grace != 0 {
 		e.member("grace", s.Grace.String())
 	}
+	e.member("notify_url", s.NotifyURL)
 	e.token(jsontext.EndObject)
 	return e.err
 }

@@ -39,9 +39,14 @@ type guard struct {
 func (g *guard) serve(rw http.ResponseWriter, r *http.Request) {
 	w := &answerWriter{ResponseWriter: rw}
 	defer g.recover(w, r)
-	setHeaders(w.Header())
+	setHeaders(w.Header(), r.TLS != nil)
+	_ = w.control().SetWriteDeadline(time.Time{}) // that of the call before, on the same connection
 	if !g.knows(r.Host) {
 		problem(http.StatusForbidden, "host", "this Host is not served here: see hosts in the configuration").write(w)
+		return
+	}
+	if p := refuseHeader(r.Header); p != nil {
+		p.write(w)
 		return
 	}
 	if r.Body != nil && r.Body != http.NoBody {
@@ -51,11 +56,18 @@ func (g *guard) serve(rw http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r)
 }
 
-func setHeaders(h http.Header) {
+func setHeaders(h http.Header, overTLS bool) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+	if overTLS {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 }
 
 // recover answers for a handler that panicked. It tells the log where and which
@@ -120,18 +132,31 @@ type answerWriter struct {
 // Unwrap lets http.ResponseController through.
 func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+func (w *answerWriter) control() *http.ResponseController {
+	return http.NewResponseController(w.ResponseWriter)
+}
+
+// begin gives the client a time to take the answer. A stream goes on to set its
+// own.
+func (w *answerWriter) begin() {
+	if !w.begun {
+		w.begun = true
+		_ = w.control().SetWriteDeadline(time.Now().Add(answerPatience)) // not every writer has deadlines
+	}
+}
+
 func (w *answerWriter) WriteHeader(status int) {
-	w.begun = true
+	w.begin()
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *answerWriter) Write(p []byte) (int, error) {
-	w.begun = true
+	w.begin()
 	return w.ResponseWriter.Write(p)
 }
 
 // Flush is for handlers that ask for an http.Flusher.
 func (w *answerWriter) Flush() {
-	w.begun = true
-	_ = http.NewResponseController(w.ResponseWriter).Flush()
+	w.begin()
+	_ = w.control().Flush()
 }

@@ -127,7 +127,7 @@ func (d *decoder) reason(to *string) func(string) error {
 		if *to, err = d.text(at); err != nil {
 			return err
 		}
-		return jobs.CheckReason(*to)
+		return jobs.CheckHoldReason(*to)
 	}
 }
 
@@ -191,7 +191,7 @@ func reasonQuery(raw string) (string, error) {
 		}
 		reason = given[0]
 	}
-	return reason, jobs.CheckReason(reason)
+	return reason, jobs.CheckHoldReason(reason)
 }
 
 func holdSchema() *huma.Schema {

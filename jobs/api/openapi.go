@@ -68,7 +68,7 @@ func operation(schemas huma.Registry, r route) *huma.Operation {
 	for status, v := range r.also {
 		op.Responses[strconv.Itoa(status)] = response(schemas, status, "application/json", v)
 	}
-	for _, status := range append(r.problems, http.StatusBadRequest) { // that also for a token in the URL
+	for _, status := range append([]int{http.StatusBadRequest, http.StatusTooManyRequests}, r.problems...) { // 400 also for a token in the URL
 		op.Responses[strconv.Itoa(status)] = response(schemas, status, "application/problem+json", Problem{})
 	}
 	return op
@@ -129,6 +129,7 @@ func submissionSchema() *huma.Schema {
 			"ground":      str("A code, such as art17-1-b", 64),
 			"received_at": {Type: huma.TypeString, Format: "date-time", Description: "When the person asked; now if not given"},
 			"grace":       str("How long to wait before erasing, such as 72h or 0s", 0),
+			"notify_url":  str("An https URL that is told when the status changes (Standard Webhooks); 400 unless the service has webhooks configured", jobs.MaxNotifyURL),
 		},
 	}
 }

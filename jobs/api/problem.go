@@ -123,6 +123,9 @@ func problemOf(err error) *Problem {
 	if f, ok := errors.AsType[*jobs.Invalid](err); ok {
 		return invalid(f)
 	}
+	if n, ok := errors.AsType[*jobs.NotNow](err); ok {
+		return problem(http.StatusConflict, n.Code, n.Problem)
+	}
 	if d, ok := errors.AsType[*jobs.StoreDown](err); ok {
 		p := problem(http.StatusServiceUnavailable, codeStoreDown, "store "+d.Store+" is down: ask again; /readyz says why")
 		p.RetryAfter = retryAfter
@@ -148,6 +151,8 @@ const retryAfter = 5 * time.Second
 func invalid(f *jobs.Invalid) *Problem {
 	switch f.Field {
 	case "received_at", "grace", "regime", "ground", "cursor", "role", "expires", "reason", "until":
+		return malformed(f.Field, f.Problem)
+	case "notify_url": // of whatever is wrong with it
 		return malformed(f.Field, f.Problem)
 	}
 	return unacceptable(f.Field, f.Problem)

@@ -79,7 +79,10 @@ func matrix() map[string]string {
 		"GET /v1/requests/{id}/events": "submitter approver auditor admin", "GET /v1/requests/{id}/certificate": "submitter approver auditor admin",
 		"GET /v1/requests/{id}/receipt": "submitter approver auditor admin", "GET /v1/requests/{id}/subject-key": "submitter approver auditor admin",
 		"POST /v1/requests/{id}/memory-proof": "submitter approver auditor admin",
-		"GET /v1/tokens":                      "admin", "POST /v1/tokens": "admin", "DELETE /v1/tokens/{id}": "admin",
+		"POST /v1/requests/{id}/approve":      "approver admin", "POST /v1/requests/{id}/reject": "approver admin", "POST /v1/requests/{id}/extend": "approver admin",
+		"POST /v1/requests/{id}/confirm": "approver admin", "POST /v1/requests/{id}/exempt": "approver admin",
+		"POST /v1/holds": "approver admin", "DELETE /v1/holds/{id}": "approver admin", "GET /v1/holds": "approver auditor admin",
+		"GET /v1/tokens": "admin", "POST /v1/tokens": "admin", "DELETE /v1/tokens/{id}": "admin",
 	}
 }
 

@@ -33,6 +33,9 @@ type Options struct {
 	// nobody from filing requests, also for that store. Nil means no stores.
 	States func() []StoreState
 
+	Rate     *Meter // of the calls of each token or address; nil for no limit
+	Refusals *Meter // of the calls from each address whose token is refused; nil for no limit
+
 	Logger  *slog.Logger // nil for none
 	Version string       // for the OpenAPI document; "" for "dev"
 
@@ -50,12 +53,14 @@ type Options struct {
 
 	Poll       time.Duration // how often a stream asks the book; 0 for 1 s
 	MaxStreams int           // open streams at once, others get 503; 0 for 256
+	MaxCalls   int           // other calls being answered at once, others get 503; 0 for 512
 }
 
 type server struct {
 	Options
 	mux     *http.ServeMux
 	streams chan struct{} // holds one element for each open stream
+	flights chan struct{} // likewise for each other call
 	openapi []byte
 }
 
@@ -71,10 +76,13 @@ func New(o Options) http.Handler {
 	if o.MaxStreams == 0 {
 		o.MaxStreams = 256
 	}
+	if o.MaxCalls == 0 {
+		o.MaxCalls = maxInFlight
+	}
 	if o.Version == "" {
 		o.Version = "dev"
 	}
-	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.MaxStreams)}
+	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.MaxStreams), flights: make(chan struct{}, o.MaxCalls)}
 	routes := s.routes()
 	for _, r := range routes {
 		s.mux.HandleFunc(r.method+" "+r.path, s.answer(s.admit(r.may, r.handle)))
@@ -84,9 +92,9 @@ func New(o Options) http.Handler {
 }
 
 // Server returns a server for h with the limits that a service open to strangers
-// needs: 5 s for the header, 16 KiB of it, 60 s for an idle connection. It has
-// no time limit for answers, which event streams have none for; bodies are
-// timed by the handlers that read them.
+// needs: 5 s for the header, 16 KiB of it, 60 s for an idle connection. Bodies
+// are timed by the handlers that read them, answers by [Protect]: streams have
+// other limits than the rest.
 func Server(addr string, h http.Handler) *http.Server {
 	return &http.Server{
 		Addr:              addr,
@@ -109,6 +117,12 @@ func http1() *http.Protocols {
 // serve answers what the mux would answer in plain text, or by a redirect that
 // repeats the path.
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
+	leave, busy := s.enter(r)
+	defer leave()
+	if busy != nil {
+		busy.write(w)
+		return
+	}
 	if _, pattern := s.mux.Handler(r); pattern != "" && path.Clean(r.URL.Path) == r.URL.Path {
 		s.mux.ServeHTTP(w, r)
 		return

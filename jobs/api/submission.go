@@ -33,6 +33,7 @@ func readSubmission(r io.Reader, take func([]string) error) (jobs.Submission, er
 		{"ground", d.code(&s.Ground)},
 		{"received_at", d.time(&s.ReceivedAt)},
 		{"grace", d.duration(&s.Grace)},
+		{"notify_url", d.notifyURL(&s.NotifyURL)},
 	})
 	if err != nil {
 		return jobs.Submission{}, err
@@ -75,6 +76,19 @@ func (d *decoder) ticket(to *string) func(string) error {
 			return unacceptable(at, fmt.Sprintf("must be at most %d bytes", maxTicketBytes))
 		case strings.IndexFunc(*to, unicode.IsControl) >= 0:
 			return unacceptable(at, "must not have control characters")
+		}
+		return nil
+	}
+}
+
+// notifyURL reads who is to be told. What it may be is the book's to know.
+func (d *decoder) notifyURL(to *string) func(string) error {
+	return func(at string) (err error) {
+		switch *to, err = d.text(at); {
+		case err != nil:
+			return err
+		case *to == "" || len(*to) > jobs.MaxNotifyURL:
+			return malformed(at, fmt.Sprintf("must be a URL of 1 to %d bytes", jobs.MaxNotifyURL))
 		}
 		return nil
 	}

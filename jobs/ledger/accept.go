@@ -31,6 +31,9 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 			existing, body, err = byIdempotency(ctx, tx, a.Idempotency)
 			return err
 		}
+		if err := l.insertNotify(ctx, tx, a); err != nil {
+			return err
+		}
 		for i, j := range a.Request.Jobs {
 			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO jobs (id, request, seq, store, kind, stage) VALUES (?, ?, ?, ?, ?, ?)`),
 				j.ID, a.Request.ID, i, j.Store, j.Kind, jobs.StagePlanning); err != nil {
@@ -69,15 +72,22 @@ func (l *Ledger) insertRequest(ctx context.Context, tx *txn, a jobs.Acceptance) 
 	}
 	res, err := tx.ExecContext(ctx, tx.Rebind(`
 		INSERT INTO requests (id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
-			by_id, requested, selector, subject, ticket_hmac, idempotency, body, filed_by)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency) DO NOTHING`),
+			by_id, requested, selector, subject, ticket_hmac, idempotency, body, filed_by, confirm_by)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency) DO NOTHING`),
 		r.ID, r.Status, r.Origin, r.Ticket, r.Regime, r.Ground, millis(r.ReceivedAt), millis(r.DueAt), millis(r.CreatedAt), millis(r.NotBefore),
-		byID, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body, r.FiledBy)
+		byID, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body, r.FiledBy, confirmBy(r))
 	if err != nil {
 		return false, err
 	}
 	n, err := res.RowsAffected()
 	return n == 1, err
+}
+
+func confirmBy(r jobs.Request) any {
+	if r.Clock.ConfirmBy == nil {
+		return nil
+	}
+	return millis(*r.Clock.ConfirmBy)
 }
 
 // ByIdempotency implements jobs.Ledger.

@@ -17,6 +17,8 @@ import (
 
 func isNotFound(err error) bool { return errors.Is(err, jobs.ErrNotFound) }
 
+func isGone(err error) bool { return errors.Is(err, jobs.ErrGone) }
+
 // stagedBefore reads the time out of a UUID version 7.
 func stagedBefore(id string, t time.Time) bool {
 	u, err := uuid.Parse(id)
@@ -108,6 +110,9 @@ func (l *Ledger) Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after
 			note = CASE note WHEN ? THEN note ELSE '' END WHERE id = ?`),
 			p.Round, string(places), p.Unattributable, p.Missing, p.Digest, p.MapVersion, now, jobs.NoteDrifted, t.Job)
 		if err != nil {
+			return err
+		}
+		if err := keepLeft(ctx, tx, t, p.Exempt); err != nil {
 			return err
 		}
 		return l.freezePlan(ctx, tx, t.Request, now)

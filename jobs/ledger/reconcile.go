@@ -84,6 +84,9 @@ const (
 	dueKeys = `SELECT id FROM requests WHERE key_gone = 0 AND key_until < ?
 		UNION ALL SELECT request FROM orphans WHERE key_until < ? LIMIT 100`
 	dueUntil = `SELECT COUNT(*) FROM requests WHERE completed_at IS NULL AND due_at >= ? AND due_at < ?`
+
+	confirmUntil = `SELECT COUNT(*) FROM requests WHERE completed_at IS NULL AND confirmed_at IS NULL AND confirm_by IS NOT NULL
+		AND confirm_by >= ? AND confirm_by < ?`
 )
 
 // Stopped returns requests that are being cancelled and of which no task runs

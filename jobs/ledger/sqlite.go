@@ -40,7 +40,7 @@ func (l *Ledger) openSQLite(ctx context.Context, dir string) (err error) {
 func connect(ctx context.Context, path, lock string, conns int) (*sqlx.DB, error) {
 	q := url.Values{
 		"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_secure_delete": {"on"}, "_busy_timeout": {"10000"},
-		"_foreign_keys": {"on"}, "_txlock": {lock}, "_cache_size": {"-16384"},
+		"_foreign_keys": {"on"}, "_txlock": {lock}, "_cache_size": {"-16384"}, "_stmt_cache_size": {"128"}, // nearly all statements that there are
 	}
 	if fault.Bug("ledger/any-durability") || fault.Bug("ledger/sync-normal") {
 		q.Set("_synchronous", "NORMAL")

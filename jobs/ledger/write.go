@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lethe/audit"
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 )
 
@@ -75,9 +76,11 @@ func (l *Ledger) post(ctx context.Context, f func(context.Context, *txn) error) 
 		_ = tx.Rollback() // the error says more
 		return "", plain(err)
 	}
+	fault.Point("ledger/post")
 	if err := tx.Commit(); err != nil {
 		return "", fmt.Errorf("commit: %w: %w", audit.ErrDoubt, plain(err))
 	}
+	fault.Point("ledger/posted")
 	return logged, nil
 }
 

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -26,6 +27,10 @@ type Options struct {
 	// same with rediss:// for TLS. Special characters of a password must be
 	// percent-encoded.
 	URL string
+
+	// TLS, if set, is used for rediss://. Its ServerName, if empty, is the host
+	// of the URL.
+	TLS *tls.Config
 
 	// Concurrency is how many handlers Run lets run at once. 0 means 10.
 	Concurrency int
@@ -66,7 +71,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	src, err := find(opts.URL)
+	src, err := find(opts.URL, opts.TLS)
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}

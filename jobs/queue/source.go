@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,7 +28,7 @@ type source struct {
 }
 
 // find makes the source that a URL names, and starts it if it is embedded.
-func find(url string) (source, error) {
+func find(url string, secure *tls.Config) (source, error) {
 	if url == "embedded" {
 		e, err := embed()
 		if err != nil {
@@ -44,6 +45,16 @@ func find(url string) (source, error) {
 		// option and may be half of the password. So it is not passed on.
 		return source{}, fmt.Errorf("%w: it must read redis://[user:password@]host[:port][/db], "+
 			"with special characters of the password percent-encoded", ErrURL)
+	}
+	if secure != nil {
+		if options.TLSConfig == nil {
+			return source{}, fmt.Errorf("%w: TLS is configured for it, so it must be rediss://…", ErrURL)
+		}
+		c := secure.Clone()
+		if c.ServerName == "" {
+			c.ServerName = options.TLSConfig.ServerName
+		}
+		options.TLSConfig = c
 	}
 	return source{options: tune(options)}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
@@ -226,5 +227,53 @@ func TestTheLogSaysWhatItCannotReach(t *testing.T) {
 	})
 	if diff := cmp.Diff(map[string]bool{"user": false, "ids": true}, said); diff != "" {
 		t.Errorf("unreached (-want +got)\n%s", diff)
+	}
+}
+
+// TestOneProcessAtATimeErasesWithTheLog: which rows of the log go with which
+// memories is looked up before they are erased, and nobody else erases meanwhile.
+func TestOneProcessAtATimeErasesWithTheLog(t *testing.T) {
+	t.Parallel()
+	f := newLogged(t)
+	if err := f.Add(t.Context(), people("alice")...); err != nil {
+		t.Fatal(err)
+	}
+	ids := find(t, f.s, store.Selector{UserID: "alice"})
+	other, err := f.app.Connx(t.Context()) // another process, in the midst of its Erase
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	lock := func(call string) {
+		t.Helper()
+		if _, err := other.ExecContext(t.Context(), `SELECT `+call+`(x'6c657468'::int, 'request_logs'::regclass::oid::int)`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock("pg_advisory_lock")
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.s.Erase(t.Context(), ids)
+		done <- err
+	}()
+	for waiting := 0; waiting == 0; {
+		if err := f.app.Get(&waiting, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 'request_logs'::regclass::oid`); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("it erased while another process did, error %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if left, err := f.s.Remaining(t.Context(), ids); err != nil || !slices.Equal(left, ids) {
+		t.Errorf("%d of %d remaining while it waits, error %v", len(left), len(ids), err)
+	}
+	lock("pg_advisory_unlock")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if left, err := f.s.Remaining(t.Context(), ids); err != nil || len(left) > 0 {
+		t.Errorf("%d remaining, error %v", len(left), err)
 	}
 }

@@ -158,6 +158,22 @@ func TestARewriteLeavesNoCopy(t *testing.T) {
 	}
 }
 
+// TestTheLookComesAfterACheckpoint: what the server has only in memory, as it may
+// have most of a TOAST table, is in no file that could be looked into.
+func TestTheLookComesAfterACheckpoint(t *testing.T) {
+	t.Parallel()
+	l := newLibrary(t)
+	r := l.rewriter(l.dsn)
+	l.forget(r)
+	erased := l.text(`SELECT pg_current_wal_insert_lsn()`)
+	if err := l.purged(r); err != nil {
+		t.Fatal(err)
+	}
+	if since := l.text(`SELECT redo_lsn >= '` + erased + `' FROM pg_control_checkpoint()`); since != "true" {
+		t.Error("the files were looked into before the server had written them")
+	}
+}
+
 // TestRowsKeptForAnOlderTransactionAreNoPurge: the server copies them.
 func TestRowsKeptForAnOlderTransactionAreNoPurge(t *testing.T) {
 	t.Parallel()
