@@ -184,4 +184,10 @@
 // relies on. It changes the schema version, and Find then ends with a
 // temporary error. The road not taken, paging by the text key, reads the file
 // in random order.
+//
+// 2026-11-29. What a hold forbids is asked by what erasing would do, see
+// [Store.Matching]: a shared row is held whichever tie is meant and whatever the rule,
+// for redacting changes evidence too; a row with what hangs on it; and a memory with
+// the entity that would lose its link. The road not taken, to hold what Find yields
+// alone, would erase rows that a hold selects by erasing others.
 package tables
