@@ -48,6 +48,19 @@ type Ledger interface {
 	Staged(ctx context.Context, request string) iter.Seq2[[]string, error]
 	DropStaged(ctx context.Context, request string) error
 
+	// ListDue returns open requests by their deadline, the earliest first: at
+	// most until, after the place that a cursor names, or from the first if it
+	// is zero. With unconfirmed it goes by the confirmations that are to come.
+	ListDue(ctx context.Context, q DueQuery) ([]Request, error)
+
+	// ExtendDue commits a later due date with its entry, ConfirmReceipt that a
+	// receipt was confirmed, and Exempt that a part is refused; the part is planned
+	// anew if it was planned. Each is a *NotNow, or wraps ErrTooLate, if the
+	// request's state does not let it.
+	ExtendDue(ctx context.Context, e *proof.Extended) error
+	ConfirmReceipt(ctx context.Context, e *proof.Confirmed) error
+	Exempt(ctx context.Context, x Exemption, e *proof.Exempted) error
+
 	// Stop marks a request as being cancelled, by the first who asked, and takes its waiting rows out of
 	// the outbox. It returns ErrTooLate if the request has ended.
 	Stop(ctx context.Context, by Actor, request string) error

@@ -64,8 +64,8 @@ func (in *Intake) Reject(ctx context.Context, by Actor, id, reason string) (Requ
 	if err := by.Check(ActDecide); err != nil {
 		return Request{}, fmt.Errorf("reject: %w", err)
 	}
-	if !proof.IsCode(reason) {
-		return Request{}, &Invalid{"reason", "must be a code such as not-identified: at most 64 of a-z, 0-9, dot, dash, underscore, slash and plus"}
+	if err := in.Codes.CheckReason(reason); err != nil {
+		return Request{}, err
 	}
 	now := in.Now()
 	entry := func(r Record) proof.Entry {

@@ -36,6 +36,25 @@ type Book interface {
 	// once; afterwards it stops between batches. ErrTooLate if it has ended.
 	Cancel(ctx context.Context, by Actor, id string) (Request, error)
 
+	// Extend extends the period of a request, once and before its end, for a
+	// reason that is a code. Like Confirm and Exempt it wraps ErrForbidden for
+	// who is no approver, ErrTooLate if the request has ended, and is a *NotNow if
+	// its state does not let it.
+	Extend(ctx context.Context, by Actor, id, reason string) (Request, error)
+
+	// Confirm records that the receipt of a request was confirmed to who asked,
+	// also if it came late.
+	Confirm(ctx context.Context, by Actor, id string) (Request, error)
+
+	// Exempt refuses a part of a request before erasing begins: what is planned
+	// is planned anew without it. Of x it takes Store, Place, Reason and
+	// ReviewAt.
+	Exempt(ctx context.Context, by Actor, id string, x Exemption) (Request, error)
+
+	// ListDue is List of the requests that have not ended and answer to due,
+	// those that are due first first.
+	ListDue(ctx context.Context, by Actor, due Due, statuses []Status, limit int, cursor string) ([]Request, string, error)
+
 	Decider
 
 	// Certificate returns the certificate file of a request that has ended; ErrTooLate wrapped while there is none yet.

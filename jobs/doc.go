@@ -41,6 +41,30 @@
 // what a killed worker was at, which waits for its lease of 8 s. To ask early does
 // no harm: a ring that comes late has an old epoch.
 //
+// 2026-11-29. A request is planned when it is filed, also with a grace period, for
+// planning only reads: so a person can look at the plan, and approve it, while the
+// grace lasts. When its time has come, and after each approval, every place is
+// counted again, and a plan that has drifted is made anew. The road not taken, to
+// plan at the end of the grace, would leave people to approve at night, or would
+// begin the wait when it should have been over.
+//
+// 2026-11-29. An approval is of a hash, and the hash covers the number of the plan
+// among those of the request: a plan that comes back exactly as one that was
+// approved long ago has to be approved again, and no entry in the log is of two plans.
+//
+// 2026-11-29. A store's own limits replace those for all there, also when they are
+// wider. Rows of the other stores count together: one person's memories in ten
+// stores are one erasure. The rows that hang on others count too, since they go.
+// A fraction counts only from FractionFrom rows found, or every second request to
+// a store with few people in it would wait.
+//
+// 2026-11-29. A store that does not say how many rows a place has is taken to have
+// no more than were found: it waits too often, never too seldom.
+//
+// 2026-11-29. A request can be rejected until a batch of it has been begun. After
+// that "rejected" would be a word for a part of an erasure: it is cancelled, and
+// its certificate says how far it got.
+//
 // 2026-11-29. The Book holds the law of who may do what and see what, and not its
 // doors: each call says for whom it is, nobody may do nothing, and so no door can
 // forget it. The doors ask before they read a body, by the same table
@@ -49,4 +73,22 @@
 //
 // 2026-11-29. Tokens are never deleted, and a service that has had one is never open
 // again: whoever could revoke the last of them must not open the door by it.
+//
+// 2026-11-29. A deadline is a whole day by the calendar of the office that
+// answers, and its instant the last second of that day (Regulation 1182/71,
+// Art. 3(1) and (2)). Before, it kept the time of day of receipt, in the offset
+// that received_at came with: early by up to a day, and an extension, counted from
+// what the ledger keeps, would have counted by another calendar. The zone's
+// default is of the law's own land; holidays have no default, for none could be
+// right, and without them a deadline is early and never late.
+//
+// 2026-11-29. The 202 that answers a filing confirms nothing to a consumer (11 CCR
+// 7021(a)): whoever files is mostly another, and has not been told how the request
+// will be processed. So a confirmation is recorded by who made it.
+//
+// 2026-11-29. What is exempt is left out when batches are frozen, and not when
+// they are erased: no batch, and no receipt, has an exempt ID, so nothing done
+// twice or after a crash can erase one. The road not taken, outcomes of their own in
+// receipts, lets every ID be proved, and lets every worker come near it. An
+// exemption that comes later throws the plan away, whose hash covers exemptions.
 package jobs

@@ -31,8 +31,12 @@ func acceptedEntry(a Acceptance) *proof.Accepted {
 }
 
 func terms(r Request, subject, ticket string) proof.Terms {
+	due := r.DueAt
+	if first := r.Clock.FirstDueAt; first != nil { // the terms are those of the acceptance
+		due = *first
+	}
 	return proof.Terms{
-		RequestID: r.ID, ReceivedAt: proof.At(r.ReceivedAt), AcceptedAt: proof.At(r.CreatedAt), DueAt: proof.At(r.DueAt),
+		RequestID: r.ID, ReceivedAt: proof.At(r.ReceivedAt), AcceptedAt: proof.At(r.CreatedAt), DueAt: proof.At(due),
 		Regime: r.Regime, Ground: r.Ground, Subject: subject, Ticket: ticket,
 	}
 }
@@ -55,7 +59,7 @@ func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) 
 			Held: j.Held, Refused: j.Refused, Remaining: j.Remaining, Unattributable: j.Unattributable,
 			Batches: j.BatchesTotal, Rounds: j.Round, Evidence: string(j.Evidence), Method: verifyMethod + j.Rewrite.method(),
 			FirstErasedAt: proof.AtPointer(j.FirstErasedAt), VerifiedAt: proof.AtPointer(j.VerifiedAt), PurgedAt: proof.AtPointer(j.PurgedAt),
-			Places: placeProofs(j, r.Outcomes[j.ID]),
+			Places: placeProofs(j, r.Outcomes[j.ID], r.Exemptions),
 		}
 		e.Stores = append(e.Stores, s)
 		e.Batches += s.Batches
@@ -68,6 +72,12 @@ func CompletedEntry(r Record, exclusions map[string][]Exclusion, now time.Time) 
 			given = append(given, exclusion(j.Store, x, now))
 		}
 	}
+	for _, x := range r.Exemptions {
+		e.Exemptions = append(e.Exemptions, proof.Exemption{
+			Store: x.Store, Place: x.Place, Reason: x.Reason, By: x.By, IDs: x.IDs, ReviewAt: proof.AtPointer(x.ReviewAt),
+		})
+	}
+	e.Exempt(e.Exemptions...)
 	e.Exclude(given...)
 	return e
 }
@@ -84,10 +94,14 @@ func (r Rewrite) method() string {
 }
 
 // placeProofs words what became of a job's places, or says nothing if batches
-// were finished before that was kept.
-func placeProofs(j Job, outcomes []PlaceOutcome) []proof.PlaceProof {
+// were finished before that was kept. Of what is exempt, and of what hangs on
+// it, the exemptions tell.
+func placeProofs(j Job, outcomes []PlaceOutcome, exempt Exemptions) []proof.PlaceProof {
 	by := map[string]*proof.PlaceProof{}
 	for _, p := range j.Places {
+		if exempt.Of(j.Store, p.Place) != nil || p.With != "" && exempt.Of(j.Store, p.With) != nil {
+			continue
+		}
 		by[p.Place] = &proof.PlaceProof{Name: p.Place, With: p.With}
 		if p.With != "" {
 			by[p.Place].Found = p.Found

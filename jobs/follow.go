@@ -14,8 +14,14 @@ func (in *Intake) Request(ctx context.Context, by Actor, id string) (Request, er
 	if err := in.sees(ctx, by, ActRead, id); err != nil {
 		return Request{}, err
 	}
+	return in.look(ctx, id)
+}
+
+// look reads a request as it is now.
+func (in *Intake) look(ctx context.Context, id string) (Request, error) {
 	r, err := in.Ledger.Request(ctx, id)
 	in.explain(&r)
+	in.tellTime(&r)
 	return r, err
 }
 
@@ -58,6 +64,7 @@ func (in *Intake) page(
 	list, err := ask(ctx, filedBy, statuses, limit+1, cursor)
 	for i := range list {
 		in.explain(&list[i])
+		in.tellTime(&list[i])
 	}
 	if err != nil || len(list) <= limit {
 		return list, "", err
@@ -81,7 +88,7 @@ func (in *Intake) Cancel(ctx context.Context, by Actor, id string) (Request, err
 	if err := in.EndStopped(ctx, id); err != nil {
 		return Request{}, err
 	}
-	return in.Ledger.Request(ctx, id)
+	return in.look(ctx, id)
 }
 
 // EndStopped ends a request that has been stopped, unless a task of it still

@@ -48,6 +48,12 @@ type Intake struct {
 	Stores  []StoreName   // in the order of the configuration
 	KeepKey time.Duration // how long a subject key is kept after the end
 	Now     func() time.Time
+	Clock   *Clock // nil for that of the built-in regimes
+	Codes   Codes  // further reasons
+
+	// Places returns the places of a store's data map, to check those that are
+	// named. Nil means that they are not checked.
+	Places func(ctx context.Context, storeName string) ([]PlaceCount, error)
 
 	// Down reports whether a store is down, for the Note of the jobs that wait
 	// for it. Nil means never.
@@ -100,7 +106,7 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	if err != nil {
 		return Request{}, false, err // ambiguous: keys and IDs stay until the reconciler knows better
 	}
-	r, err = in.Ledger.Request(ctx, a.Request.ID)
+	r, err = in.look(ctx, a.Request.ID)
 	return r, false, err
 }
 
@@ -182,8 +188,9 @@ func (in *Intake) request(s Submission) (Request, error) {
 		ID: newID(now), Status: Received, Origin: s.Origin, FiledBy: s.By.ID, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
 		CreatedAt: now, NotBefore: now.Add(s.Grace),
 	}
+	clock := in.clock()
 	if r.Regime == "" {
-		r.Regime = GDPR
+		r.Regime = clock.Default
 	}
 	if s.Grace > 0 && fault.Bug("jobs/no-grace") {
 		r.NotBefore = now
@@ -191,16 +198,18 @@ func (in *Intake) request(s Submission) (Request, error) {
 	if s.Grace > 0 {
 		r.Status = Waiting
 	}
-	received := s.ReceivedAt // in the asker's own time zone, whose calendar counts
+	received := s.ReceivedAt
 	if received.IsZero() {
 		received = now
 	}
 	r.ReceivedAt = received.UTC()
-	due, known := DueAt(r.Regime, received)
-	r.DueAt = due
-	switch {
+	switch regime, known := clock.Regime(r.Regime); {
 	case !known:
-		return r, &Invalid{"regime", "must be gdpr or ccpa"}
+		return r, &Invalid{"regime", "must be one of " + clock.Names()}
+	default:
+		r.start(regime)
+	}
+	switch {
 	case r.ReceivedAt.After(now.Add(clockSkew)):
 		return r, &Invalid{"received_at", "must not be in the future"}
 	case r.ReceivedAt.Before(now.AddDate(-10, 0, 0)):

@@ -33,12 +33,13 @@ const (
 	BeyondRows     = "max-rows"     // more rows than MaxRows
 	BeyondFraction = "max-fraction" // more of one place than MaxFraction
 	BeyondDrifted  = "drifted"      // no longer what was approved
+	BeyondExempted = "exempted"     // a part was refused since it was approved
 	BeyondResidue  = "residue"      // more was found while verifying than was approved
 )
 
 // An Excess is one reason why a plan has to be approved.
 type Excess struct {
-	Code  string `json:"code" enum:"always,max-rows,max-fraction,drifted,residue"`
+	Code  string `json:"code" enum:"always,max-rows,max-fraction,drifted,exempted,residue"`
 	Store string `json:"store,omitempty" doc:"Empty for all stores that share one limit"`
 	Place string `json:"place,omitempty"`
 	Found int    `json:"found,omitempty" doc:"Rows (residue: IDs) that would be erased"`
@@ -95,7 +96,7 @@ func (j Job) rows() int {
 	for _, p := range j.Places {
 		n += p.Found
 	}
-	return max(n+j.Residue, j.Found)
+	return max(n+j.Residue, j.Found-j.Exempt)
 }
 
 func (l Limits) fractions(j Job) (beyond []Excess) {
@@ -115,19 +116,27 @@ func (r Rules) Drift(planned Job, now Recount) (beyond []Excess) {
 	if planned.MapVersion != now.MapVersion {
 		beyond = append(beyond, Excess{Code: BeyondDrifted, Store: planned.Store})
 	}
-	find := func(list []PlaceCount, p PlaceCount) int {
-		i := slices.IndexFunc(list, func(q PlaceCount) bool { return q.Place == p.Place && q.With == p.With })
-		if i < 0 {
-			return 0
-		}
-		return list[i].Found
-	}
 	for _, p := range now.Places {
-		if was := find(planned.Places, p); l.drifted(was, p.Found) {
+		if was := foundIn(planned.Places, p); l.drifted(was, p.Found) {
 			beyond = append(beyond, Excess{Code: BeyondDrifted, Store: planned.Store, Place: p.Place, Found: p.Found, Of: was})
 		}
 	}
+	for _, p := range planned.Places {
+		if !slices.ContainsFunc(now.Places, p.same) && l.drifted(p.Found, 0) {
+			beyond = append(beyond, Excess{Code: BeyondDrifted, Store: planned.Store, Place: p.Place, Of: p.Found})
+		}
+	}
 	return beyond
+}
+
+func (p PlaceCount) same(q PlaceCount) bool { return q.Place == p.Place && q.With == p.With }
+
+// foundIn returns how many rows of a place are in a list.
+func foundIn(list []PlaceCount, p PlaceCount) int {
+	if i := slices.IndexFunc(list, p.same); i >= 0 {
+		return list[i].Found
+	}
+	return 0
 }
 
 func (l Limits) drifted(was, is int) bool {
@@ -142,7 +151,7 @@ func (l Limits) drifted(was, is int) bool {
 // than was approved; nothing if it is not.
 func (r Rules) Outgrown(j Job) []Excess {
 	l, _ := r.of(j.Store)
-	if planned := j.Found - j.Residue; l.drifted(planned, planned+j.Residue) {
+	if planned := j.Found - j.Exempt - j.Residue; l.drifted(planned, planned+j.Residue) {
 		return []Excess{{Code: BeyondResidue, Store: j.Store, Found: j.Residue, Of: planned}}
 	}
 	return nil

@@ -33,6 +33,13 @@ func (d PlanDigest) Batch(ids []store.ID) {
 	}
 }
 
+// Exempt adds a part that is left out, and why: a plan without it is another.
+func (d PlanDigest) Exempt(x Exemption) {
+	d.text("exempt")
+	d.text(x.Place)
+	d.text(x.Reason)
+}
+
 // Sum returns the digest in hexadecimal.
 func (d PlanDigest) Sum() string { return hex.EncodeToString(d.h.Sum(nil)) }
 

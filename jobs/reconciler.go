@@ -30,6 +30,8 @@ type Arrears interface {
 	// never filed and will not be.
 	Unsealed(ctx context.Context, sealed []string) (ended, unfiled []string, err error)
 	DropStaged(ctx context.Context, request string) error
+	// Late returns what has become overdue, each request once.
+	Late(ctx context.Context) (overdue, unconfirmed []string, err error)
 	SubjectKeyGone(ctx context.Context, request string, e proof.Entry) error
 }
 
@@ -48,7 +50,8 @@ const (
 )
 
 // A Reconciler rings again whatever should have been answered by now, ends
-// cancelled requests whose last task has gone, and destroys keys that are due.
+// cancelled requests whose last task has gone, goes on with holds, and destroys
+// keys that are due.
 // Several may run at once: every step is idempotent.
 type Reconciler struct {
 	Ledger   Arrears
@@ -56,9 +59,10 @@ type Reconciler struct {
 	Keys     Keyring
 	Sealed   func() ([]string, error) // requests that have a seal key
 	End      func(ctx context.Context, request string) error
-	Requeued func(reason string, n int) // counts, for metrics
-	Rest     func() bool                // whether nothing can be written now; nil for never
-	Alone    bool                       // no other process rings: what is queued at the start, one rang that has died
+	Holds    func(ctx context.Context) error // Custodian.Turn; nil for none
+	Requeued func(reason string, n int)      // counts, for metrics
+	Rest     func() bool                     // whether nothing can be written now; nil for never
+	Alone    bool                            // no other process rings: what is queued at the start, one rang that has died
 	Now      func() time.Time
 	Logger   *slog.Logger
 
@@ -87,7 +91,7 @@ func (r *Reconciler) turn(ctx context.Context, swept *time.Time) {
 	err := r.once(ctx)
 	if now := r.Now(); now.Sub(*swept) >= sweepKeysEvery {
 		*swept = now
-		err = errors.Join(err, r.sweepKeys(ctx))
+		err = errors.Join(err, r.sweepKeys(ctx), r.late(ctx))
 	}
 	text := ""
 	if err != nil {
@@ -106,7 +110,14 @@ func (r *Reconciler) once(ctx context.Context) error {
 	if fault.Bug("jobs/redis-is-the-truth") {
 		return errors.Join(r.leases(ctx), r.stopped(ctx))
 	}
-	return errors.Join(r.leases(ctx), r.flushed(ctx), r.forgotten(ctx), r.stopped(ctx))
+	return errors.Join(r.leases(ctx), r.flushed(ctx), r.forgotten(ctx), r.stopped(ctx), r.holds(ctx))
+}
+
+func (r *Reconciler) holds(ctx context.Context) error {
+	if r.Holds == nil {
+		return nil
+	}
+	return r.Holds(ctx)
 }
 
 func (r *Reconciler) leases(ctx context.Context) error {
@@ -160,6 +171,18 @@ func (r *Reconciler) stopped(ctx context.Context) error {
 	ids, err := r.Ledger.Stopped(ctx)
 	for _, id := range ids {
 		err = errors.Join(err, r.End(ctx, id))
+	}
+	return err
+}
+
+// late says of each request once that it is overdue. It goes on all the same.
+func (r *Reconciler) late(ctx context.Context) error {
+	overdue, unconfirmed, err := r.Ledger.Late(ctx)
+	for _, id := range overdue {
+		r.Logger.WarnContext(ctx, "the request is overdue: it should have been answered by now, and goes on", slog.String("request_id", id))
+	}
+	for _, id := range unconfirmed {
+		r.Logger.WarnContext(ctx, "the receipt of the request should have been confirmed by now: see lethe confirm", slog.String("request_id", id))
 	}
 	return err
 }

@@ -23,14 +23,17 @@ type diary struct {
 	lines []string
 	fails map[string]bool // by line
 
-	expired  int
-	fresh    bool
-	overdue  []jobs.Ring
-	waiting  map[jobs.Ring]bool
-	stopped  []string
-	keysDue  []string
-	ended    []string
-	unfiled  []string
+	expired int
+	fresh   bool
+	overdue []jobs.Ring
+	waiting map[jobs.Ring]bool
+	stopped []string
+	keysDue []string
+	ended   []string
+	unfiled []string
+
+	late, unconfirmed []string
+
 	requeued map[string]int
 }
 
@@ -58,6 +61,10 @@ func (d *diary) Overdue(_ context.Context, older time.Duration, _ int) ([]jobs.R
 
 func (d *diary) Stopped(context.Context) ([]string, error) { return d.stopped, d.note("stopped") }
 func (d *diary) KeysDue(context.Context) ([]string, error) { return d.keysDue, d.note("keys due") }
+
+func (d *diary) Late(context.Context) (overdue, unconfirmed []string, err error) {
+	return d.late, d.unconfirmed, d.note("late")
+}
 
 func (d *diary) Unsealed(_ context.Context, sealed []string) (ended, unfiled []string, err error) {
 	return d.ended, d.unfiled, d.note("unsealed %v", sealed)

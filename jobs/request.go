@@ -85,21 +85,24 @@ type Request struct {
 	Origin      string
 	FiledBy     string // ID of the Actor who filed it
 	Ticket      string // the asker's own reference, as given
-	Regime      string // whose clock runs: "gdpr", "ccpa"
+	Regime      string // whose clock runs: "gdpr", "ccpa", or one of the configuration's
 	Ground      string // a code such as "art17-1-b", or ""
 	ReceivedAt  time.Time
-	DueAt       time.Time
+	DueAt       time.Time // the last second in which it is to be answered, in the regime's zone
+	Overdue     bool      // whether that has passed, and the request has not ended
+	Clock       Times
 	CreatedAt   time.Time
 	NotBefore   time.Time  // end of the grace period; nothing is touched before
 	CompletedAt *time.Time // when it ended, however it ended
 	PlanHash    string     // "" until planned
+	Exemptions  Exemptions // parts that are refused, by store and place
 	Approval    Approval   // of the plan
 	Certificate bool       // whether a certificate can be had
 	Jobs        []Job      // one for each Store, in the order of the configuration
 }
 
 // A Job is one Request in one Store. The counts are of IDs and always satisfy
-// Found >= Erased + Held + Refused. Absent counts IDs asked for, or planned,
+// Found >= Erased + Held + Refused + Exempt. Absent counts IDs asked for, or planned,
 // that were not there when their turn came.
 type Job struct {
 	ID             string
@@ -113,6 +116,7 @@ type Job struct {
 	Absent         int
 	Held           int
 	Refused        int
+	Exempt         int // left because of exemptions; Found and Requested count them too
 	Remaining      int
 	Unattributable int
 	BatchesTotal   int
@@ -149,7 +153,7 @@ const (
 type PlaceCount struct {
 	Place string `json:"place"`
 	Found int    `json:"found"`
-	Total int    `json:"total" doc:"Rows that the place has in all, at least; see found"`
+	Total int    `json:"total" doc:"Rows that the place has in all, whoever they are of; of a large table at least so many. 0 if the store does not say"`
 	With  string `json:"with,omitempty"` // the place whose rows these hang on
 }
 
@@ -178,6 +182,7 @@ type Batch struct {
 	Attempts int // claims so far, this one included
 	Crashes  int // earlier attempts that were never answered: their worker died, or lost its lease
 	IDs      []store.ID
+	Holds    []Standing // that stood when the attempt began
 }
 
 // A Ring wakes a worker for one row of the outbox. It is all that the queue
@@ -216,8 +221,9 @@ type Planned struct {
 	Places         []PlaceCount // what the store counted for this round
 	MapVersion     string       // of the data map that it was made by
 	Unattributable int
-	Missing        int    // IDs asked for of which nothing was found
-	Digest         string // of the frozen batches; see PlanDigest
+	Exempt         map[string]int // IDs left, by place of exemption; each of the store's has a key
+	Missing        int            // IDs asked for of which nothing was found
+	Digest         string         // of the frozen batches; see PlanDigest
 }
 
 // A Receipt is what is kept of a finished batch: counts of IDs, and a keyed

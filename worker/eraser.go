@@ -32,6 +32,7 @@ type Tasks interface {
 type Plans interface {
 	Selector(ctx context.Context, request string) ([]byte, error) // nil for a list of IDs
 	Staged(ctx context.Context, request string) iter.Seq2[[]string, error]
+	Exemptions(ctx context.Context, request string) (jobs.Exemptions, error)
 	Replan(ctx context.Context, t jobs.Task) (round, seq int, err error)
 	Freeze(ctx context.Context, t jobs.Task, round, seq int, ids []store.ID) error
 	Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after time.Duration) error
@@ -46,12 +47,18 @@ type Batches interface {
 	Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error
 	Refuse(ctx context.Context, t jobs.Task, crashes int, after time.Duration, note string) error
 	Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error]
+
+	// Look returns the holds that stand now, of which the next Fence goes out.
+	Look(ctx context.Context, t jobs.Task) ([]jobs.Standing, error)
+	// SetAside answers the task, too: held waits until a hold ends.
+	SetAside(ctx context.Context, t jobs.Task, b jobs.Batch, free, held []store.ID) error
 }
 
 // Ends is how a job and its request come to an end. Complete also wipes.
 type Ends interface {
 	Job(ctx context.Context, id string) (jobs.Job, error)
 	Residue(ctx context.Context, t jobs.Task, remaining int) error
+	Left(ctx context.Context, t jobs.Task, left map[string]int) error
 	Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error
 	Purged(ctx context.Context, storeName string, since time.Time) (int, error)
 	Rewritten(ctx context.Context, storeName string, since time.Time, how jobs.Rewrite) (int, error)
@@ -142,6 +149,9 @@ func (e *Eraser) carryOut(ctx context.Context, t jobs.Task) error {
 // as the ledger says that the task is another's, or says nothing.
 func (e *Eraser) hold(ctx context.Context, t jobs.Task, claimed time.Time) (context.Context, func()) {
 	held, lose := context.WithCancelCause(ctx)
+	var sure grip
+	sure.until(claimed.Add(lease * 3 / 4))
+	held = store.WithLeave(held, sure.leave)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -160,6 +170,7 @@ func (e *Eraser) hold(ctx context.Context, t jobs.Task, claimed time.Time) (cont
 			switch {
 			case err == nil:
 				end = asked.Add(lease * 3 / 4)
+				sure.until(end)
 			case fault.Bug("worker/works-without-lease"):
 			case errors.Is(err, jobs.ErrStale), !time.Now().Before(end):
 				lose(jobs.ErrStale) // gone, or too close to its end to go on

@@ -24,6 +24,11 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	if err != nil {
 		return err
 	}
+	x, err := e.exempt(ctx, t)
+	if err != nil {
+		return err
+	}
+	x.digest(f.digest)
 	fault.Point("worker/plan-begun")
 	s.reading.RLock()
 	defer s.reading.RUnlock()
@@ -38,7 +43,7 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	if err != nil {
 		return fmt.Errorf("plan: count: %w", err)
 	}
-	p := jobs.Planned{Round: f.round, Places: places(census), Unattributable: census.Unattributable}
+	p := jobs.Planned{Round: f.round, Places: places(x.without(census)), Unattributable: census.Unattributable}
 	if p.MapVersion, err = s.mapVersion(ctx); err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
@@ -56,6 +61,9 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 			}
 			if sel.ByID() {
 				found[id.Key] = true
+			}
+			if x.spares(id) {
+				continue
 			}
 			if f.total >= store.MaxBatch && fault.Bug("worker/plan-one-page") {
 				break
@@ -77,7 +85,7 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	if now, err := s.life(); err != nil || now != life {
 		return errors.Join(errOtherLife, err)
 	}
-	p.Digest = f.digest.Sum()
+	p.Digest, p.Exempt = f.digest.Sum(), x.left
 	fault.Point("worker/plan-found")
 	if err := e.Ledger.Planned(ctx, t, p, 0); err != nil {
 		return err

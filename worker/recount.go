@@ -46,8 +46,12 @@ func (e *Eraser) recount(ctx context.Context, t jobs.Task, s *Store) error {
 	if err != nil {
 		return fmt.Errorf("count plan again: %w", err)
 	}
+	x, err := e.exempt(ctx, t)
+	if err != nil {
+		return err
+	}
 	fault.Point("worker/recounted")
-	drifts, err := e.Ledger.Recounted(ctx, t, jobs.Recount{Places: places(census), Unattributable: census.Unattributable, MapVersion: version})
+	drifts, err := e.Ledger.Recounted(ctx, t, jobs.Recount{Places: places(x.without(census)), Unattributable: census.Unattributable, MapVersion: version})
 	if err == nil && len(drifts) > 0 {
 		e.Logger.WarnContext(ctx, "a plan is made anew: what it would erase has changed too much", slog.String("request_id", t.Request),
 			slog.String("store", t.Store), slog.Int("places", len(drifts)))

@@ -52,6 +52,10 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	if err != nil {
 		return false, err
 	}
+	x, err := e.exempt(ctx, t)
+	if err != nil {
+		return false, err
+	}
 	seen := map[store.ID]bool{}
 	add := func(id store.ID) error {
 		if seen[id] {
@@ -65,7 +69,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 			return false, err
 		}
 	}
-	counted, err := e.findAgain(ctx, t, s, add)
+	counted, err := e.findAgain(ctx, t, s, x, add)
 	if err != nil {
 		return false, err
 	}
@@ -81,7 +85,10 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 		if now, err := s.life(); err != nil || now != life {
 			return false, errors.Join(errOtherLife, err)
 		}
-		return true, e.Ledger.Verified(ctx, t, asOf, purge, counted.Unattributable)
+		if err := e.left(ctx, t, x); err != nil {
+			return false, err
+		}
+		return true, e.Ledger.Verified(ctx, t, asOf, purge && !x.whole(), counted.Unattributable)
 	}
 	if err := f.flush(); err != nil {
 		return false, err
@@ -121,7 +128,7 @@ func (e *Eraser) remaining(ctx context.Context, t jobs.Task, s *Store, add func(
 
 // findAgain passes on what the selector selects now, and counts it, with the
 // rows that nothing ties to anyone.
-func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, add func(store.ID) error) (store.Census, error) {
+func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, x *exempt, add func(store.ID) error) (store.Census, error) {
 	for sel, err := range e.selectors(ctx, t.Request) {
 		if err != nil {
 			return store.Census{}, fmt.Errorf("verify: %w", err)
@@ -129,6 +136,9 @@ func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, add func(
 		for id, err := range s.Find(ctx, sel) {
 			if err != nil {
 				return store.Census{}, fmt.Errorf("verify: find: %w", err)
+			}
+			if x.spares(id) {
+				continue
 			}
 			if fault.Bug("worker/verify-by-plan-alone") || id.Place != "memories" && fault.Bug("worker/one-place") {
 				continue
@@ -142,7 +152,7 @@ func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, add func(
 	if err != nil {
 		return store.Census{}, fmt.Errorf("verify: count: %w", err)
 	}
-	return census, nil
+	return x.without(census), nil
 }
 
 // rowsOf is how many rows a census found, in all places.

@@ -18,6 +18,7 @@ type Completed struct {
 	Batches       int    // the sum over the stores
 	BatchesRoot   string // see BatchesRoot
 	ApprovedBy    string
+	Exemptions    []Exemption  // absent if there are none, as in entries before 2026-11-29
 	Exclusions    Exclusions   // empty is said, not left out
 	Stores        []StoreProof // at least one
 }
@@ -27,7 +28,7 @@ type Completed struct {
 type StoreProof struct {
 	Name           string
 	StoreKind      string
-	Requested      int // erased + absent + held
+	Requested      int // erased + absent + held, and those that the entry's exemptions left
 	Found          int
 	Erased         int
 	Absent         int
@@ -73,6 +74,7 @@ func (e *Completed) members(m *members) {
 	m.time("completed_at", &e.CompletedAt)
 	m.maybeTime("erased_at", &e.ErasedAt)
 	m.add("exclusions", (*list[Exclusion, *Exclusion])(&e.Exclusions), false)
+	m.add("exemptions", (*list[Exemption, *Exemption])(&e.Exemptions), true)
 	m.maybeTime("first_erased_at", &e.FirstErasedAt)
 	m.hash("plan_hash", &e.PlanHash)
 	m.time("planned_at", &e.PlannedAt)
@@ -108,7 +110,7 @@ func (e *Completed) check(c *checks) {
 	var first, verified, purged Time
 	for i := range e.Stores {
 		s := &e.Stores[i]
-		s.check(c)
+		s.check(c, e.exempt(s.Name))
 		names[i] = s.Name
 		rest -= s.Batches
 		if s.FirstErasedAt != 0 && (first == 0 || s.FirstErasedAt < first) {
@@ -123,16 +125,17 @@ func (e *Completed) check(c *checks) {
 	c.that(e.VerifiedAt == verified, "verified_at must be the latest of the stores")
 	c.that(e.PurgedAt == purged, "purged_at must be the latest of the stores")
 	e.checkExclusions(c, names)
+	e.checkExemptions(c, names)
 }
 
-func (s *StoreProof) check(c *checks) {
+func (s *StoreProof) check(c *checks, exempt int) {
 	c.that(s.Remaining == 0, "stores.remaining must be 0 in a completed erasure")
 	c.that(s.Refused == 0, "stores.refused must be 0 in a completed erasure")
 	// Subtract, for the sum of large counts could wrap.
-	c.that(s.Erased == s.Requested-s.Absent-s.Held-s.Refused,
-		"stores.requested must equal erased + absent + held + refused")
+	c.that(s.Erased == s.Requested-s.Absent-s.Held-s.Refused-exempt,
+		"stores.requested must equal erased + absent + held + refused, and the ids of exemptions")
 	c.that(s.Found <= s.Requested, "stores.found must not exceed requested")
-	c.that(s.Erased <= s.Found-s.Held, "stores.found must be at least erased + held")
+	c.that(s.Erased <= s.Found-s.Held-exempt, "stores.found must be at least erased + held, and the ids of exemptions")
 	c.that(s.Evidence == EvidenceVerified || s.Evidence == EvidencePurged,
 		"stores.evidence must be verified or purged in a completed erasure")
 	c.that((s.Evidence == EvidencePurged) == (s.PurgedAt != 0),

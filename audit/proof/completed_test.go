@@ -206,3 +206,68 @@ func TestCancelledRefusesImpossibleCounts(t *testing.T) {
 		}
 	}
 }
+
+// exempt is a completed erasure of which two parts were refused.
+func exempt() *proof.Completed {
+	e := completed()
+	s := &e.Stores[0]
+	s.Requested, s.Found = s.Requested+70, s.Found+70
+	second := *s
+	second.Name, second.Requested, second.Found, second.Erased, second.Absent, second.Held = "crm", 5, 5, 0, 0, 0
+	second.Batches, second.Places, second.FirstErasedAt, second.Unattributable = 0, nil, 0, 0
+	e.Stores = append(e.Stores, second)
+	e.Exempt(
+		proof.Exemption{Store: "crm", Reason: "art17-3-e", By: "tok-8", IDs: 5, ReviewAt: noon + 86400},
+		proof.Exemption{Store: "assistant", Place: "invoices", Reason: "art17-3-b", By: "tok-8", IDs: 70},
+	)
+	return e
+}
+
+func TestACertificateSaysWhatWasExemptAndStillAddsUp(t *testing.T) {
+	good := encode(t, exempt())
+	got, err := proof.Decode(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := got.(*proof.Completed).Exemptions; len(x) != 2 || x[0].Place != "invoices" || x[1].Store != "crm" {
+		t.Errorf("exemptions %+v", x)
+	}
+	for name, row := range map[string]row{
+		"fewer left than said": {func(e entry, _ store) { e.Exemptions[0].IDs-- }, "requested must equal"},
+		"more left than said":  {func(e entry, _ store) { e.Exemptions[0].IDs++ }, "requested must equal"},
+		"counted as found":     {func(_ entry, s store) { s.Found -= 70 }, "found must be at least"},
+		"not said at all":      {func(e entry, _ store) { e.Exemptions = nil }, "requested must equal"},
+		"of no store":          {func(e entry, s store) { e.Exemptions[1].Store, e.Stores[1].Requested, e.Stores[1].Found = "else", 0, 0 }, "exemptions.store"},
+		"twice": {func(e entry, s store) {
+			e.Exemptions[1] = e.Exemptions[0]
+			s.Requested, s.Found, e.Stores[1].Requested, e.Stores[1].Found = s.Requested+70, s.Found+70, 0, 0
+		}, "exemptions must be sorted"},
+		"and erased":         {func(e entry, s store) { e.Exemptions[0].Place = "" }, "whole store in which something"},
+		"of an erased place": {func(e entry, s store) { e.Exemptions[0].Place = "memories" }, "must not have what is exempt"},
+		"for no reason":      {func(e entry, _ store) { e.Exemptions[0].Reason = "" }, "exemptions.reason"},
+		"by nobody":          {func(e entry, _ store) { e.Exemptions[0].By = "" }, "exemptions.by"},
+		"counts that wrap":   {func(e entry, _ store) { e.Exemptions[0].IDs = 1<<53 - 1 }, "requested must equal"},
+	} {
+		e := exempt()
+		row.spoil(e, &e.Stores[0])
+		if _, err := proof.Encode(e); err == nil || !strings.Contains(err.Error(), row.says) {
+			t.Errorf("%s: err = %v, want %q", name, err, row.says)
+		}
+	}
+	signer, vkey := newKey(t, 1, origin)
+	var l tree
+	l.append(t, good)
+	r, err := proof.Verify(l.certificate(t, 0, 1, signer).Text(), parseKeys(t, vkey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"70 IDs of invoices of assistant, refused under art17-3-b by tok-8\n",
+		"5 IDs of all of crm, refused under art17-3-e by tok-8, to be looked at again 2026-11-23T12:00:00Z",
+		"nothing left but what is held and what was refused", "nothing left but what was refused", "2478 of 2558 IDs",
+	} {
+		if !strings.Contains(r.String(), want) {
+			t.Errorf("no %q in\n%s", want, r)
+		}
+	}
+}

@@ -16,7 +16,7 @@ var ErrEntry = errors.New("invalid entry")
 
 // An Entry is a statement that goes into the log. The kinds are a closed set:
 // pointers to [Accepted], [Approved], [Completed], [Cancelled], [Rejected], [Superseded],
-// [SubjectKeyDestroyed], [HoldPlaced], [HoldReleased], [PolicyAdopted],
+// [SubjectKeyDestroyed], [Extended], [Confirmed], [Exempted], [HoldPlaced], [HoldReleased], [PolicyAdopted],
 // [PolicyRetired], [KeyRotated], [KeyRetired], [LogSucceeded], [TokenCreated] and
 // [TokenRevoked].
 type Entry interface {
@@ -70,6 +70,12 @@ func blank(kind string) Entry {
 		return new(Superseded)
 	case KindSubjectKeyDestroyed:
 		return new(SubjectKeyDestroyed)
+	case KindExtended:
+		return new(Extended)
+	case KindConfirmed:
+		return new(Confirmed)
+	case KindExempted:
+		return new(Exempted)
 	case KindHoldPlaced:
 		return new(HoldPlaced)
 	case KindHoldReleased:

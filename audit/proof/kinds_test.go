@@ -26,6 +26,9 @@ func all(t testing.TB) []proof.Entry {
 		accepted(), completed(), cancelled(), keyDestroyed(),
 		&proof.Rejected{Header: head, Terms: terms(), RejectedAt: noon, Reason: "not-identified", By: "tok-7"},
 		&proof.Superseded{Header: head, RequestID: requestID, SupersededBy: otherID, SupersededAt: noon, Reason: "duplicate"},
+		&proof.Extended{Header: head, RequestID: requestID, FirstDueAt: noon + 30*86400, DueAt: noon + 90*86400, Reason: "complexity", By: "tok-8", ExtendedAt: noon},
+		&proof.Confirmed{Header: head, RequestID: requestID, ConfirmBy: noon - 3600, By: "tok-8", ConfirmedAt: noon},
+		&proof.Exempted{Header: head, RequestID: requestID, Store: "app", Place: "invoices", Reason: "art17-3-b", By: "tok-8", ReviewAt: noon + 86400, ExemptedAt: noon},
 		&proof.HoldPlaced{Header: head, HoldID: otherID, Subject: subject, Reason: "litigation", By: "tok-8", PlacedAt: noon, Until: noon + 86400},
 		&proof.HoldReleased{Header: head, HoldID: otherID, Reason: "settled", By: "tok-8", ReleasedAt: noon},
 		&proof.PolicyAdopted{Header: head, Adoption: policy, AdoptedAt: noon},
@@ -46,6 +49,7 @@ func TestEntriesOfOneLogHaveDifferentIDs(t *testing.T) {
 	want := []string{
 		requestID + "/erasure.accepted/v1", requestID + "/erasure.completed/v1", requestID + "/erasure.cancelled/v1",
 		requestID + "/subject-key.destroyed/v1", requestID + "/erasure.rejected/v1", requestID + "/erasure.superseded/v1",
+		requestID + "/erasure.extended/v1", requestID + "/erasure.confirmed/v1", requestID + "/app/invoices/erasure.exempted/v1",
 		otherID + "/hold.placed/v1", otherID + "/hold.released/v1",
 		"policy/retention/chat/3/policy.adopted/v1", "policy/retention/chat/3/policy.retired/v1",
 		"key/" + keyHash(t, 2) + "/key.rotated/v1", "key/" + keyHash(t, 1) + "/key.retired/v1", "log/log.example/before/log.succeeded/v1",
@@ -92,6 +96,12 @@ func TestEntriesThatContradictThemselvesAreRefused(t *testing.T) {
 		"succeeded under a wrong key": {of(func(e *proof.LogSucceeded) { e.OldKey = first }), "old_key must be named"},
 		"a root of nothing":           {of(func(e *proof.LogSucceeded) { e.OldSize = 0 }), "old_root"},
 		"an unkeyed subject held":     {of(func(e *proof.HoldPlaced) { e.Subject = proof.Digest([32]byte{}) }), "subject must be hmac"},
+		"extended to the past":        {of(func(e *proof.Extended) { e.DueAt = e.FirstDueAt }), "due_at must be after"},
+		"extended too late":           {of(func(e *proof.Extended) { e.ExtendedAt = e.FirstDueAt + 1 }), "extended_at must not be after"},
+		"extended for a sentence":     {of(func(e *proof.Extended) { e.Reason = "too many" }), "reason must match"},
+		"confirmed by nobody":         {of(func(e *proof.Confirmed) { e.By = "" }), "by must match"},
+		"exempted for no reason":      {of(func(e *proof.Exempted) { e.Reason = "" }), "reason must match"},
+		"nothing exempted":            {of(func(e *proof.Exempted) { e.Store = "" }), "store must match"},
 		"held by nobody":              {of(func(e *proof.HoldPlaced) { e.By = "" }), "by must match"},
 		"a keyed policy":              {of(func(e *proof.PolicyAdopted) { e.Digest = terms().Subject }), "digest must be sha256"},
 		"a policy by a sentence":      {of(func(e *proof.PolicyRetired) { e.Name = "keep chats" }), "name must match"},
@@ -150,6 +160,7 @@ func cosignerKey(t testing.TB) string {
 func TestReportsOfOtherKindsClaimNoErasure(t *testing.T) {
 	has := map[string]string{
 		proof.KindRejected: "this is NOT an erasure", proof.KindSuperseded: "request " + otherID, proof.KindHoldPlaced: "forbids to erase",
+		proof.KindExtended: "instead of", proof.KindConfirmed: "came LATE", proof.KindExempted: "invoices of app: nothing of it goes",
 		proof.KindHoldReleased: "this is NOT an erasure", proof.KindPolicyAdopted: "retention/chat, number 3",
 		proof.KindPolicyRetired: "does not say that it was kept", proof.KindKeyRotated: "until 2026-11-23T12:00:00Z",
 		proof.KindKeyRetired: "more than 42 entries", proof.KindLogSucceeded: "ended with 41 entries",

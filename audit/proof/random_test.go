@@ -110,6 +110,13 @@ func random(t *rapid.T, e proof.Entry) proof.Entry {
 			s.Requested = s.Erased + s.Absent + s.Held + s.Refused
 			s.Found, s.BatchesDone = min(s.Found, s.Requested), min(s.BatchesDone, s.Batches)
 		}
+	case *proof.Extended:
+		e.By, e.FirstDueAt = "tok", min(e.FirstDueAt, 253402300798)
+		e.DueAt, e.ExtendedAt = max(e.DueAt, e.FirstDueAt+1), min(e.ExtendedAt, e.FirstDueAt)
+	case *proof.Confirmed:
+		e.By = "tok"
+	case *proof.Exempted:
+		e.By, e.Store = "tok", "app"
 	case *proof.HoldPlaced:
 		e.By = "tok"
 	case *proof.Approved:
@@ -164,6 +171,17 @@ func complete(t *rapid.T, e *proof.Completed) {
 		e.ApprovedAt = 0
 	}
 	e.Exclude(e.Exclusions...)
+	for i := range e.Exemptions {
+		x, s := &e.Exemptions[i], &e.Stores[0]
+		x.Store, x.Place, x.By, x.IDs = s.Name, "z"+string(rune('a'+i)), "tok", part(t)
+		s.Requested, s.Found = s.Requested+x.IDs, s.Found+x.IDs
+	}
+	if rapid.Bool().Draw(t, "all erased") {
+		for _, x := range e.Exemptions {
+			e.Stores[0].Requested, e.Stores[0].Found = e.Stores[0].Requested-x.IDs, e.Stores[0].Found-x.IDs
+		}
+		e.Exemptions = nil
+	}
 }
 
 func TestEveryKindIsCanonicalAndComesBack(t *testing.T) {

@@ -164,8 +164,11 @@ func (e *Completed) report(p *report) {
 	if held > 0 {
 		p.line("NOT erased", "%d IDs that a legal hold forbids to erase", held)
 	}
+	for _, x := range e.Exemptions {
+		x.report(p)
+	}
 	for _, s := range e.Stores {
-		s.report(p)
+		s.report(p, e.exempts(s.Name))
 	}
 	for _, x := range e.Exclusions {
 		p.line("excluded", "%s%s", x, e.meaning(x))
@@ -182,15 +185,20 @@ func (e *Completed) report(p *report) {
 	when(p, e.CompletedAt)
 }
 
-func (s *StoreProof) report(p *report) {
+func (s *StoreProof) report(p *report, exempt bool) {
 	p.line("store", "%s (%s): %d erased, %d absent, %d held, %d remaining, in %s",
 		s.Name, s.StoreKind, s.Erased, s.Absent, s.Held, s.Remaining, counted(s.Rounds, "round", "rounds"))
 	for i := range s.Places {
 		s.Places[i].report(p)
 	}
 	left := "nothing left"
-	if s.Held > 0 {
+	switch {
+	case s.Held > 0 && exempt:
+		left = "nothing left but what is held and what was refused"
+	case s.Held > 0:
 		left = "nothing left but what is held"
+	case exempt:
+		left = "nothing left but what was refused"
 	}
 	p.line("", "verified: read again (%s, %s), %s", s.Method, s.VerifiedAt, left)
 	switch {

@@ -99,6 +99,33 @@ type Config struct {
 	// Default none.
 	Stamps *StampConfig `yaml:"stamps"`
 
+	// regime: the law under which a request is answered that names none. One of
+	// gdpr, ccpa and regimes. Default gdpr.
+	Regime string `yaml:"regime"`
+
+	// regimes: further laws, and what is different here of gdpr and ccpa. See
+	// RegimeConfig.
+	Regimes []RegimeConfig `yaml:"regimes"`
+
+	// zone: the time zone by whose calendar days are counted, that of the office
+	// which answers, such as Europe/Berlin. Default that of the law:
+	// Europe/Brussels for gdpr, America/Los_Angeles for ccpa, UTC for others.
+	Zone ZoneName `yaml:"zone"`
+
+	// holidays: days besides Saturdays and Sundays that are no working days:
+	// codes of countries and regions, such as de or de-be, and dates such as
+	// 2026-12-24. Default none: a deadline may then be early by a holiday, and is
+	// never late. A code that is none is answered with all there are.
+	Holidays []string `yaml:"holidays"`
+
+	// exemptions: codes of one's own, besides art17-3-a and the others that are
+	// built in, for which a request or a part of it may be refused.
+	Exemptions []string `yaml:"exemptions"`
+
+	// extensions: codes of one's own, besides complexity, number and the others
+	// that are built in, for which a period may be extended.
+	Extensions []string `yaml:"extensions"`
+
 	// oidc: the OpenID provider through which people sign in to the web page.
 	// Default none: they sign in with a token.
 	OIDC *OIDCConfig `yaml:"oidc"`

@@ -38,6 +38,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 	c.Limits.check(func(field, problem string) { add("limits."+field, problem) })
 	add("log_origin", originProblem(c.LogOrigin))
 	c.checkOutside(add)
+	c.checkClock(add)
 	c.checkOIDC(add)
 	c.checkWebhooks(add)
 	c.checkRedis(add)

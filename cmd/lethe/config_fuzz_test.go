@@ -17,6 +17,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("listen: 127.0.0.1:1\nstores: [{name: a, kind: mem0-postgres, dsn: 'postgres://u:hunter2@h/db', table: m, history: none}]\n")
 	f.Add("queue: redis://:hunter2@127.0.0.1:6379/0\n")
 	f.Add("ledger: postgres://u:hunter2@h/db\n")
+	f.Add("zone: Europe/Berlin\nholidays: [de-be, 2026-12-24]\nregime: a\nregimes: [{name: a, months: 1, extend_days: 3, confirm_business_days: 2, next_working_day: true, holidays: [us]}]\nexemptions: [x]\n")
 	f.Add("data: &a x\nlisten: *a\n")
 	f.Add("witnesses: [{key: k, url: 'https://u:hunter2@w.example'}]\nanchors: [{file: a}]\n")
 	path := filepath.Join(f.TempDir(), "lethe.yaml")

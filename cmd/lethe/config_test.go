@@ -177,6 +177,52 @@ func TestEmptyConfigIsTheDefault(t *testing.T) {
 	}
 }
 
+func TestRegimesAreTheLawsAndTheOffices(t *testing.T) {
+	good := "zone: Europe/Berlin\nholidays: [de-be, 2026-12-24]\nregime: lgpd\nregimes:\n" +
+		"  - {name: lgpd, days: 15, zone: America/Sao_Paulo, holidays: [br]}\n  - {name: ccpa, zone: America/New_York, holidays: []}\n"
+	c, err := Load(writeConfig(t, good), Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock, err := c.clock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	received := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for name, want := range map[string]string{
+		"gdpr": "2026-12-28T23:59:59+01:00", // the 24th is the office's, 25 to 27 are everyone's
+		"ccpa": "2027-01-08T23:59:59-05:00",
+		"lgpd": "2026-12-09T23:59:59-03:00",
+	} {
+		r, known := clock.Regime(name)
+		if got := r.Due(received).Format(time.RFC3339); !known || got != want {
+			t.Errorf("%s: due %s, want %s", name, got, want)
+		}
+	}
+	if clock.Default != "lgpd" {
+		t.Errorf("the default is %s", clock.Default)
+	}
+	for name, row := range map[string]struct{ text, says string }{
+		"a wrong zone":             {"zone: Berlin\n", "zone: must be a time zone"},
+		"the machine's zone":       {"zone: Local\n", "zone: must be a time zone"},
+		"wrong holidays":           {"holidays: [de, prussia]\n", "codes of "},
+		"an unknown default":       {"regime: lgpd\n", "regime: the default regime is none of ccpa, gdpr"},
+		"no period":                {"regimes: [{name: lgpd}]\n", "regimes[0]: must have one of months, days and business_days"},
+		"two periods":              {"regimes: [{name: lgpd, days: 1, months: 1}]\n", "regimes[0]: must have one of"},
+		"a law made longer":        {"regimes: [{name: gdpr, months: 6}]\n", "regimes[0]: the periods of gdpr and ccpa are the law's"},
+		"twice":                    {"regimes: [{name: a, days: 1}, {name: a, days: 2}]\n", "regimes[1]: is given twice"},
+		"a code that is none":      {"exemptions: [because of John]\n", "exemptions: must be codes"},
+		"a reason that is none":    {"extensions: [\"\"]\n", "extensions: must be codes"},
+		"a regime's wrong zone":    {"regimes: [{name: a, days: 1, zone: x}]\n", "must be a time zone"},
+		"a regime's wrong holiday": {"regimes: [{name: a, days: 1, holidays: [x]}]\n", "regimes[0]: holidays must be"},
+	} {
+		_, err := Load(writeConfig(t, row.text), Overrides{})
+		if err == nil || !strings.Contains(err.Error(), row.says) || strings.Contains(err.Error(), "John") || strings.Contains(err.Error(), "prussia") {
+			t.Errorf("%s: err = %v, want %q", name, err, row.says)
+		}
+	}
+}
+
 func TestLimitsOfAStoreReplaceThoseForAll(t *testing.T) {
 	const store = "stores:\n  - {name: a, kind: mem0-sqlite, vectors: v.db, entities: e.db, history: h.db"
 	for text, want := range map[string]jobs.Rules{

@@ -15,12 +15,14 @@ func listCommand(c *console) *cobra.Command {
 	var (
 		r        remote
 		statuses []string
+		due      string
 		asJSON   bool
 	)
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List requests, newest first",
 		Example: `  lethe list --status erasing --status verifying
+  lethe list --due 3d        # due within three days or overdue, the earliest first
   lethe list --json | jq -r .id`,
 		Args:        wants(),
 		Annotations: map[string]string{exitNote: exitSection()},
@@ -29,15 +31,20 @@ func listCommand(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			by, ok := jobs.ParseDue(due)
+			if due != "" && !ok {
+				return usagef(cmd, "--due must be overdue, 1d, 3d, 7d or unconfirmed")
+			}
 			client, err := r.client()
 			if err != nil {
 				return err
 			}
-			return c.list(cmd, client, only, asJSON)
+			return c.list(cmd, client, by, only, asJSON)
 		},
 	}
 	r.add(cmd)
 	cmd.Flags().StringArrayVar(&statuses, "status", nil, "only requests with this `STATUS` (repeatable)")
+	cmd.Flags().StringVar(&due, "due", "", "only open requests that are due by then, the earliest first: overdue, 1d, 3d or 7d; or those that are unconfirmed")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON a request")
 	return cmd
 }
@@ -56,12 +63,12 @@ func readStatuses(cmd *cobra.Command, names []string) ([]jobs.Status, error) {
 	return only, nil
 }
 
-func (c *console) list(cmd *cobra.Command, client *api.Client, only []jobs.Status, asJSON bool) error {
+func (c *console) list(cmd *cobra.Command, client *api.Client, due jobs.Due, only []jobs.Status, asJSON bool) error {
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	if !asJSON {
 		fmt.Fprintln(w, "REQUEST\tSTATUS\tTICKET\tRECEIVED\tDUE\tERASED\tFOUND\tWAITS FOR")
 	}
-	for r, err := range client.List(cmd.Context(), only...) {
+	for r, err := range client.ListDue(cmd.Context(), due, only...) {
 		if err != nil {
 			return err
 		}
@@ -72,7 +79,7 @@ func (c *console) list(cmd *cobra.Command, client *api.Client, only []jobs.Statu
 			continue
 		}
 		done, total := counts(r)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", legible(r.ID), legible(string(r.Status)), legible(r.Ticket), stamp(r.ReceivedAt), stamp(r.DueAt), done, total, legible(waits(r)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", legible(r.ID), legible(string(r.Status)), legible(r.Ticket), stamp(r.ReceivedAt), day(r.DueAt), done, total, legible(waits(r)))
 	}
 	return w.Flush()
 }
@@ -80,6 +87,12 @@ func (c *console) list(cmd *cobra.Command, client *api.Client, only []jobs.Statu
 // waits lists why a request waits, store by store, as "server:store-down".
 func waits(r api.Request) string {
 	var all []string
+	if r.Overdue {
+		all = append(all, "OVERDUE")
+	}
+	if r.ConfirmOverdue {
+		all = append(all, "CONFIRMATION")
+	}
 	for _, s := range r.Stores {
 		if s.Note != "" && !r.Status.Ended() {
 			all = append(all, s.Store+":"+s.Note)

@@ -77,7 +77,7 @@ func (p *progress) stop() {
 func counts(r api.Request) (done, total int64) {
 	for _, s := range r.Stores {
 		done += int64(s.Erased + s.Held + s.Refused)
-		total += int64(s.Found)
+		total += int64(s.Found - s.Exempt)
 	}
 	return done, total
 }

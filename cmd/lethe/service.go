@@ -58,6 +58,7 @@ type service struct {
 	stores   []*worker.Store
 	links    []*worker.Link // to the stores, in the same order
 	intake   *jobs.Intake
+	holds    *jobs.Custodian
 	eraser   *worker.Eraser
 	webhooks *webhook.Sender
 	listener net.Listener
@@ -233,10 +234,13 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
-	s.intake = &jobs.Intake{Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down}
+	if s.intake, err = s.bookOf(known, byName, keep); err != nil {
+		return err
+	}
 	if err := s.openWebhooks(); err != nil {
 		return err
 	}
+	s.holds = &jobs.Custodian{Ledger: s.ledger, Keys: s.keys, Now: s.ledger.Now}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
@@ -276,6 +280,7 @@ func (s *service) Run(ctx context.Context) error {
 	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Logger: s.logger}
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
+		Holds:    s.holds.Turn,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
 		Rest:     s.refused, Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
 	}
@@ -363,29 +368,6 @@ func (s *service) ready(ctx context.Context) []string {
 		reasons = append(reasons, err.Error())
 	}
 	return reasons
-}
-
-// windows says how many tasks of each store may be queued or running. The
-// process takes as many at once as all windows together, so that tasks waiting
-// for a busy store never keep another store from being served.
-func (s *service) windows() windows {
-	w, factor := windows{}, windowFactor
-	if !s.config.alone() {
-		factor = sharedFactor
-	}
-	for _, st := range s.stores {
-		w[st.Name] = factor * max(1, st.Concurrency)
-	}
-	return w
-}
-
-type windows map[string]int
-
-func (w windows) sum() (n int) {
-	for _, room := range w {
-		n += room
-	}
-	return n
 }
 
 // bell rings at the ordinary priority.

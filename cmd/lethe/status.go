@@ -96,7 +96,8 @@ func (c *console) showRequest(r api.Request, asJSON bool) error {
 	if r.Ticket != "" {
 		fmt.Fprintf(w, "ticket\t%s\n", legible(r.Ticket))
 	}
-	fmt.Fprintf(w, "basis\t%s %s\nreceived\t%s\ndue\t%s\n", r.Regime, r.Ground, stamp(r.ReceivedAt), stamp(r.DueAt))
+	fmt.Fprintf(w, "basis\t%s %s\nreceived\t%s\n", r.Regime, r.Ground, stamp(r.ReceivedAt))
+	writeDeadlines(w, r)
 	if r.GraceUntil != nil {
 		fmt.Fprintf(w, "grace\tnothing is erased before %s\n", stamp(*r.GraceUntil))
 	}
@@ -137,10 +138,10 @@ func planTable(out io.Writer, stores []api.StoreProgress) error {
 
 func storeTable(out io.Writer, stores []api.StoreProgress) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "store\tstage\tevidence\tfound\terased\tabsent\theld\trefused\tremaining\tbatches\tnote\t")
+	fmt.Fprintln(w, "store\tstage\tevidence\tfound\terased\tabsent\theld\trefused\texempt\tremaining\tbatches\tnote\t")
 	for _, s := range stores {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d/%d\t%s\t\n", s.Store, s.Stage, s.Evidence,
-			s.Found, s.Erased, s.Absent, s.Held, s.Refused, s.Remaining, s.BatchesDone, s.BatchesTotal, legible(s.Note))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d/%d\t%s\t\n", s.Store, s.Stage, s.Evidence,
+			s.Found, s.Erased, s.Absent, s.Held, s.Refused, s.Exempt, s.Remaining, s.BatchesDone, s.BatchesTotal, legible(s.Note))
 	}
 	return w.Flush()
 }

@@ -36,6 +36,8 @@ type memory struct {
 	uncut     error  // of receipts only
 	decided   string // the last decision, and by whom
 	provedID  string // the last memory that was asked for
+	not       error  // why nothing can be decided
+	due       jobs.Due
 }
 
 type filed struct {
@@ -135,6 +137,45 @@ func (m *memory) List(_ context.Context, _ jobs.Actor, statuses []jobs.Status, l
 		return all[from:], "", nil
 	}
 	return all[from:to], strconv.Itoa(to), nil
+}
+
+func (m *memory) ListDue(ctx context.Context, by jobs.Actor, due jobs.Due, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error) {
+	m.due = due
+	return m.List(ctx, by, statuses, limit, cursor)
+}
+
+// decide lets a request be what a decision makes of it, or is told why not.
+func (m *memory) turn(id string, change func(*jobs.Request)) (jobs.Request, error) {
+	leave, err := m.enter()
+	defer leave()
+	if err != nil {
+		return jobs.Request{}, err
+	}
+	r, err := m.find(id)
+	if err != nil {
+		return jobs.Request{}, err
+	}
+	if r.Status.Ended() {
+		return jobs.Request{}, fmt.Errorf("decide: %w", jobs.ErrTooLate)
+	}
+	change(r)
+	return *r, m.not
+}
+
+func (m *memory) Extend(_ context.Context, by jobs.Actor, id, reason string) (jobs.Request, error) {
+	if err := (jobs.Codes{}).CheckExtension(reason); err != nil {
+		return jobs.Request{}, err
+	}
+	return m.turn(id, func(r *jobs.Request) { r.Clock.Reason, r.Clock.ExtendedBy = reason, by.ID })
+}
+
+func (m *memory) Confirm(_ context.Context, _ jobs.Actor, id string) (jobs.Request, error) {
+	return m.turn(id, func(r *jobs.Request) { r.Clock.ConfirmedAt = new(r.CreatedAt) })
+}
+
+func (m *memory) Exempt(_ context.Context, by jobs.Actor, id string, x jobs.Exemption) (jobs.Request, error) {
+	x.By = by.ID
+	return m.turn(id, func(r *jobs.Request) { r.Exemptions = append(r.Exemptions, x) })
 }
 
 func (m *memory) Cancel(_ context.Context, _ jobs.Actor, id string) (jobs.Request, error) {

@@ -89,7 +89,14 @@ func (c *Client) Request(ctx context.Context, id string) (Request, error) {
 // List yields the requests that have one of the statuses, or all, newest first,
 // a page at a time. After an error it yields nothing more.
 func (c *Client) List(ctx context.Context, statuses ...jobs.Status) iter.Seq2[Request, error] {
-	query := url.Values{"limit": {strconv.Itoa(maxPage)}}
+	return c.ListDue(ctx, "", statuses...)
+}
+
+// ListDue is List of the open requests that answer to due, those that are due
+// first first; all requests if due is empty.
+func (c *Client) ListDue(ctx context.Context, due jobs.Due, statuses ...jobs.Status) iter.Seq2[Request, error] {
+	query := dueQuery(due)
+	query.Set("limit", strconv.Itoa(maxPage))
 	for _, s := range statuses {
 		query.Add("status", string(s))
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -37,7 +38,13 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	requests, next, err := s.Book.List(r.Context(), ActorOf(r), q.statuses, q.limit, q.cursor)
+	ask := s.Book.List
+	if q.due != "" {
+		ask = func(ctx context.Context, by jobs.Actor, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error) {
+			return s.Book.ListDue(ctx, by, q.due, statuses, limit, cursor)
+		}
+	}
+	requests, next, err := ask(r.Context(), ActorOf(r), q.statuses, q.limit, q.cursor)
 	if err != nil {
 		return err
 	}
@@ -53,6 +60,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) error {
 
 type query struct {
 	statuses []jobs.Status
+	due      jobs.Due
 	limit    int
 	cursor   string
 }
@@ -69,12 +77,14 @@ func listQuery(raw string) (query, error) {
 		switch name {
 		case "status":
 			err = q.setStatuses(given)
+		case "due":
+			err = q.setDue(given)
 		case "limit":
 			err = q.setLimit(given)
 		case "cursor":
 			err = q.setCursor(given)
 		default:
-			err = malformed("query", "must not have parameters other than status, limit, cursor")
+			err = malformed("query", "must not have parameters other than status, due, limit, cursor")
 		}
 		if err != nil {
 			return q, err

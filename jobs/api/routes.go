@@ -33,7 +33,7 @@ type param struct{ in, name, description string }
 const text = "text/plain"
 
 func (s *server) routes() []route {
-	return slices.Concat(s.requestRoutes(), s.decisionRoutes(), s.tokenRoutes(), s.otherRoutes())
+	return slices.Concat(s.requestRoutes(), s.decisionRoutes(), s.clockRoutes(), s.holdRoutes(), s.tokenRoutes(), s.otherRoutes())
 }
 
 func (s *server) requestRoutes() []route {
@@ -57,6 +57,7 @@ func (s *server) requestRoutes() []route {
 			summary: "List requests, newest first",
 			params: []param{
 				{"query", "status", "One or more, repeated or separated by commas; none for all"},
+				{"query", "due", "overdue, 1d, 3d, 7d: open requests that are due by then, the earliest first; unconfirmed: those whose receipt is to be confirmed"},
 				{"query", "limit", "1 to 1000; 100 if not given"},
 				{"query", "cursor", "The next_cursor of the page before"},
 			},

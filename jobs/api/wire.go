@@ -8,7 +8,7 @@ import (
 )
 
 // A Request is an erasure request as it goes over the wire. Times are UTC in
-// RFC 3339. It holds no identity.
+// RFC 3339, but for deadlines, see Deadlines. It holds no identity.
 type Request struct {
 	ID          string          `json:"id" format:"uuid" doc:"UUID version 7"`
 	Status      jobs.Status     `json:"status" enum:"received,planning,awaiting_approval,waiting,erasing,verifying,held,completed,cancelled,rejected" doc:"How far it is. Only completed, cancelled and rejected are ends."`
@@ -18,7 +18,7 @@ type Request struct {
 	Regime      string          `json:"regime" doc:"Whose clock runs" example:"gdpr"`
 	Ground      string          `json:"ground" doc:"A code, or empty" example:"art17-1-b"`
 	ReceivedAt  time.Time       `json:"received_at"`
-	DueAt       time.Time       `json:"due_at"`
+	DueAt       time.Time       `json:"due_at" doc:"The last second in which it is to be answered, with the offset of the regime's time zone"`
 	CreatedAt   time.Time       `json:"created_at"`
 	GraceUntil  *time.Time      `json:"grace_until" doc:"Nothing is erased before; null without a grace period"`
 	CompletedAt *time.Time      `json:"completed_at" doc:"When it ended, however it ended; null until then"`
@@ -27,6 +27,7 @@ type Request struct {
 	Stores      []StoreProgress `json:"stores" nullable:"false" doc:"In the order asked"`
 	Certificate *string         `json:"certificate" doc:"Path of the certificate; null until there is one"`
 	Receipt     string          `json:"receipt" doc:"Path of the proof that the request was accepted"`
+	Deadlines
 }
 
 // An Accepted is the answer to a request that was filed, or had been filed
@@ -49,6 +50,7 @@ type StoreProgress struct {
 	Absent         int               `json:"absent" doc:"Not there when their turn came"`
 	Held           int               `json:"held" doc:"Forbidden by a legal hold"`
 	Refused        int               `json:"refused" doc:"The store will not erase them"`
+	Exempt         int               `json:"exempt" doc:"Left because a part of the request was refused; found and requested count them too"`
 	Remaining      int               `json:"remaining" doc:"Could still be read when last verified"`
 	Unattributable int               `json:"unattributable" doc:"Rows of the store that nothing ties to anyone"`
 	BatchesTotal   int               `json:"batches_total"`
@@ -102,8 +104,8 @@ func requestPath(id string) string { return "/v1/requests/" + id }
 func wireRequest(r jobs.Request) Request {
 	w := Request{
 		ID: r.ID, Status: r.Status, Origin: r.Origin, FiledBy: r.FiledBy, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
-		ReceivedAt: r.ReceivedAt.UTC(), DueAt: r.DueAt.UTC(), CreatedAt: r.CreatedAt.UTC(), PlanHash: r.PlanHash, Approval: wireApproval(r.Approval),
-		Receipt: requestPath(r.ID) + "/receipt",
+		ReceivedAt: r.ReceivedAt.UTC(), DueAt: r.DueAt, CreatedAt: r.CreatedAt.UTC(), PlanHash: r.PlanHash, Approval: wireApproval(r.Approval),
+		Receipt: requestPath(r.ID) + "/receipt", Deadlines: wireDeadlines(r),
 	}
 	if r.NotBefore.After(r.CreatedAt) {
 		w.GraceUntil = new(r.NotBefore.UTC())
@@ -123,7 +125,7 @@ func wireRequest(r jobs.Request) Request {
 func wireProgress(j jobs.Job) StoreProgress {
 	p := StoreProgress{
 		Store: j.Store, Kind: j.Kind, Stage: j.Stage, Evidence: j.Evidence, Requested: j.Requested,
-		Found: j.Found, Erased: j.Erased, Absent: j.Absent, Held: j.Held, Refused: j.Refused,
+		Found: j.Found, Erased: j.Erased, Absent: j.Absent, Held: j.Held, Refused: j.Refused, Exempt: j.Exempt,
 		Remaining: j.Remaining, Unattributable: j.Unattributable,
 		BatchesTotal: j.BatchesTotal, BatchesDone: j.BatchesDone,
 		Round: j.Round, Places: j.Places, Note: j.Note,

@@ -148,9 +148,11 @@ func TestWhatWasFiledIsWhatIsRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		ccpa := jobs.BuiltIn()[1]
+		confirmBy, _ := ccpa.ConfirmBy(r.ReceivedAt)
 		want := jobs.Request{
 			ID: r.ID, Status: jobs.Waiting, Origin: "cli", FiledBy: "local", Ticket: "T-1", Regime: "ccpa", Ground: "art17-1-b",
-			ReceivedAt: b.Now().AddDate(0, 0, -3), DueAt: b.Now().AddDate(0, 0, 42), CreatedAt: b.Now(), NotBefore: b.Now().Add(3600e9),
+			ReceivedAt: b.Now().AddDate(0, 0, -3), DueAt: ccpa.Due(r.ReceivedAt), Clock: jobs.Times{ConfirmBy: &confirmBy}, CreatedAt: b.Now(), NotBefore: b.Now().Add(3600e9),
 			Jobs: []jobs.Job{{ID: r.Jobs[0].ID, Request: r.ID, Store: "notes", Kind: "tables-sqlite", Stage: jobs.StagePlanning, Evidence: store.EvidenceNone, Places: []jobs.PlaceCount{}}},
 		}
 		if d := cmp.Diff(want, r); d != "" {

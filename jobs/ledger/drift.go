@@ -158,7 +158,7 @@ func (l *Ledger) outgrown(row requestRow, list []jobs.Job, t jobs.Task, p jobs.P
 		case j.ID != t.Job:
 			continue
 		case row.Approval == approvalNeeded:
-			return append(row.excesses(), jobs.Excess{Code: jobs.BeyondResidue, Store: j.Store, Found: j.Residue, Of: j.Found - j.Residue})
+			return append(row.excesses(), jobs.Excess{Code: jobs.BeyondResidue, Store: j.Store, Found: j.Residue, Of: j.Found - j.Exempt - j.Residue})
 		case row.Approval == approvalGiven:
 			return l.rules.Outgrown(j)
 		default:

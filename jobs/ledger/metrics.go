@@ -17,7 +17,7 @@ type Collector struct {
 	l       *Ledger
 	timeout time.Duration
 
-	requests, open, oldest, due, outbox, refused, unapproved, holds, logSize, logAge, logPending, logOutcast *prometheus.Desc
+	requests, open, oldest, due, unconfirmed, outbox, refused, unapproved, holds, logSize, logAge, logPending, logOutcast *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -29,13 +29,14 @@ func NewCollector(l *Ledger) *Collector {
 	}
 	return &Collector{
 		l: l, timeout: 5 * time.Second,
-		requests:   desc("requests_total", "Requests by origin and outcome; accepted counts all of them.", "origin", "outcome"),
-		open:       desc("requests_open", "Requests that have not ended, by status.", "status"),
-		oldest:     desc("oldest_open_request_age_seconds", "Age of the oldest request that has not ended; 0 if there is none."),
-		due:        desc("requests_due", "Requests that have not ended, by the time left until they are due.", "due_in"),
-		outbox:     desc("outbox_pending", "Tasks that have not been answered."),
-		refused:    desc("ids_refused", "IDs that could not be erased so far, each set aside from the others: somebody has to look."),
-		unapproved: desc("oldest_waiting_approval_age_seconds", "How long the plan that waits longest for a second person's approval has waited; 0 if none does: somebody has to act."),
+		requests:    desc("requests_total", "Requests by origin and outcome; accepted counts all of them.", "origin", "outcome"),
+		open:        desc("requests_open", "Requests that have not ended, by status.", "status"),
+		oldest:      desc("oldest_open_request_age_seconds", "Age of the oldest request that has not ended; 0 if there is none."),
+		due:         desc("requests_due", "Requests that have not ended, by the time left until they are due.", "due_in"),
+		unconfirmed: desc("confirmations_due", "Requests whose receipt is to be confirmed and was not, by the time left for it.", "due_in"),
+		outbox:      desc("outbox_pending", "Tasks that have not been answered, but for batches that are held."),
+		refused:     desc("ids_refused", "IDs that could not be erased so far, each set aside from the others: somebody has to look."),
+		unapproved:  desc("oldest_waiting_approval_age_seconds", "How long the plan that waits longest for a second person's approval has waited; 0 if none does: somebody has to act."),
 
 		holds:   desc("holds_active", "Legal holds that stand."),
 		logSize: desc("log_size", "Entries in the log."),
@@ -67,11 +68,15 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 		return err
 	}
 	now := millis(c.l.now())
-	if err := c.deadlines(ctx, now, gauge); err != nil {
+	if err := c.deadlines(ctx, now, c.due, dueUntil, gauge); err != nil {
 		return err
 	}
-	var pending struct{ Outbox, Oldest, Refused, Unapproved int64 }
-	err := c.l.read.GetContext(ctx, &pending, c.l.read.Rebind(`SELECT (SELECT COUNT(*) FROM outbox) AS outbox,
+	if err := c.deadlines(ctx, now, c.unconfirmed, confirmUntil, gauge); err != nil {
+		return err
+	}
+	var pending struct{ Outbox, Holds, Oldest, Refused, Unapproved int64 }
+	err := c.l.read.GetContext(ctx, &pending, c.l.read.Rebind(`SELECT (SELECT COUNT(*) FROM outbox WHERE state <> 'held') AS outbox,
+		(SELECT COUNT(*) FROM holds WHERE state = 'active') AS holds,
 		(SELECT COALESCE(MIN(created_at), ?) FROM requests WHERE completed_at IS NULL) AS oldest,
 		(SELECT COALESCE(MIN(waits_since), ?) FROM requests WHERE approval = 'needed' AND completed_at IS NULL) AS unapproved,
 		(SELECT COALESCE(SUM(b.refused), 0) FROM batches b WHERE b.refused > 0 AND b.done_at IS NULL) AS refused`), now, now)
@@ -82,7 +87,7 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 	gauge(c.oldest, float64(now-pending.Oldest)/1000)
 	gauge(c.refused, float64(pending.Refused))
 	gauge(c.unapproved, float64(now-pending.Unapproved)/1000)
-	gauge(c.holds, 0)
+	gauge(c.holds, float64(pending.Holds))
 	size, err := c.l.log.Size(ctx)
 	if err != nil {
 		return err
@@ -139,7 +144,7 @@ func (c *Collector) totals(ctx context.Context, ch chan<- prometheus.Metric, gau
 	return nil
 }
 
-func (c *Collector) deadlines(ctx context.Context, now int64, gauge func(*prometheus.Desc, float64, ...string)) error {
+func (c *Collector) deadlines(ctx context.Context, now int64, d *prometheus.Desc, query string, gauge func(*prometheus.Desc, float64, ...string)) error {
 	const day = 24 * 60 * 60 * 1000
 	from := int64(0)
 	for _, b := range []struct {
@@ -147,11 +152,11 @@ func (c *Collector) deadlines(ctx context.Context, now int64, gauge func(*promet
 		until int64
 	}{{"overdue", now}, {"1d", now + day}, {"3d", now + 3*day}, {"7d", now + 7*day}, {"later", 1 << 62}} {
 		var n float64
-		err := sqlx.GetContext(ctx, c.l.read, &n, c.l.read.Rebind(dueUntil), from, b.until)
+		err := sqlx.GetContext(ctx, c.l.read, &n, c.l.read.Rebind(query), from, b.until)
 		if err != nil {
 			return err
 		}
-		gauge(c.due, n, b.name)
+		gauge(d, n, b.name)
 		from = b.until
 	}
 	return nil

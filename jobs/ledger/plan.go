@@ -112,6 +112,9 @@ func (l *Ledger) Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after
 		if err != nil {
 			return err
 		}
+		if err := keepLeft(ctx, tx, t, p.Exempt); err != nil {
+			return err
+		}
 		return l.freezePlan(ctx, tx, t.Request, now)
 	})
 	if err == nil {

@@ -25,6 +25,7 @@ type requestRow struct {
 	CompletedAt                                sql.NullInt64 `db:"completed_at"`
 	PlanHash                                   string        `db:"plan_hash"`
 	approvalRow
+	clockRow
 	Entry      string
 	Subject    string
 	TicketHMAC string `db:"ticket_hmac"`
@@ -36,13 +37,14 @@ type requestRow struct {
 }
 
 const requestColumns = `id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
-	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by, ` + approvalColumns
+	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by, ` + approvalColumns + `, ` + clockColumns
 
 func (r requestRow) request() jobs.Request {
 	return jobs.Request{
 		ID: r.ID, Status: jobs.Status(r.Status), Origin: r.Origin, FiledBy: r.FiledBy, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
 		ReceivedAt: at(r.ReceivedAt), DueAt: at(r.DueAt), CreatedAt: at(r.CreatedAt), NotBefore: at(r.NotBefore),
 		CompletedAt: atOrNil(r.CompletedAt), PlanHash: r.PlanHash, Certificate: r.Entry != "",
+		Clock:    r.times(),
 		Approval: r.approval(),
 	}
 }
@@ -56,6 +58,7 @@ type jobRow struct {
 	MapVersion                                string `db:"map_version"`
 	Residue                                   int
 	Found, Erased, Absent, Held, Refused      int
+	Exempt                                    int
 	BatchesTotal                              int           `db:"batches_total"`
 	BatchesDone                               int           `db:"batches_done"`
 	PlannedAt                                 sql.NullInt64 `db:"planned_at"`
@@ -70,13 +73,14 @@ const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence
 		COALESCE(SUM(b.size), 0) AS found, COALESCE(SUM(b.erased), 0) AS erased, COALESCE(SUM(b.absent), 0) AS absent,
 		COALESCE(SUM(b.held), 0) AS held, COALESCE(SUM(b.refused), 0) AS refused,
 		COUNT(b.id) AS batches_total, COUNT(b.done_at) AS batches_done,
+		COALESCE((SELECT SUM(x.found) FROM exemptions x WHERE x.request = j.request AND x.store = j.store), 0) AS exempt,
 		MIN(b.started_at) AS first_erased_at, MAX(b.done_at) AS erased_at
 	FROM jobs j LEFT JOIN batches b ON b.job = j.id `
 
 func (r jobRow) job() (jobs.Job, error) {
 	j := jobs.Job{
 		ID: r.ID, Request: r.Request, Store: r.Store, Kind: r.Kind, Stage: jobs.Stage(r.Stage), Evidence: store.Evidence(r.Evidence),
-		Requested: r.Missing + r.Found, Found: r.Found, Erased: r.Erased, Absent: r.Missing + r.Absent, Held: r.Held, Refused: r.Refused,
+		Requested: r.Missing + r.Found + r.Exempt, Found: r.Found + r.Exempt, Exempt: r.Exempt, Erased: r.Erased, Absent: r.Missing + r.Absent, Held: r.Held, Refused: r.Refused,
 		Remaining: r.Remaining, Unattributable: r.Unattributable, BatchesTotal: r.BatchesTotal, BatchesDone: r.BatchesDone,
 		MapVersion: r.MapVersion, Digest: r.Plan, Residue: r.Residue,
 		Round: r.Round, Rewrite: jobs.Rewrite(r.Rewrite), Note: r.Note, PlannedAt: atOrNil(r.PlannedAt), VerifiedAt: atOrNil(r.VerifiedAt),
@@ -104,7 +108,12 @@ func request(ctx context.Context, q querier, id string) (jobs.Request, error) {
 	}
 	r := row.request()
 	of, err := jobsOf(ctx, q, id)
+	if err != nil {
+		return r, err
+	}
 	r.Jobs = of[id]
+	exempt, err := exemptionsOf(ctx, q, id)
+	r.Exemptions = exempt[id]
 	return r, err
 }
 
@@ -183,8 +192,12 @@ func (l *Ledger) listed(ctx context.Context, query string, args ...any) ([]jobs.
 	if err != nil {
 		return nil, fmt.Errorf("list requests: %w", err)
 	}
+	exempt, err := exemptionsOf(ctx, l.read, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("list requests: %w", err)
+	}
 	for i := range list {
-		list[i].Jobs = of[list[i].ID]
+		list[i].Jobs, list[i].Exemptions = of[list[i].ID], exempt[list[i].ID]
 	}
 	return list, nil
 }
@@ -208,6 +221,11 @@ func record(ctx context.Context, q querier, id string) (jobs.Record, error) {
 		return jobs.Record{}, fmt.Errorf("read request: %w", err)
 	}
 	rec.Jobs = of[id]
+	exempt, err := exemptionsOf(ctx, q, id)
+	if err != nil {
+		return jobs.Record{}, fmt.Errorf("read exemptions: %w", err)
+	}
+	rec.Exemptions = exempt[id]
 	if rec.Outcomes, err = outcomes(ctx, q, id); err != nil {
 		return jobs.Record{}, fmt.Errorf("read receipts: %w", err)
 	}
