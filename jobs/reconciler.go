@@ -50,7 +50,8 @@ const (
 )
 
 // A Reconciler rings again whatever should have been answered by now, ends
-// cancelled requests whose last task has gone, and destroys keys that are due.
+// cancelled requests whose last task has gone, goes on with holds, and destroys
+// keys that are due.
 // Several may run at once: every step is idempotent.
 type Reconciler struct {
 	Ledger   Arrears
@@ -58,9 +59,10 @@ type Reconciler struct {
 	Keys     Keyring
 	Sealed   func() ([]string, error) // requests that have a seal key
 	End      func(ctx context.Context, request string) error
-	Requeued func(reason string, n int) // counts, for metrics
-	Rest     func() bool                // whether nothing can be written now; nil for never
-	Alone    bool                       // no other process rings: what is queued at the start, one rang that has died
+	Holds    func(ctx context.Context) error // Custodian.Turn; nil for none
+	Requeued func(reason string, n int)      // counts, for metrics
+	Rest     func() bool                     // whether nothing can be written now; nil for never
+	Alone    bool                            // no other process rings: what is queued at the start, one rang that has died
 	Now      func() time.Time
 	Logger   *slog.Logger
 
@@ -108,7 +110,14 @@ func (r *Reconciler) once(ctx context.Context) error {
 	if fault.Bug("jobs/redis-is-the-truth") {
 		return errors.Join(r.leases(ctx), r.stopped(ctx))
 	}
-	return errors.Join(r.leases(ctx), r.flushed(ctx), r.forgotten(ctx), r.stopped(ctx))
+	return errors.Join(r.leases(ctx), r.flushed(ctx), r.forgotten(ctx), r.stopped(ctx), r.holds(ctx))
+}
+
+func (r *Reconciler) holds(ctx context.Context) error {
+	if r.Holds == nil {
+		return nil
+	}
+	return r.Holds(ctx)
 }
 
 func (r *Reconciler) leases(ctx context.Context) error {

@@ -153,7 +153,7 @@ const (
 type PlaceCount struct {
 	Place string `json:"place"`
 	Found int    `json:"found"`
-	Total int    `json:"total" doc:"Rows that the place has in all, at least; see found"`
+	Total int    `json:"total" doc:"Rows that the place has in all, whoever they are of; of a large table at least so many. 0 if the store does not say"`
 	With  string `json:"with,omitempty"` // the place whose rows these hang on
 }
 
@@ -182,6 +182,7 @@ type Batch struct {
 	Attempts int // claims so far, this one included
 	Crashes  int // earlier attempts that were never answered: their worker died, or lost its lease
 	IDs      []store.ID
+	Holds    []Standing // that stood when the attempt began
 }
 
 // A Ring wakes a worker for one row of the outbox. It is all that the queue

@@ -76,6 +76,17 @@ type Store interface {
 	Close() error
 }
 
+// A Matcher is a Store that can tell whether a legal hold forbids to erase an ID.
+//
+// Matching returns those of ids, at most MaxBatch, whose erasure would remove or
+// change a row that sel selects: every ID that Find would yield for sel, and the
+// IDs of rows to which a selected row links, or that belong to somebody else too
+// who is selected. A list of explicit IDs may be of any length. It changes
+// nothing. Of a Store that is none it is asked with Find alone.
+type Matcher interface {
+	Matching(ctx context.Context, sel Selector, ids []ID) ([]ID, error)
+}
+
 // A Purger is a Store that can also remove what erased rows leave behind in
 // its files. Purge returns nil only if nothing erased before it was called is
 // left in the files, an error wrapping ErrBusy if another process keeps it from

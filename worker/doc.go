@@ -75,4 +75,9 @@
 // 2026-11-29. Tasks of a store that is down stay in the outbox and are not rung
 // for, so that a million batches that wait cost nothing. What users see of it
 // is worded when they ask, not written into every job.
+//
+// 2026-11-29. A plan that was approved, or that waited for its grace to end, is
+// counted again and not listed again: the IDs that a person approved are those
+// that are erased. What has come since is found by verifying, as ever, and more of
+// it than was approved waits for people.
 package worker

@@ -36,11 +36,13 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 		return e.quarantine(ctx, t, b)
 	}
 	fault.Point("worker/batch-begun")
-	receipt, err := e.eraseAndRead(ctx, t, s, b)
+	receipt, answered, err := e.sparing(ctx, t, s, b)
 	switch {
+	case answered:
+		return nil
 	case errors.Is(err, jobs.ErrStopped):
 		return e.account(ctx, t, s, b)
-	case errors.Is(err, jobs.ErrStale):
+	case errors.Is(err, jobs.ErrStale), errors.Is(err, jobs.ErrHolds):
 		return err
 	case errors.Is(err, jobs.ErrUnapproved):
 		return errUnapproved(err)

@@ -47,6 +47,11 @@ type Batches interface {
 	Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error
 	Refuse(ctx context.Context, t jobs.Task, crashes int, after time.Duration, note string) error
 	Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error]
+
+	// Look returns the holds that stand now, of which the next Fence goes out.
+	Look(ctx context.Context, t jobs.Task) ([]jobs.Standing, error)
+	// SetAside answers the task, too: held waits until a hold ends.
+	SetAside(ctx context.Context, t jobs.Task, b jobs.Batch, free, held []store.ID) error
 }
 
 // Ends is how a job and its request come to an end. Complete also wipes.
@@ -144,6 +149,9 @@ func (e *Eraser) carryOut(ctx context.Context, t jobs.Task) error {
 // as the ledger says that the task is another's, or says nothing.
 func (e *Eraser) hold(ctx context.Context, t jobs.Task, claimed time.Time) (context.Context, func()) {
 	held, lose := context.WithCancelCause(ctx)
+	var sure grip
+	sure.until(claimed.Add(lease * 3 / 4))
+	held = store.WithLeave(held, sure.leave)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -162,6 +170,7 @@ func (e *Eraser) hold(ctx context.Context, t jobs.Task, claimed time.Time) (cont
 			switch {
 			case err == nil:
 				end = asked.Add(lease * 3 / 4)
+				sure.until(end)
 			case fault.Bug("worker/works-without-lease"):
 			case errors.Is(err, jobs.ErrStale), !time.Now().Before(end):
 				lose(jobs.ErrStale) // gone, or too close to its end to go on

@@ -26,7 +26,7 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer, stores []string) *Metrics {
 	f := promauto.With(r)
 	m := &Metrics{
-		batches:  f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_batches_total", Help: "Batches carried out, by outcome: done, failed (will be tried again), split, refused (one ID, set aside)."}, []string{"store", "outcome"}),
+		batches:  f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_batches_total", Help: "Batches carried out, by outcome: done, failed (will be tried again), split, refused (one ID, set aside), held (IDs that a legal hold forbids were set aside)."}, []string{"store", "outcome"}),
 		outcomes: f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_ids_total", Help: "IDs in finished batches, by outcome."}, []string{"store", "outcome"}),
 		failures: f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_verify_failures_total", Help: "Batches that the store called erased and that could still be read."}, []string{"store"}),
 		residues: f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_residue_found_total", Help: "IDs found when a whole job was read again: written since planning, or come back."}, []string{"store"}),
@@ -41,7 +41,7 @@ func NewMetrics(r prometheus.Registerer, stores []string) *Metrics {
 		}, []string{"origin"}),
 	}
 	for _, s := range stores {
-		for _, o := range []string{"done", "failed", "split", "refused"} {
+		for _, o := range []string{"done", "failed", "split", "refused", "held"} {
 			m.batches.WithLabelValues(s, o)
 		}
 		for _, o := range []string{"erased", "absent", "held", "refused"} {

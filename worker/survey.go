@@ -20,6 +20,9 @@ type Surveyor struct {
 	Stores []*Store // in the order of the configuration
 	Secret []byte   // keys the hash of a plan
 	Rules  jobs.Rules
+
+	// Holds returns the holds that stand; nil for none.
+	Holds func(ctx context.Context) ([]jobs.Standing, error)
 }
 
 var _ jobs.Planner = (*Surveyor)(nil)
@@ -47,6 +50,10 @@ func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, erro
 		}
 		mac.Write(append(text, '\n'))
 	}
+	holds, err := v.standing(ctx)
+	if err != nil {
+		return jobs.Plan{}, fmt.Errorf("survey: %w", err)
+	}
 	for _, st := range v.chosen(s.Stores) {
 		census, version, err := st.survey(ctx, selectorsOf(ctx, s))
 		if errors.Is(err, store.ErrUnavailable) {
@@ -55,10 +62,14 @@ func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, erro
 		if err != nil {
 			return jobs.Plan{}, fmt.Errorf("survey %s: %w", st.Name, err)
 		}
+		held, err := v.held(ctx, st, s, holds)
+		if err != nil {
+			return jobs.Plan{}, fmt.Errorf("survey %s: %w", st.Name, err)
+		}
 		mac.Write([]byte(version + "\n"))
 		found = append(found, jobs.Job{Store: st.Name, Places: places(census)})
 		plan.Stores = append(plan.Stores, jobs.StorePlan{
-			Store: st.Name, Kind: st.Kind, Found: census.IDs(), Unattributable: census.Unattributable, Places: places(census),
+			Store: st.Name, Kind: st.Kind, Found: census.IDs(), Held: held, Unattributable: census.Unattributable, Places: places(census),
 		})
 	}
 	plan.Beyond = v.Rules.Judge(found)
@@ -69,6 +80,42 @@ func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, erro
 	mac.Write(counts)
 	plan.Hash = proof.Digest([32]byte(mac.Sum(nil)))
 	return plan, nil
+}
+
+func (v *Surveyor) standing(ctx context.Context) ([]jobs.Standing, error) {
+	if v.Holds == nil {
+		return nil, nil
+	}
+	return v.Holds(ctx)
+}
+
+// held counts what holds forbid to erase of what a submission selects.
+func (v *Surveyor) held(ctx context.Context, st *Store, s jobs.Submission, holds []jobs.Standing) (n int, err error) {
+	if len(holds) == 0 {
+		return 0, nil
+	}
+	var batch []store.ID
+	count := func() error {
+		held, err := st.heldIDs(ctx, holds, batch)
+		n, batch = n+len(held), batch[:0]
+		return err
+	}
+	for sel, err := range selectorsOf(ctx, s) {
+		if err != nil {
+			return 0, err
+		}
+		for id, err := range st.Find(ctx, sel) {
+			if err != nil {
+				return 0, err
+			}
+			if batch = append(batch, id); len(batch) == store.MaxBatch {
+				if err := count(); err != nil {
+					return 0, err
+				}
+			}
+		}
+	}
+	return n, count()
 }
 
 // counted are the counts that a plan's hash covers: how many rows others have

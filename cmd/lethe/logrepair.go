@@ -127,6 +127,9 @@ func (c *console) printImported(in ledger.Imported) {
 	if n := len(in.Unknown); n > 0 {
 		c.talk("%s had ended that the ledger does not know: lethe status does not find them, lethe certificate does\n", counted(n, "request", "requests"))
 	}
+	for _, id := range in.Holds {
+		c.talk("hold %s stands by the log, and the ledger does not know whom it is about: place it again before the service starts\n", id)
+	}
 	if n := len(in.Lost); n > 0 {
 		c.talk("%s had been accepted and had not ended, and the ledger does not know of it. To be asked for again:\n", counted(n, "request", "requests"))
 	}

@@ -26,7 +26,8 @@ const pagePoll = 500 * time.Millisecond
 // handler mounts the doors on one mux.
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
-		Tokens: s.ledger, Book: s.intake, Planner: &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules()}, Stores: s.storeNames(),
+		Tokens: s.ledger, Book: s.intake, Holds: s.holds, Stores: s.storeNames(),
+		Planner:    &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules(), Holds: s.ledger.Standing},
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),

@@ -101,6 +101,10 @@ A store that cannot be reached or is not as it should be does not keep the servi
 from starting: its requests wait until it is mended, /readyz and the metric
 lethe_store_up say so.
 
+On a loopback address, a service that never had a token is open to everybody on the
+machine. On any other it needs tls in the configuration, and the token of an admin:
+see lethe token create --help.
+
 If the log was put back to an older state, or does not agree with a head that is
 kept at an anchor, the service only serves what can be read, says why on /readyz
 and in its logs, and ends with status 5 or 30.

@@ -58,6 +58,7 @@ type service struct {
 	stores   []*worker.Store
 	links    []*worker.Link // to the stores, in the same order
 	intake   *jobs.Intake
+	holds    *jobs.Custodian
 	eraser   *worker.Eraser
 	webhooks *webhook.Sender
 	listener net.Listener
@@ -233,17 +234,13 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
-	clock, err := s.config.clock()
-	if err != nil {
-		return err // it has been checked
-	}
-	s.intake = &jobs.Intake{
-		Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down,
-		Clock: clock, Codes: s.config.codes(), Places: worker.PlacesOf(byName),
+	if s.intake, err = s.bookOf(known, byName, keep); err != nil {
+		return err
 	}
 	if err := s.openWebhooks(); err != nil {
 		return err
 	}
+	s.holds = &jobs.Custodian{Ledger: s.ledger, Keys: s.keys, Now: s.ledger.Now}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
@@ -283,6 +280,7 @@ func (s *service) Run(ctx context.Context) error {
 	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Logger: s.logger}
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
+		Holds:    s.holds.Turn,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
 		Rest:     s.refused, Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
 	}

@@ -74,6 +74,9 @@ var errUnread = errors.New("body not read")
 // nothing is taken in because the log was found not to be what it was.
 const CodeLogRefused = "log_refused"
 
+// codePlacing is the code of a hold that comes into force later.
+const codePlacing = "hold_placing"
+
 // codeStoreDown is the code of a [Problem] that lasts until a store is back.
 const codeStoreDown = "store_down"
 
@@ -102,6 +105,7 @@ func answers() []struct {
 		{jobs.ErrGone, http.StatusGone, "gone", "the key was destroyed on schedule"},
 		{jobs.ErrRefused, http.StatusServiceUnavailable, CodeLogRefused, "the log refuses to append, so nothing is taken in: /readyz says why, and people have to act"},
 		{jobs.ErrBroken, http.StatusServiceUnavailable, "log_broken", "what the log holds of this does not verify, so there is no proof of it: lethe log check says what is wrong"},
+		{jobs.ErrPlacing, http.StatusServiceUnavailable, codePlacing, "the hold is committed and not in force yet: a batch that began before it is at work; GET /v1/holds says when it is active"},
 		{store.ErrSelector, http.StatusUnprocessableEntity, "invalid", "the selector cannot be accepted"},
 		{jobs.ErrInvalid, http.StatusUnprocessableEntity, "invalid", "the request cannot be accepted"},
 	}
@@ -146,7 +150,7 @@ const retryAfter = 5 * time.Second
 
 func invalid(f *jobs.Invalid) *Problem {
 	switch f.Field {
-	case "received_at", "grace", "regime", "ground", "cursor", "role", "expires", "reason":
+	case "received_at", "grace", "regime", "ground", "cursor", "role", "expires", "reason", "until":
 		return malformed(f.Field, f.Problem)
 	case "notify_url": // of whatever is wrong with it
 		return malformed(f.Field, f.Problem)

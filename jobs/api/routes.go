@@ -33,7 +33,7 @@ type param struct{ in, name, description string }
 const text = "text/plain"
 
 func (s *server) routes() []route {
-	return slices.Concat(s.requestRoutes(), s.decisionRoutes(), s.clockRoutes(), s.tokenRoutes(), s.otherRoutes())
+	return slices.Concat(s.requestRoutes(), s.decisionRoutes(), s.clockRoutes(), s.holdRoutes(), s.tokenRoutes(), s.otherRoutes())
 }
 
 func (s *server) requestRoutes() []route {

@@ -16,7 +16,8 @@ import (
 type Options struct {
 	Book    jobs.Book
 	Planner jobs.Planner
-	Stores  []string // names that a request may give; empty leaves it to the book
+	Holds   jobs.Holds // nil for 404
+	Stores  []string   // names that a request may give; empty leaves it to the book
 
 	// Tokens tells who asks. Nil lets everybody do everything.
 	Tokens jobs.Tokens
@@ -157,7 +158,7 @@ func (s *server) answer(handle func(http.ResponseWriter, *http.Request) error) h
 			return
 		}
 		p := problemOf(err)
-		if p.Status >= http.StatusInternalServerError && p.Code != codeStoreDown && r.Context().Err() == nil {
+		if p.Status >= http.StatusInternalServerError && p.Code != codeStoreDown && p.Code != codePlacing && r.Context().Err() == nil {
 			s.Logger.LogAttrs(r.Context(), slog.LevelError, "request not answered",
 				slog.String("route", r.Pattern), slog.Int("status", p.Status), slog.Any("error", err))
 		}

@@ -39,10 +39,12 @@ func (l *Ledger) batch(request string, row batchRow) (jobs.Batch, error) {
 
 // Begin counts one more attempt at the batch of a claimed task and returns it.
 // It is written before the work, so that an attempt that crashes counts, and is
-// counted as a crash by the next one; the first also says when erasing began.
+// counted as a crash by the next one; the first also says when erasing began. It
+// comes with the holds that stand.
 func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
 	var rowOf batchRow
-	err := l.owned(ctx, "begin batch", t.Ring, func(ctx context.Context, tx *txn) error {
+	var seen look
+	err := l.owned(ctx, "begin batch", t.Ring, func(ctx context.Context, tx *txn) (err error) {
 		if err := mayBegin(ctx, tx, t.Request); err != nil {
 			return err
 		}
@@ -50,12 +52,19 @@ func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
 			started_at = COALESCE(started_at, ?) WHERE id = ?`), millis(l.now()), t.Batch); err != nil {
 			return err
 		}
+		if seen, err = seeHolds(ctx, tx, t.Batch); err != nil {
+			return err
+		}
 		return tx.GetContext(ctx, &rowOf, tx.Rebind(batchColumns+`WHERE id = ?`), t.Batch)
 	})
 	if err != nil {
 		return jobs.Batch{}, err
 	}
-	return l.batch(t.Request, rowOf)
+	b, err := l.batch(t.Request, rowOf)
+	if err == nil {
+		b.Holds, err = l.standing(ctx, seen)
+	}
+	return b, err
 }
 
 // mayBegin refuses a batch that is to be approved first, before an attempt at it
@@ -93,8 +102,11 @@ func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error 
 		fault.Point("ledger/batch-answered")
 		var left int
 		err = tx.GetContext(ctx, &left, tx.Rebind(`SELECT COUNT(*) FROM batches WHERE job = ? AND done_at IS NULL`), t.Job)
-		if err != nil || left > 0 && !fault.Bug("ledger/settle-early") {
+		if err != nil {
 			return err
+		}
+		if left > 0 && !fault.Bug("ledger/settle-early") {
+			return heldStatus(ctx, tx, t.Request)
 		}
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET evidence = ? WHERE id = ?`), store.EvidenceErased, t.Job); err != nil {
 			return err
@@ -126,8 +138,10 @@ func (l *Ledger) Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, a
 		}
 		for i, size := range [2]int{at, len(b.IDs) - at} {
 			// The halves inherit all attempts but one: the next failure splits again.
-			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids, attempts, crashes, started_at)
-				SELECT ?, job, ?, round, ?, ?, attempts - 1, ?, started_at FROM batches WHERE id = ?`), ids[i], seq+1+i, size, sealed[i], b.Crashes, b.ID); err != nil {
+			// What was held is in the second, if anything of it still is.
+			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids, attempts, crashes, started_at, held)
+				SELECT ?, job, ?, round, ?, ?, attempts - 1, ?, started_at, CASE WHEN held > 0 THEN ? ELSE 0 END FROM batches WHERE id = ?`),
+				ids[i], seq+1+i, size, sealed[i], b.Crashes, i*size, b.ID); err != nil {
 				return err
 			}
 			if err := ring(ctx, tx, row{Kind: jobs.BatchTask, Request: t.Request, Job: t.Job, Batch: ids[i], Store: t.Store, NextAt: next}); err != nil {

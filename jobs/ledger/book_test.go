@@ -339,7 +339,7 @@ func (b *book) settle(t testing.TB) {
 func (b *book) tables(t testing.TB) string {
 	t.Helper()
 	var s strings.Builder
-	for _, table := range []string{"requests", "staged", "jobs", "batches", "outbox", "tokens", "audit_entry", "audit_checkpoint"} {
+	for _, table := range []string{"requests", "staged", "jobs", "batches", "outbox", "holds", "tokens", "audit_entry", "audit_checkpoint"} {
 		rows, err := b.raw.Queryx(`SELECT * FROM ` + table + ` ORDER BY 1, 2`)
 		if err != nil {
 			t.Fatal(err)

@@ -71,11 +71,11 @@ func (l *Ledger) Stop(ctx context.Context, by jobs.Actor, request string) error 
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET cancelling = 1, cancelled_by = ? WHERE id = ? AND cancelling = 0`), by.ID, request); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request = ? AND state IN ('ready', 'queued') AND NOT `+begunTask), request)
+		_, err = tx.ExecContext(ctx, tx.Rebind(`DELETE FROM outbox WHERE request = ? AND state IN ('ready', 'queued', 'held') AND NOT `+begunTask), request)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET next_at = ? WHERE request = ? AND state = 'ready'`), millis(l.now()), request)
+		_, err = tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET state = 'ready', next_at = ? WHERE request = ? AND state IN ('ready', 'held')`), millis(l.now()), request)
 		return err
 	})
 	if err != nil {

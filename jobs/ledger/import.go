@@ -12,6 +12,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"lethe/audit"
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/jobs"
 )
@@ -23,16 +24,18 @@ type Imported struct {
 	Ended   []string // the book had them open; the log says that they ended, and now so does the book
 	Lost    []string // accepted and not ended, and not in the book: they must be asked for again
 	Unknown []string // accepted and ended, and not in the book, which says nothing of them
+	Holds   []string // holds that stand by the log and are not in the book: they must be placed again
 }
 
 // Import brings back to the log what it has lost, from a copy of it, see
 // audit.Log.Import, and the book along with it. Subject keys are kept for keep
 // after a request's end. No service may run on the ledger, whose lock l holds.
 func (l *Ledger) Import(ctx context.Context, fetch proof.Fetch, keep time.Duration) (Imported, error) {
-	f := follower{ledger: l, keep: keep, lost: map[string]bool{}}
+	f := follower{ledger: l, keep: keep, lost: map[string]bool{}, holds: map[string]bool{}}
 	n, err := l.log.Import(ctx, audit.Import{Fetch: fetch, Write: l.Write, Each: f.follow})
 	f.in.Entries = n
 	f.in.Lost = slices.Sorted(maps.Keys(f.lost))
+	f.in.Holds = slices.Sorted(maps.Keys(f.holds))
 	if err != nil {
 		return f.in, err
 	}
@@ -67,6 +70,7 @@ type follower struct {
 	keep   time.Duration
 	in     Imported
 	lost   map[string]bool
+	holds  map[string]bool
 }
 
 func (f *follower) follow(ctx context.Context, tx *sqlx.Tx, x audit.Line) error {
@@ -83,12 +87,26 @@ func (f *follower) follow(ctx context.Context, tx *sqlx.Tx, x audit.Line) error 
 		return f.end(ctx, tx, e.RequestID, jobs.Completed, e, e.CompletedAt)
 	case *proof.Cancelled:
 		return f.end(ctx, tx, e.RequestID, jobs.Cancelled, e, e.CancelledAt)
+	case *proof.HoldPlaced:
+		return f.placed(ctx, tx, e)
+	case *proof.HoldReleased:
+		delete(f.holds, e.HoldID)
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE holds SET state = 'ended', selector = NULL, ended_at = ?, ended_by = ?, ended_reason = ? WHERE id = ?`),
+			millis(e.ReleasedAt.Time()), e.By, e.Reason, e.HoldID)
+		return err
 	case *proof.SubjectKeyDestroyed:
 		// The keys may have been put back too.
 		if err := f.ledger.keys.DestroySubject(e.RequestID); err != nil {
 			return err
 		}
 		return keyGone(ctx, tx, e.RequestID)
+	case *proof.TokenRevoked: // or a backup would give it back to whoever had it taken away
+		if fault.Bug("door/backup-revives") {
+			return nil
+		}
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE tokens SET revoked_at = ?, revoked_by = ?, unlogged = 0 WHERE id = ? AND revoked_at IS NULL`),
+			millis(e.RevokedAt.Time()), e.By, e.TokenID)
+		return err
 	}
 	return nil
 }
@@ -113,4 +131,19 @@ func (f *follower) end(ctx context.Context, tx *sqlx.Tx, request string, status 
 	}
 	f.in.Ended = append(f.in.Ended, request)
 	return closeRequest(ctx, tx, request, status, e.ID(), ended.Time(), ended.Time().Add(f.keep))
+}
+
+// placed puts a hold in force that the log says is. Of one that the book does not
+// know nobody knows any more what it selects.
+func (f *follower) placed(ctx context.Context, tx *sqlx.Tx, e *proof.HoldPlaced) error {
+	var known int
+	err := tx.GetContext(ctx, &known, tx.Rebind(`SELECT COUNT(*) FROM holds WHERE id = ?`), e.HoldID)
+	if err != nil {
+		return err
+	}
+	if known == 0 {
+		f.holds[e.HoldID] = true
+	}
+	_, err = tx.ExecContext(ctx, tx.Rebind(`UPDATE holds SET state = 'active', placed_at = ? WHERE id = ? AND state = 'placing'`), millis(e.PlacedAt.Time()), e.HoldID)
+	return err
 }

@@ -34,7 +34,7 @@ func NewCollector(l *Ledger) *Collector {
 		oldest:      desc("oldest_open_request_age_seconds", "Age of the oldest request that has not ended; 0 if there is none."),
 		due:         desc("requests_due", "Requests that have not ended, by the time left until they are due.", "due_in"),
 		unconfirmed: desc("confirmations_due", "Requests whose receipt is to be confirmed and was not, by the time left for it.", "due_in"),
-		outbox:      desc("outbox_pending", "Tasks that have not been answered."),
+		outbox:      desc("outbox_pending", "Tasks that have not been answered, but for batches that are held."),
 		refused:     desc("ids_refused", "IDs that could not be erased so far, each set aside from the others: somebody has to look."),
 		unapproved:  desc("oldest_waiting_approval_age_seconds", "How long the plan that waits longest for a second person's approval has waited; 0 if none does: somebody has to act."),
 
@@ -74,8 +74,9 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 	if err := c.deadlines(ctx, now, c.unconfirmed, confirmUntil, gauge); err != nil {
 		return err
 	}
-	var pending struct{ Outbox, Oldest, Refused, Unapproved int64 }
-	err := c.l.read.GetContext(ctx, &pending, c.l.read.Rebind(`SELECT (SELECT COUNT(*) FROM outbox) AS outbox,
+	var pending struct{ Outbox, Holds, Oldest, Refused, Unapproved int64 }
+	err := c.l.read.GetContext(ctx, &pending, c.l.read.Rebind(`SELECT (SELECT COUNT(*) FROM outbox WHERE state <> 'held') AS outbox,
+		(SELECT COUNT(*) FROM holds WHERE state = 'active') AS holds,
 		(SELECT COALESCE(MIN(created_at), ?) FROM requests WHERE completed_at IS NULL) AS oldest,
 		(SELECT COALESCE(MIN(waits_since), ?) FROM requests WHERE approval = 'needed' AND completed_at IS NULL) AS unapproved,
 		(SELECT COALESCE(SUM(b.refused), 0) FROM batches b WHERE b.refused > 0 AND b.done_at IS NULL) AS refused`), now, now)
@@ -86,7 +87,7 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 	gauge(c.oldest, float64(now-pending.Oldest)/1000)
 	gauge(c.refused, float64(pending.Refused))
 	gauge(c.unapproved, float64(now-pending.Unapproved)/1000)
-	gauge(c.holds, 0)
+	gauge(c.holds, float64(pending.Holds))
 	size, err := c.l.log.Size(ctx)
 	if err != nil {
 		return err

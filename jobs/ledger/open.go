@@ -66,6 +66,8 @@ type Ledger struct {
 	health    health           // likewise
 	presence  *sqlx.Conn       // likewise: holds the lock that says that somebody serves
 	alone     bool             // likewise: which lock
+
+	opened openedHolds
 }
 
 // Open opens the ledger and its log, migrates both and takes its lock: on SQLite

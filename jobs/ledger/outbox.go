@@ -27,7 +27,7 @@ func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ri
 	}
 	// Asked of the readers first: an idle relay must not take the writer.
 	err := l.read.SelectContext(ctx, &waiting, l.read.Rebind(`
-		SELECT store, (SELECT COUNT(*) FROM outbox p WHERE p.store = o.store AND p.state <> 'ready') AS pending
+		SELECT store, (SELECT COUNT(*) FROM outbox p WHERE p.store = o.store AND p.state IN ('queued', 'running')) AS pending
 		FROM outbox o WHERE state = 'ready' AND next_at <= ? GROUP BY store`), now)
 	if err != nil {
 		return nil, fmt.Errorf("read outbox: %w", err)
@@ -53,7 +53,7 @@ func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int6
 			return err
 		}
 		var pending int
-		if err := tx.GetContext(ctx, &pending, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE store = ? AND state <> 'ready'`), store); err != nil {
+		if err := tx.GetContext(ctx, &pending, tx.Rebind(`SELECT COUNT(*) FROM outbox WHERE store = ? AND state IN ('queued', 'running')`), store); err != nil {
 			return err
 		}
 		var picked []string // in the order in which they are to be rung
@@ -134,9 +134,10 @@ func (l *Ledger) Extend(ctx context.Context, r jobs.Ring, lease time.Duration) e
 
 // Fence returns nil if the holder of r may destroy something now. It is asked
 // in the smallest window before each destructive call. It returns
-// jobs.ErrStale if the row is no longer the caller's, and jobs.ErrStopped if
-// the request is being cancelled, and jobs.ErrUnapproved if its plan has to be
-// approved and is not. While the log refuses to append nothing may be
+// jobs.ErrStale if the row is no longer the caller's, jobs.ErrStopped if
+// the request is being cancelled, jobs.ErrUnapproved if its plan has to be
+// approved and is not, and jobs.ErrHolds if a hold stands that the batch has not
+// been compared with. While the log refuses to append nothing may be
 // destroyed, for nothing could say so: it is jobs.ErrStale as in Claim.
 func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
 	if l.Refusal(ctx) != nil {
@@ -146,8 +147,10 @@ func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
 		Cancelling, May bool
 		Status          jobs.Status
 		NotBefore       int64 `db:"not_before"`
+		NewHolds        bool  `db:"new_holds"`
 	}
-	err := l.read.GetContext(ctx, &f, l.read.Rebind(`SELECT r.cancelling, r.status, r.not_before, `+mayErase()+` AS may FROM outbox o JOIN requests r ON r.id = o.request
+	err := l.read.GetContext(ctx, &f, l.read.Rebind(`SELECT r.cancelling, r.status, r.not_before, `+mayErase()+` AS may, `+newHolds+` AS new_holds
+		FROM outbox o JOIN requests r ON r.id = o.request
 		WHERE o.id = ? AND o.epoch = ? AND o.state = 'running'`), r.ID, r.Epoch)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -160,6 +163,8 @@ func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
 		return fmt.Errorf("read fence: %w", jobs.ErrUnapproved)
 	case f.NotBefore > millis(l.now()):
 		return errors.New("read fence: the grace period has not ended") // not ErrStopped: the task must come back
+	case f.NewHolds:
+		return jobs.ErrHolds
 	}
 	return nil
 }

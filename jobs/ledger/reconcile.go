@@ -111,18 +111,24 @@ func (l *Ledger) KeysDue(ctx context.Context) ([]string, error) {
 	return ids, nil
 }
 
-// Unsealed returns those of the given requests whose seal key hides nothing
+// Unsealed returns those of the given requests and holds whose seal key hides nothing
 // any more: those that have ended, and those never filed and older than an
-// hour, of which no other key is needed either.
+// hour, and holds that have ended, of which no other key is needed either.
 func (l *Ledger) Unsealed(ctx context.Context, sealed []string) (ended, unfiled []string, err error) {
 	for _, id := range sealed {
 		row, err := requestByID(ctx, l.read, id)
 		switch {
 		case err == nil && row.CompletedAt.Valid:
 			ended = append(ended, id)
-		case isNotFound(err) && stagedBefore(id, l.now().Add(-stagedFor)):
-			unfiled = append(unfiled, id)
-		case err != nil && !isNotFound(err):
+		case isNotFound(err):
+			stands, over, failed := l.unsealedHold(ctx, id)
+			if failed != nil {
+				return nil, nil, failed
+			}
+			if !stands && (over || stagedBefore(id, l.now().Add(-stagedFor))) {
+				unfiled = append(unfiled, id)
+			}
+		case err != nil:
 			return nil, nil, fmt.Errorf("read request: %w", err)
 		}
 	}

@@ -30,8 +30,8 @@ func settle(ctx context.Context, tx *txn, job string, nextAt int64) error {
 func statusOf(ctx context.Context, tx *txn, request string) error {
 	_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET status = CASE
 			WHEN EXISTS (SELECT 1 FROM jobs WHERE request = requests.id AND stage IN (?, ?)) THEN ? ELSE ? END
-		WHERE id = ? AND status IN (?, ?, ?)`),
-		jobs.StagePlanning, jobs.StageErasing, jobs.Erasing, jobs.Verifying, request, jobs.Planning, jobs.Erasing, jobs.Verifying)
+		WHERE id = ? AND status IN (?, ?, ?, ?)`),
+		jobs.StagePlanning, jobs.StageErasing, jobs.Erasing, jobs.Verifying, request, jobs.Planning, jobs.Erasing, jobs.Verifying, jobs.Held)
 	return err
 }
 
@@ -74,10 +74,13 @@ func (l *Ledger) Verified(ctx context.Context, t jobs.Task, asOf time.Time, purg
 	if purge {
 		stage = jobs.StagePurging
 	}
-	return l.owned(ctx, "commit verification", t.Ring, func(ctx context.Context, tx *txn) error {
+	return l.ordered(ctx, "commit verification", t, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET stage = ?, evidence = ?, remaining = 0, unattributable = ?, verified_at = ?, note = '' WHERE id = ?`),
 			stage, store.EvidenceVerified, unattributable, millis(asOf), t.Job)
-		return err
+		if err != nil {
+			return err
+		}
+		return heldStatus(ctx, tx, t.Request)
 	})
 }
 

@@ -262,6 +262,65 @@ func (s *server) rowsOf(ctx context.Context, ids []store.ID, again bool) (map[st
 	return rows, nil
 }
 
+// Matching implements store.Matcher. A row of the log that names a memory hangs
+// on it, and one that names a person is the person's.
+func (s *server) Matching(ctx context.Context, sel store.Selector, ids []store.ID) ([]store.ID, error) {
+	if s.logs == nil {
+		return s.Postgres.Matching(ctx, sel, ids)
+	}
+	if err := s.known(ids); err != nil {
+		return nil, fmt.Errorf("matching: %w", err)
+	}
+	logged, rest := divided(ids)
+	found, err := s.Postgres.Matching(ctx, sel, rest)
+	if err != nil {
+		return nil, err
+	}
+	held := make(map[store.ID]bool)
+	for _, id := range found {
+		held[id] = true
+	}
+	if err := s.matchingLogged(ctx, sel, logged, rest, held); err != nil {
+		return nil, fmt.Errorf("matching: %w", err)
+	}
+	var list []store.ID
+	for _, id := range ids {
+		if held[id] {
+			list = append(list, id)
+			delete(held, id)
+		}
+	}
+	return list, nil
+}
+
+// matchingLogged adds the rows that name whom sel means, and the memories of an
+// explicit list that rows name.
+func (s *server) matchingLogged(ctx context.Context, sel store.Selector, logged, rest []store.ID, held map[store.ID]bool) error {
+	asked := canonical(sel.IDs)
+	whom, ok := whole(sel)
+	among := make(map[store.ID]bool, len(logged)+len(rest))
+	for _, id := range slices.Concat(logged, rest) {
+		among[id] = true
+	}
+	if ok && len(logged) == 0 || !ok && len(asked) == 0 {
+		return nil
+	}
+	for row, err := range s.logs.Texts(ctx, requests, logColumn, true) {
+		if err != nil {
+			return err
+		}
+		n, names := named(row.Text)
+		id := store.ID{Place: requests, Key: row.Key}
+		if names && n.kind == ofMemory {
+			id = store.ID{Place: memoriesPlace, Key: n.id}
+		}
+		if names && among[id] && (ok && n == whom || n.kind == ofMemory && asked[n.id]) {
+			held[id] = true
+		}
+	}
+	return nil
+}
+
 // Remaining implements store.Store.
 func (s *server) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, error) {
 	if s.logs == nil {

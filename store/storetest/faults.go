@@ -17,6 +17,7 @@ const (
 	Find      Op = "find" // and Count
 	Erase     Op = "erase"
 	Remaining Op = "remaining"
+	Matching  Op = "matching"
 	Purge     Op = "purge"
 )
 
@@ -105,6 +106,9 @@ func (m *Memory) enter(ctx context.Context, op Op, ids []store.ID) error {
 // Erase implements store.Store.
 func (m *Memory) Erase(ctx context.Context, ids []store.ID) (store.Receipt, error) {
 	if err := m.enter(ctx, Erase, ids); err != nil {
+		return nil, fmt.Errorf("erase: %w", err)
+	}
+	if err := store.Leave(ctx); err != nil {
 		return nil, fmt.Errorf("erase: %w", err)
 	}
 	m.mu.Lock()

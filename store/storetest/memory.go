@@ -136,8 +136,7 @@ func (m *Memory) find(ctx context.Context, sel store.Selector) ([]store.ID, erro
 	}
 	var found []row
 	for _, r := range m.rows {
-		session := r.id.Place == "messages" && (sel.AppID != "" || len(sel.Metadata) > 0)
-		if !session && r.record.selects(sel) {
+		if m.selects(r, sel) {
 			found = append(found, r)
 		}
 	}

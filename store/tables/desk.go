@@ -8,6 +8,8 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/mattn/go-sqlite3"
+
+	"lethe/store"
 )
 
 // A desk is one connection that serves one caller at a time and lives as long
@@ -57,7 +59,12 @@ func tx(ctx context.Context, conn *sqlx.Conn, begin string, f func() error) erro
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = patiently(ctx, func() error { return exec(settled, conn, "COMMIT") })
+		err = patiently(ctx, func() error {
+			if err := store.Leave(ctx); err != nil {
+				return err
+			}
+			return exec(settled, conn, "COMMIT")
+		})
 	}
 	if err != nil {
 		if ctx.Err() != nil {

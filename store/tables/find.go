@@ -127,22 +127,29 @@ type row struct {
 // numbers, and false if the part can have none. Scopes are parsed by the
 // caller.
 func (p *part) query(sel store.Selector) (condition, bool) {
-	c, scope := condition{sql: "1"}, "''"
-	switch {
-	case p.With != "":
+	c, scope, ok := p.selects(sel)
+	if !ok {
 		return c, false
-	case p.Scope != "":
-		scope = "CASE typeof(t." + quote(p.Scope) + ") WHEN 'text' THEN t." + quote(p.Scope) + " ELSE '' END"
-	default:
-		var ok bool
-		if c, ok = p.match(sel); !ok {
-			return c, false
-		}
-		c.and(p.held())
 	}
 	c.sql = "SELECT " + p.id.text("t.") + " AS key, " + scope + " AS scope FROM " +
 		p.table + " t WHERE t.rowid BETWEEN ? AND ? AND " + c.sql + " ORDER BY t.rowid"
 	return c, true
+}
+
+// selects is the condition under which sel may select a row, what is to be read as
+// its scope, and false if it can select none.
+func (p *part) selects(sel store.Selector) (c condition, scope string, ok bool) {
+	c, scope = condition{sql: "1"}, "''"
+	switch {
+	case p.With != "":
+		return c, scope, false
+	case p.Scope != "":
+		return c, "CASE typeof(t." + quote(p.Scope) + ") WHEN 'text' THEN t." + quote(p.Scope) + " ELSE '' END", true
+	}
+	if c, ok = p.match(sel); ok {
+		c.and(p.held())
+	}
+	return c, scope, ok
 }
 
 // A pager goes once through a table in the order of its rows, and holds no

@@ -368,6 +368,10 @@ func compare(t *rapid.T, lab laboratory, s store.Store, w world, sel store.Selec
 	if left, err := s.Remaining(t.Context(), ids); err != nil || len(left) != len(ids) {
 		t.Fatalf("%d of %d remaining before, error %v", len(left), len(ids), err)
 	}
+	hold := w.drawSelector(t)
+	if diff := cmp.Diff(w.held(sel, hold), matching(t, s, hold, ids)); diff != "" {
+		t.Fatalf("%+v, held by %+v\n(-model +engine)\n%s", sel.Identity(), hold.Identity(), diff)
+	}
 	if r, err := s.Erase(t.Context(), ids); err != nil || r.Count(store.Erased) != len(ids) {
 		t.Fatalf("receipt %s, error %v", r, err)
 	}
@@ -380,4 +384,29 @@ func compare(t *rapid.T, lab laboratory, s store.Store, w world, sel store.Selec
 	if diff := cmp.Diff(w.expect(sel), got); diff != "" {
 		t.Fatalf("%+v\n(-model +engine)\n%s", sel.Identity(), diff)
 	}
+}
+
+// held are the keys that both selectors select.
+func (w world) held(sel, hold store.Selector) []string {
+	var keys []string
+	for _, x := range w.things {
+		if w.selects(sel, x) && w.selects(hold, x) {
+			keys = append(keys, w.key(x))
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func matching(t *rapid.T, s store.Store, hold store.Selector, ids []store.ID) []string {
+	held, err := s.(store.Matcher).Matching(t.Context(), hold, ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, id := range held {
+		keys = append(keys, id.Key)
+	}
+	slices.Sort(keys)
+	return keys
 }

@@ -37,6 +37,10 @@ func once(ctx context.Context, db *sqlx.DB, f func(tx *sqlx.Tx) error) error {
 		_ = tx.Rollback() // the server does it if the connection is gone
 		return err
 	}
+	if err := store.Leave(ctx); err != nil {
+		_ = tx.Rollback()
+		return err
+	}
 	return pgCoded(ctx, tx.Commit())
 }
 

@@ -34,23 +34,8 @@ func (s *Store) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, erro
 
 // present returns the IDs of which anything can be read.
 func (s *Store) present(ctx context.Context, keys map[string][]string) (map[store.ID]bool, error) {
-	changes, err := s.changes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	release, err := s.second.take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
 	left := make(map[store.ID]bool)
-	err = s.read(ctx, s.second.conn, func() error {
-		if err := s.unchanged(ctx, s.second.conn); err != nil {
-			return err
-		}
-		if err := s.follow(ctx, s.second.conn, changes); err != nil {
-			return err
-		}
+	err := s.apart(ctx, func() error {
 		for place, k := range keys {
 			found, err := s.look(ctx, place, k)
 			if err != nil {
@@ -63,6 +48,28 @@ func (s *Store) present(ctx context.Context, keys map[string][]string) (map[stor
 		return nil
 	})
 	return left, err
+}
+
+// apart runs f in a transaction of the second desk, whose indexes are up to date.
+func (s *Store) apart(ctx context.Context, f func() error) error {
+	changes, err := s.changes(ctx)
+	if err != nil {
+		return err
+	}
+	release, err := s.second.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.read(ctx, s.second.conn, func() error {
+		if err := s.unchanged(ctx, s.second.conn); err != nil {
+			return err
+		}
+		if err := s.follow(ctx, s.second.conn, changes); err != nil {
+			return err
+		}
+		return f()
+	})
 }
 
 // look returns the keys of a place of which a row or kin is there. What hangs on
