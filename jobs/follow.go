@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"lethe/audit/fault"
 	"lethe/audit/proof"
 )
@@ -56,6 +58,9 @@ func (in *Intake) page(
 ) ([]Request, string, error) {
 	if err := by.Check(ActRead); err != nil {
 		return nil, "", err
+	}
+	if cursor != "" && uuid.Validate(cursor) != nil {
+		return nil, "", &Invalid{"cursor", "must be the next_cursor of an answer"}
 	}
 	filedBy := by.ID
 	if by.SeesAll() || fault.Bug("door/foreign-seen") {
