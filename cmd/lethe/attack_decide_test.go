@@ -8,7 +8,7 @@ func decisionAttacks() (list []attack) {
 	const approve, reject = "POST /v1/requests/{waiting}/approve", "POST /v1/requests/{waiting}/reject"
 	for _, x := range []struct{ name, by, ask, body, want string }{
 		{"approve what one has filed", "admin", "POST /v1/requests/{own}/approve", `{"plan_hash":"{own hash}"}`, "403 self_approval"},
-		{"approve what one has filed, another hash", "admin", "POST /v1/requests/{own}/approve", `{"plan_hash":"{hash}"}`, "409 plan_changed"},
+		{"approve what one has filed, another hash", "admin", "POST /v1/requests/{own}/approve", `{"plan_hash":"{hash}"}`, "403 self_approval"},
 		{"the hash of the plan before", "approver", "POST /v1/requests/{stale}/approve", `{"plan_hash":"{stale hash}"}`, "409 plan_changed"},
 		{"the hash of another request", "approver", approve, `{"plan_hash":"{own hash}"}`, "409 plan_changed"},
 		{"the hash of one that has ended", "approver", approve, `{"plan_hash":"{done hash}"}`, "409 plan_changed"},
@@ -26,8 +26,8 @@ func decisionAttacks() (list []attack) {
 		{"approve twice", "approver", "POST /v1/requests/{done}/approve", `{"plan_hash":"{done hash}"}`, "409 not_waiting"},
 		{"approve what need not be", "approver", "POST /v1/requests/{graced}/approve", `{"plan_hash":"{hash}"}`, "409 not_waiting"},
 		{"approve what is not there", "approver", "POST /v1/requests/{absent}/approve", `{"plan_hash":"{hash}"}`, "404 not_found"},
-		{"reject what has ended", "approver", "POST /v1/requests/{done}/reject", `{"reason":"r"}`, "409 too_late"},
-		{"reject what is not there", "approver", "POST /v1/requests/{absent}/reject", `{"reason":"r"}`, "404 not_found"},
+		{"reject what has ended", "approver", "POST /v1/requests/{done}/reject", `{"reason":"not-identified"}`, "409 too_late"},
+		{"reject what is not there", "approver", "POST /v1/requests/{absent}/reject", `{"reason":"not-identified"}`, "404 not_found"},
 		{"reject without a reason", "approver", reject, `{}`, "422 invalid"},
 		{"cancel what has ended", "submitter", "POST /v1/requests/{done}/cancel", "", "409 too_late"},
 		{"extend what has ended", "approver", "POST /v1/requests/{done}/extend", `{"reason":"complexity"}`, "409 too_late"},

@@ -158,7 +158,7 @@ func (w *target) call(what, by, head, body string) string {
 	method, target, _ := strings.Cut(what, " ")
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", method, target)
-	if !strings.Contains(head, "Host:") {
+	if !strings.HasPrefix(head, "Host:") {
 		fmt.Fprintf(&b, "Host: %s\r\n", w.address)
 	}
 	if by != "" {
@@ -179,12 +179,9 @@ func (w *target) call(what, by, head, body string) string {
 // connection that was closed without an answer.
 func (w *target) exchange(t testing.TB, a attack, text string) answer {
 	t.Helper()
-	to, step := w.address, max(len(text), 1)
+	to := w.address
 	if a.slow {
 		to = w.slow
-	}
-	if a.drip {
-		step = 1
 	}
 	w.calls++
 	from := &net.TCPAddr{IP: net.IPv4(127, 1, byte(w.calls>>8), byte(w.calls))}
@@ -197,13 +194,7 @@ func (w *target) exchange(t testing.TB, a attack, text string) answer {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	go func() { // the server may answer before it has all
-		for part := range slices.Chunk([]byte(text), step) {
-			if _, err := conn.Write(part); err != nil {
-				return
-			}
-		}
-	}()
+	go speak(conn, text, a.drip) // the server may answer before it has all
 	got, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		return answer{}
@@ -213,6 +204,25 @@ func (w *target) exchange(t testing.TB, a attack, text string) answer {
 	var head bytes.Buffer
 	_ = got.Header.Write(&head)
 	return answer{got.StatusCode, head.String(), got.Header.Get("Content-Type"), string(body)}
+}
+
+// speak writes a text, or a drop of its last part now and then.
+func speak(conn net.Conn, text string, drip bool) {
+	if !drip {
+		_, _ = io.WriteString(conn, text)
+		return
+	}
+	header, rest, _ := strings.Cut(text, "\r\n\r\n")
+	if rest == "" {
+		header, rest = "", header
+	} else {
+		header += "\r\n\r\n"
+	}
+	_, err := io.WriteString(conn, header)
+	for i := 0; i < len(rest) && err == nil; i++ {
+		_, err = io.WriteString(conn, rest[i:i+1])
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // quiet wants nothing of a canary in what the service has logged since, and each

@@ -48,7 +48,7 @@ func wireAttacks() (list []attack) {
 		{"a host that is empty", "GET /healthz HTTP/1.1\r\nHost:\r\n\r\n", "403 host"},
 		{"a host of HTTP/1.0 that is none", "GET /healthz HTTP/1.0\r\n\r\n", "403 host"},
 		{"HTTP/0.9", "GET /healthz\r\n\r\n", "400"},
-		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"},
+		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"},
 		{"HTTP/3", "GET /healthz HTTP/3.0\r\nHost: {address}\r\n\r\n", "505"},
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "400"},
 		{"Redis", "*1\r\n$8\r\nFLUSHALL\r\n\r\n", "400"},
@@ -66,8 +66,7 @@ func wireAttacks() (list []attack) {
 	}
 	for _, x := range []struct{ name, raw, want string }{
 		{"half a header", "GET /v1/requests HTTP/1.1\r\nHost: {address}\r\nX-A: {canary}", "0"},
-		{"half a line", "GET /{canary}", "0"},
-		{"nothing", "", "0"},
+		{"half a line", "GET /{canary}", "400"},
 		{"half a body", post + "Content-Length: 100\r\n\r\n{\"selector\":", "408 too_slow"},
 		{"no body", post + "Content-Length: 100\r\n\r\n", "408 too_slow"},
 		{"chunks without an end", post + "Transfer-Encoding: chunked\r\n\r\n2\r\n{ \r\n", "408 too_slow"},
@@ -75,8 +74,13 @@ func wireAttacks() (list []attack) {
 		{"a body of a stranger", "POST /v1/requests HTTP/1.1\r\nHost: {address}\r\nContent-Length: 100\r\n\r\n{canary}", "401 no_token"},
 		{"half a form", "POST /console/sign-in HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nform={canary}", "400 page"},
 	} {
-		list = append(list, attack{name: "slow: " + x.name, raw: x.raw, want: x.want, slow: true},
-			attack{name: "drop by drop: " + x.name, raw: x.raw, want: x.want, slow: true, drip: true})
+		list = append(list, attack{name: "slow: " + x.name, raw: x.raw, want: x.want, slow: true})
+	}
+	for _, x := range []struct{ name, raw, want string }{
+		{"a header", "GET /v1/requests HTTP/1.1\r\nHost: {address}\r\nX-A: {canary}" + strings.Repeat("a", 1000), "400"},
+		{"a body", post + "Content-Length: 100\r\n\r\n" + strings.Repeat(" ", 40), "408 too_slow"},
+	} {
+		list = append(list, attack{name: "drop by drop: " + x.name, raw: x.raw, want: x.want, slow: true, drip: true})
 	}
 	return append(list, hostAttacks()...)
 }
@@ -106,7 +110,7 @@ func hostAttacks() (list []attack) {
 	for _, x := range [][2]string{
 		{"TRACE /v1/requests", "405 method"},
 		{"OPTIONS /v1/requests", "405 method"},
-		{"OPTIONS *", "404 not_found"},
+		{"OPTIONS *", "400"},
 		{"CONNECT {canary}.example:443", "403 host"},
 		{"PUT /v1/requests", "405 method"},
 		{"DELETE /v1/requests", "405 method"},
