@@ -286,7 +286,7 @@ func TestReasonsAreOfTheListsAlone(t *testing.T) {
 	}
 	for code, check := range map[string]func(string) error{
 		"hgb-257": own.CheckExemption, "art17-3-b": own.CheckExemption, "ccpa-1798.105-d-8": own.CheckExemption,
-		"strike": own.CheckExtension, "complexity": own.CheckExtension, "not-identified": own.CheckReason, "art17-3-e": jobs.CheckReason,
+		"strike": own.CheckExtension, "complexity": own.CheckExtension, "not-identified": own.CheckReason, "art17-3-e": jobs.Codes{}.CheckReason,
 	} {
 		if err := check(code); err != nil {
 			t.Errorf("%q: %v", code, err)
