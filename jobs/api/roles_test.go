@@ -75,7 +75,6 @@ func matrix() map[string]string {
 		"GET /healthz": "everybody", "GET /readyz": "everybody", "GET /v1/openapi.yaml": "everybody",
 		"GET /log/checkpoint": "everybody", "GET /log/tile/{path...}": "everybody", "GET /log/key": "everybody", "GET /log/keys": "everybody",
 		"POST /v1/requests": "submitter admin", "POST /v1/plans": "submitter admin", "POST /v1/requests/{id}/cancel": "submitter admin",
-		"POST /v1/requests/{id}/approve": "approver admin", "POST /v1/requests/{id}/reject": "approver admin",
 		"GET /v1/requests": "submitter approver auditor admin", "GET /v1/requests/{id}": "submitter approver auditor admin",
 		"GET /v1/requests/{id}/events": "submitter approver auditor admin", "GET /v1/requests/{id}/certificate": "submitter approver auditor admin",
 		"GET /v1/requests/{id}/receipt": "submitter approver auditor admin", "GET /v1/requests/{id}/subject-key": "submitter approver auditor admin",
