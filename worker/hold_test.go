@@ -168,8 +168,9 @@ func TestAHoldIsAnsweredOnceNoBatchThatPassedItsFenceIsAtWork(t *testing.T) {
 	go func() { placed <- h.place(store.Selector{UserID: "alice"}) }()
 	waitFor(t, "the hold is added", func() bool { list, _ := h.ledger.Holds(t.Context()); return len(list) == 1 })
 	select {
-	case <-placed:
+	case hold := <-placed:
 		t.Error("answered while a batch that does not know of it erases")
+		placed <- hold
 	case <-time.After(50 * time.Millisecond):
 	}
 	gate <- struct{}{}

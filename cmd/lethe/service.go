@@ -234,13 +234,8 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
-	clock, err := s.config.clock()
-	if err != nil {
-		return err // it has been checked
-	}
-	s.intake = &jobs.Intake{
-		Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down,
-		Clock: clock, Codes: s.config.codes(), Places: worker.PlacesOf(byName),
+	if s.intake, err = s.bookOf(known, byName, keep); err != nil {
+		return err
 	}
 	if err := s.openWebhooks(); err != nil {
 		return err

@@ -90,7 +90,7 @@ func kindOf(plan string) string {
 		return kindLate
 	case strings.HasPrefix(point, "worker/purge"):
 		return kindPurge
-	case point == "ledger/post" || point == "ledger/posted" || point == "audit/sequence" || point == "audit/sequenced":
+	case point == "ledger/posting" || point == "ledger/posted" || point == "audit/sequencing" || point == "audit/sequenced":
 		return kindShared
 	case point == "jobs/cancel-marked" || point == "jobs/queue-lost":
 		return kindRedis

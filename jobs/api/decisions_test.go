@@ -48,11 +48,19 @@ func TestDecisionsAreCodesAndNothingElse(t *testing.T) {
 	h.file(t)
 	path := "/v1/requests/" + h.book.requests[0].ID
 	for _, row := range []struct{ path, body string }{
-		{"/extend", ``}, {"/extend", `{}`}, {"/extend", `{"reason":"they wrote john@example.com"}`}, {"/extend", `{"reason":7}`},
-		{"/extend", `{"reason":"complexity","reason":"number"}`}, {"/extend", `{"reason":"complexity","by":"john"}`},
-		{"/extend", `{"Reason":"complexity"}`}, {"/extend", `{"reason":"complexity"} {}`},
-		{"/exempt", `{"store":"app"}`}, {"/exempt", `{"reason":"art17-3-b"}`}, {"/exempt", `{"store":"app","reason":"John Doe"}`},
-		{"/exempt", `{"store":"app","reason":"art17-3-b","place":""}`}, {"/exempt", `{"store":"app","reason":"art17-3-b","review_at":"john"}`},
+		{"/extend", ``},
+		{"/extend", `{}`},
+		{"/extend", `{"reason":"they wrote john@example.com"}`},
+		{"/extend", `{"reason":7}`},
+		{"/extend", `{"reason":"complexity","reason":"number"}`},
+		{"/extend", `{"reason":"complexity","by":"john"}`},
+		{"/extend", `{"Reason":"complexity"}`},
+		{"/extend", `{"reason":"complexity"} {}`},
+		{"/exempt", `{"store":"app"}`},
+		{"/exempt", `{"reason":"art17-3-b"}`},
+		{"/exempt", `{"store":"app","reason":"John Doe"}`},
+		{"/exempt", `{"store":"app","reason":"art17-3-b","place":""}`},
+		{"/exempt", `{"store":"app","reason":"art17-3-b","review_at":"john"}`},
 		{"/exempt", `{"store":"app","reason":"art17-3-b","note":"john"}`},
 	} {
 		w := h.ask("POST", path+row.path, strings.NewReader(row.body))
