@@ -160,7 +160,7 @@ func (s *Sequencer) sequence(ctx context.Context) (n int, err error) {
 		_ = tx.Rollback() // the error above says more
 		return 0, err
 	}
-	fault.Point("audit/sequence")
+	fault.Point("audit/sequencing")
 	if err := tx.Commit(); err != nil {
 		return 0, fmt.Errorf("commit, which may have been done or not: %w", err)
 	}

@@ -74,9 +74,6 @@ func (c Codes) CheckExtension(code string) error {
 	return oneOf(code, c.Extensions(), "complexity, number or reasonably-necessary, or one of the configuration's extensions")
 }
 
-// CheckReason checks a code by the built-in lists alone.
-func CheckReason(code string) error { return Codes{}.CheckReason(code) }
-
 func oneOf(code string, list []string, such string) error {
 	if slices.Contains(list, code) {
 		return nil

@@ -286,14 +286,14 @@ func TestReasonsAreOfTheListsAlone(t *testing.T) {
 	}
 	for code, check := range map[string]func(string) error{
 		"hgb-257": own.CheckExemption, "art17-3-b": own.CheckExemption, "ccpa-1798.105-d-8": own.CheckExemption,
-		"strike": own.CheckExtension, "complexity": own.CheckExtension, "not-identified": own.CheckReason, "art17-3-e": jobs.CheckReason,
+		"strike": own.CheckExtension, "complexity": own.CheckExtension, "not-identified": own.CheckReason, "art17-3-e": jobs.Codes{}.CheckReason,
 	} {
 		if err := check(code); err != nil {
 			t.Errorf("%q: %v", code, err)
 		}
 	}
 	for code, check := range map[string]func(string) error{
-		"": own.CheckReason, "because of john": own.CheckReason, "art17-3-f": own.CheckReason, "hgb-257": jobs.CheckReason,
+		"": own.CheckReason, "because of john": own.CheckReason, "art17-3-f": own.CheckReason, "hgb-257": jobs.Codes{}.CheckReason,
 		"not-identified": own.CheckExemption, "art17-3-a": own.CheckExtension, "john@example.com": own.CheckExtension,
 	} {
 		var invalid *jobs.Invalid

@@ -41,6 +41,30 @@
 // what a killed worker was at, which waits for its lease of 8 s. To ask early does
 // no harm: a ring that comes late has an old epoch.
 //
+// 2026-11-29. A request is planned when it is filed, also with a grace period, for
+// planning only reads: so a person can look at the plan, and approve it, while the
+// grace lasts. When its time has come, and after each approval, every place is
+// counted again, and a plan that has drifted is made anew. The road not taken, to
+// plan at the end of the grace, would leave people to approve at night, or would
+// begin the wait when it should have been over.
+//
+// 2026-11-29. An approval is of a hash, and the hash covers the number of the plan
+// among those of the request: a plan that comes back exactly as one that was
+// approved long ago has to be approved again, and no entry in the log is of two plans.
+//
+// 2026-11-29. A store's own limits replace those for all there, also when they are
+// wider. Rows of the other stores count together: one person's memories in ten
+// stores are one erasure. The rows that hang on others count too, since they go.
+// A fraction counts only from FractionFrom rows found, or every second request to
+// a store with few people in it would wait.
+//
+// 2026-11-29. A store that does not say how many rows a place has is taken to have
+// no more than were found: it waits too often, never too seldom.
+//
+// 2026-11-29. A request can be rejected until a batch of it has been begun. After
+// that "rejected" would be a word for a part of an erasure: it is cancelled, and
+// its certificate says how far it got.
+//
 // 2026-11-29. The Book holds the law of who may do what and see what, and not its
 // doors: each call says for whom it is, nobody may do nothing, and so no door can
 // forget it. The doors ask before they read a body, by the same table

@@ -116,19 +116,27 @@ func (r Rules) Drift(planned Job, now Recount) (beyond []Excess) {
 	if planned.MapVersion != now.MapVersion {
 		beyond = append(beyond, Excess{Code: BeyondDrifted, Store: planned.Store})
 	}
-	find := func(list []PlaceCount, p PlaceCount) int {
-		i := slices.IndexFunc(list, func(q PlaceCount) bool { return q.Place == p.Place && q.With == p.With })
-		if i < 0 {
-			return 0
-		}
-		return list[i].Found
-	}
 	for _, p := range now.Places {
-		if was := find(planned.Places, p); l.drifted(was, p.Found) {
+		if was := foundIn(planned.Places, p); l.drifted(was, p.Found) {
 			beyond = append(beyond, Excess{Code: BeyondDrifted, Store: planned.Store, Place: p.Place, Found: p.Found, Of: was})
 		}
 	}
+	for _, p := range planned.Places {
+		if !slices.ContainsFunc(now.Places, p.same) && l.drifted(p.Found, 0) {
+			beyond = append(beyond, Excess{Code: BeyondDrifted, Store: planned.Store, Place: p.Place, Of: p.Found})
+		}
+	}
 	return beyond
+}
+
+func (p PlaceCount) same(q PlaceCount) bool { return q.Place == p.Place && q.With == p.With }
+
+// foundIn returns how many rows of a place are in a list.
+func foundIn(list []PlaceCount, p PlaceCount) int {
+	if i := slices.IndexFunc(list, p.same); i >= 0 {
+		return list[i].Found
+	}
+	return 0
 }
 
 func (l Limits) drifted(was, is int) bool {

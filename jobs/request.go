@@ -153,7 +153,7 @@ const (
 type PlaceCount struct {
 	Place string `json:"place"`
 	Found int    `json:"found"`
-	Total int    `json:"total" doc:"Rows that the place has in all, at least; see found"`
+	Total int    `json:"total" doc:"Rows that the place has in all, whoever they are of; of a large table at least so many. 0 if the store does not say"`
 	With  string `json:"with,omitempty"` // the place whose rows these hang on
 }
 

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"fmt"
 
 	"lethe/audit/fault"
 )
@@ -16,7 +17,7 @@ func (in *Intake) sees(ctx context.Context, by Actor, do Act, id string) error {
 	case err != nil:
 		return err
 	case !by.Sees(filedBy):
-		return ErrNotFound
+		return fmt.Errorf("read request: %w", ErrNotFound) // in the words of FiledBy
 	}
 	return nil
 }

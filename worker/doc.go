@@ -81,4 +81,9 @@
 // The road not taken, to compare inside the store's own transaction, would close the
 // last gap, an application that gives a row to somebody else within those
 // milliseconds, and would keep every hold's selector under the store's locks.
+//
+// 2026-11-29. A plan that was approved, or that waited for its grace to end, is
+// counted again and not listed again: the IDs that a person approved are those
+// that are erased. What has come since is found by verifying, as ever, and more of
+// it than was approved waits for people.
 package worker

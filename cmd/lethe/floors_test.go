@@ -45,7 +45,7 @@ func floors() map[string][]string {
 
 		"jobs/webhook": {"jobs", "audit/fault"},
 
-		"jobs/api":     {"jobs", "store"},
+		"jobs/api":     {"jobs", "store", "audit/fault"},
 		"jobs/console": {"jobs", "store"},
 
 		"worker": {"jobs", "store", "audit", "audit/proof", "audit/fault"},

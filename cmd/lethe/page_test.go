@@ -104,6 +104,55 @@ func TestAPersonIsForgottenThroughThePage(t *testing.T) {
 	}
 }
 
+func TestASecondPersonApprovesOnThePage(t *testing.T) {
+	dir := t.TempDir()
+	c := configFor(filepath.Join(dir, "data"), queueEmbedded, configured("assistant", newMem0(t, filepath.Join(dir, "mem0"), mem0.Memory{UserID: "nora"})))
+	c.Approval = approvalAlways
+	r := start(t, c, nil)
+	people := map[jobs.Role]visitor{}
+	for _, role := range []jobs.Role{jobs.RoleSubmitter, jobs.RoleApprover} {
+		_, secret, err := r.s.ledger.CreateToken(t.Context(), jobs.ActorLocal, jobs.TokenOrder{Name: string(role), Role: role, Life: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		people[role] = r.visitor(t)
+		if status, page := people[role].send("/console/sign-in", "/console/sign-in", url.Values{"token": {secret}}); status != http.StatusOK {
+			t.Fatalf("sign in: %d %s", status, page)
+		}
+	}
+	sam, abe := people[jobs.RoleSubmitter], people[jobs.RoleApprover]
+	_, plan := sam.send("/console/new", "/console/plan", url.Values{"user_id": {"nora"}, "store": {"assistant"}, "regime": {"gdpr"}})
+	if !strings.Contains(plan, "A second person will have to approve it") {
+		t.Errorf("plan: %s", plan)
+	}
+	_, page := sam.see("POST", "/console/file", with(url.Values{"sure": {"yes"}}, plan, "form", "draft"))
+	path := strings.TrimSuffix(regexp.MustCompile(`/console/requests/[0-9a-f-]{36}/events`).FindString(page), "/events")
+	page = sam.until(path, ">Waits for approval<")
+	if strings.Contains(page, path+"/approve") || !strings.Contains(page, "Every plan has to be approved here.") {
+		t.Errorf("who filed it sees: %s", page)
+	}
+	_, page = abe.see("GET", path, nil)
+	if status, page := abe.see("POST", path+"/approve", with(url.Values{"sure": {"yes"}}, page, "form", "plan_hash")); status != http.StatusOK || !strings.Contains(page, "You approved the plan.") {
+		t.Fatalf("approve: %d %s", status, page)
+	}
+	sam.until(path, ">Completed<")
+	if n := r.kinds()["erasure.approved/v1"]; n != 1 {
+		t.Errorf("the log has %d approvals", n)
+	}
+}
+
+// until looks at a page until it says something.
+func (v visitor) until(path, want string) (page string) {
+	v.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if _, page = v.see("GET", path, nil); strings.Contains(page, want) {
+			return page
+		}
+	}
+	v.t.Fatalf("%s does not say %s: %s", path, want, page)
+	return ""
+}
+
 func TestAPIRoutesTakeNoCookieAndThePageAsksForAToken(t *testing.T) {
 	dir := t.TempDir()
 	r := start(t, configFor(filepath.Join(dir, "data"), queueEmbedded, configured("assistant", newMem0(t, filepath.Join(dir, "mem0")))), nil)

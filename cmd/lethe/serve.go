@@ -34,7 +34,7 @@ func serveCommand(c *console) *cobra.Command {
 	f.StringVar(&over.Ledger, "ledger", "", "sqlite, or the `URL` of a PostgreSQL database (postgres://…)")
 	f.StringVar(&roles, "roles", allRoles, "`ROLES` of this process; with a SQLite ledger or an embedded queue it has all of them")
 	f.BoolVar(&over.Strict, "strict", false, "do not start, and let jobs wait, if a table that looks personal is neither mapped nor waived")
-	f.BoolVar(&check, "check", false, "only check the configuration, and exit")
+	f.BoolVar(&check, "check", false, "only check the configuration, say what is weak, and exit")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
 		if over.Roles, err = parseRoles(roles); err != nil {
@@ -92,9 +92,18 @@ counted in the metric lethe_store_unmapped. With --strict, or strict: true in
 the configuration, it stops the start with status 1, and jobs of its store wait
 with the note "schema" until the map is right.
 
+What makes the service easier to harm than it need be (no tokens, a Redis without
+a password, a key that others can read, …) is told in the logs too, once, with the
+fix, and counted in the metric lethe_weaknesses. --check tells what can be seen
+without asking anybody.
+
 A store that cannot be reached or is not as it should be does not keep the service
 from starting: its requests wait until it is mended, /readyz and the metric
 lethe_store_up say so.
+
+On a loopback address, a service that never had a token is open to everybody on the
+machine. On any other it needs tls in the configuration, and the token of an admin:
+see lethe token create --help.
 
 If the log was put back to an older state, or does not agree with a head that is
 kept at an anchor, the service only serves what can be read, says why on /readyz

@@ -234,13 +234,8 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
-	clock, err := s.config.clock()
-	if err != nil {
-		return err // it has been checked
-	}
-	s.intake = &jobs.Intake{
-		Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down,
-		Clock: clock, Codes: s.config.codes(), Places: worker.PlacesOf(byName),
+	if s.intake, err = s.bookOf(known, byName, keep); err != nil {
+		return err
 	}
 	if err := s.openWebhooks(); err != nil {
 		return err
@@ -373,29 +368,6 @@ func (s *service) ready(ctx context.Context) []string {
 		reasons = append(reasons, err.Error())
 	}
 	return reasons
-}
-
-// windows says how many tasks of each store may be queued or running. The
-// process takes as many at once as all windows together, so that tasks waiting
-// for a busy store never keep another store from being served.
-func (s *service) windows() windows {
-	w, factor := windows{}, windowFactor
-	if !s.config.alone() {
-		factor = sharedFactor
-	}
-	for _, st := range s.stores {
-		w[st.Name] = factor * max(1, st.Concurrency)
-	}
-	return w
-}
-
-type windows map[string]int
-
-func (w windows) sum() (n int) {
-	for _, room := range w {
-		n += room
-	}
-	return n
 }
 
 // bell rings at the ordinary priority.

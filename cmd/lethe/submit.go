@@ -129,7 +129,9 @@ func (c *console) conclude(ctx context.Context, client *api.Client, req api.Acce
 			return fmt.Errorf("follow request %s: %w", req.ID, err)
 		}
 		req.Request = last
-		c.summarize(last)
+		if last.Status != jobs.AwaitingApproval {
+			c.summarize(last)
+		}
 	}
 	if f.asJSON {
 		if err := c.answerJSON(req); err != nil {

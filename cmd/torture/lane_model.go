@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lethe/audit/proof"
@@ -29,7 +30,7 @@ func modelLane(ctx context.Context, r *run) error {
 		return err
 	}
 	r.cases(ctx, 2, func(ctx context.Context, c *kase) error {
-		m := &crowd{kase: c, dir: filepath.Join(c.dir, "home"), keys: map[string]string{}}
+		m := &crowd{kase: c, dir: filepath.Join(c.dir, "home"), keys: map[string]string{}, bodies: map[string]int{}}
 		if err := seed.plant(m.dir); err != nil {
 			return err
 		}
@@ -46,8 +47,10 @@ type crowd struct {
 	store *liar
 	asks  [][]call // of each client, in order
 
+	busy    atomic.Int32 // workers that may have a task
 	mu      sync.Mutex
 	keys    map[string]string // the key under which each request was filed
+	bodies  map[string]int    // what was accepted under each key
 	history []porcupine.Operation
 }
 
@@ -76,8 +79,27 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// people that may be asked about; each has rows of its own.
-const crowdPeople = 3
+// What a crowd can ask about: people with some memories each, and requests by ID
+// that are about the same rows.
+const (
+	crowdPeople   = 2
+	crowdMemories = 3 // of each, with a message
+	crowdWorkers  = 3
+)
+
+func crowdUser(i int) string { return fmt.Sprintf("%sbody-%d", canary, i) }
+
+func crowdKey(i, k int) string { return fmt.Sprintf("%s-memory-%d", crowdUser(i), k) }
+
+// bodies are all that a request of the crowd can be about.
+func bodies() []store.Selector {
+	return []store.Selector{
+		{UserID: crowdUser(0)},
+		{UserID: crowdUser(1)},
+		{IDs: []string{crowdKey(0, 0), crowdKey(0, 1), crowdKey(1, 0)}},
+		{IDs: []string{crowdKey(1, 2), crowdKey(0, 1), crowdUser(1) + "-nothing"}},
+	}
+}
 
 func (m *crowd) play(ctx context.Context) (err error) {
 	m.plan()
@@ -87,14 +109,17 @@ func (m *crowd) play(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, m.h.close()) }()
 	m.store = honest(m.h)
 	for i := range crowdPeople {
-		user := fmt.Sprintf("%sbody-%d", canary, i)
-		m.store.put(user+"-memory", user, true)
+		for k := range crowdMemories {
+			m.store.put(crowdKey(i, k), crowdUser(i), true)
+		}
 	}
 	handler := api.New(api.Options{Book: m.h.intake, Stores: []string{"a"}})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var all, work sync.WaitGroup
-	work.Go(func() { m.work(ctx) })
+	for range crowdWorkers {
+		work.Go(func() { m.work(ctx) })
+	}
 	errs := make([]error, len(m.asks))
 	for i, calls := range m.asks {
 		all.Go(func() { errs[i] = m.client(ctx, i, calls, handler) })
@@ -110,19 +135,19 @@ func (m *crowd) play(ctx context.Context) (err error) {
 
 // plan draws what the clients will ask. In some cases they all want the same.
 func (m *crowd) plan() {
-	clients, each, keys := 2+m.rng.IntN(5), 4+m.rng.IntN(8), 1+m.rng.IntN(4)
+	clients, each, keys := 2+m.rng.IntN(5), 4+m.rng.IntN(8), 1+m.rng.IntN(6)
 	if m.rng.IntN(8) == 0 {
 		clients, each, keys = 32, 3, 1
 	}
 	for range clients {
 		var calls []call
 		for range each {
-			c := call{key: fmt.Sprint("key-", m.rng.IntN(keys)), body: m.rng.IntN(2)}
+			c := call{key: fmt.Sprint("key-", m.rng.IntN(keys)), body: m.rng.IntN(len(bodies()))}
 			switch m.rng.IntN(10) {
 			default:
 				c.what = "submit"
-				if m.rng.IntN(3) > 0 {
-					c.body = 0 // most often the same
+				if m.rng.IntN(3) > 0 { // most often the same under one key
+					c.body = int(c.key[len(c.key)-1]) % len(bodies())
 				}
 			case 4, 5, 6:
 				c.what = "get"
@@ -137,13 +162,20 @@ func (m *crowd) plan() {
 	}
 }
 
-// work carries tasks out meanwhile, as the service does.
+// work carries tasks out meanwhile, as one of several workers does. Time passes
+// fast only while none of them has a task, and none is broken off: a batch that is
+// begun again counts what others erased meanwhile as its own, since it cannot
+// know, and here what the certificates count is compared to the row.
 func (m *crowd) work(ctx context.Context) {
 	e := m.h.eraser("worker", map[string]store.Store{"a": m.store})
 	for ctx.Err() == nil {
-		if n, err := m.h.turn(ctx, e); err != nil || n == 0 {
+		m.busy.Add(1)
+		n, err := m.h.turn(context.WithoutCancel(ctx), e)
+		if m.busy.Add(-1) == 0 && (err != nil || n == 0) {
 			m.h.clock.add(time.Second)
 			_ = m.h.reconcile(ctx) // it is looked at afterwards
+		}
+		if n == 0 {
 			time.Sleep(200 * time.Microsecond)
 		}
 	}
@@ -174,6 +206,9 @@ func (m *crowd) client(ctx context.Context, number int, calls []call, h http.Han
 		if got.id != "" {
 			m.keys[got.id] = one.key
 		}
+		if one.what == "submit" && got.status == http.StatusAccepted {
+			m.bodies[one.key] = one.body
+		}
 		m.history = append(m.history, porcupine.Operation{
 			ClientId: number, Input: one, Output: got, Call: began.UnixNano(), Return: ended.UnixNano(),
 		})
@@ -197,8 +232,7 @@ func (m *crowd) ask(ctx context.Context, c *api.Client, one call, id string) (a 
 	switch one.what {
 	case "submit":
 		var filed api.Accepted
-		user := fmt.Sprintf("%sbody-%d", canary, one.body)
-		filed, a.replayed, err = c.Submit(ctx, api.Submission{Selector: store.Selector{UserID: user}, IdempotencyKey: one.key})
+		filed, a.replayed, err = c.Submit(ctx, api.Submission{Selector: bodies()[one.body], IdempotencyKey: one.key})
 		r, a.status = filed.Request, http.StatusAccepted
 	case "get":
 		r, err = c.Request(ctx, id)

@@ -26,9 +26,9 @@ func shares() []share {
 	return []share{
 		{8, []string{"kill", "redis"}},
 		{3, []string{"power"}},
-		{1, []string{"model"}},
+		{2, []string{"model"}},
 		{3, []string{"fuzz"}},
-		{3, []string{"bugs"}},
+		{2, []string{"bugs"}}, // which takes what it needs,
 	}
 }
 

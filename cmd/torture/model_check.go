@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"lethe/audit/proof"
 	"lethe/jobs"
 	"lethe/store"
 
@@ -134,7 +135,7 @@ func (m *crowd) linearizable() error {
 }
 
 // settle lets everything end, and counts: one request for each key, one
-// certificate for each request.
+// certificate for each request, and each row that is gone in one of them.
 func (m *crowd) settle(ctx context.Context) error {
 	e := m.h.eraser("worker", map[string]store.Store{"a": m.store})
 	if _, err := m.h.ledger.Abandoned(ctx); err != nil {
@@ -157,14 +158,26 @@ func (m *crowd) settle(ctx context.Context) error {
 	if len(list) != len(of) {
 		return fmt.Errorf("%d requests are filed, and the clients know of %d", len(list), len(of))
 	}
+	claimed := 0
 	for _, r := range list {
 		if err := m.h.finish(ctx, e, r.ID); err != nil {
 			return err
 		}
-		if _, err := m.h.statement(ctx, r.ID); err != nil {
+		said, err := m.h.statement(ctx, r.ID)
+		if err != nil {
 			return fmt.Errorf("verify the certificate: %w", err)
 		}
+		n, err := m.claim(said, m.bodies[m.keys[r.ID]])
+		if err != nil {
+			return err
+		}
+		claimed += n
 	}
+	gone := 2*crowdPeople*crowdMemories - len(m.store.rows)
+	if claimed != gone {
+		return fmt.Errorf("%d rows are gone, and the certificates say %d", gone, claimed)
+	}
+	m.tally("rows that several requests were about, each certified once", gone)
 	m.tally("requests", len(list))
 	checked, err := m.h.ledger.Log().Check(ctx)
 	if err != nil {
@@ -174,4 +187,23 @@ func (m *crowd) settle(ctx context.Context) error {
 		return fmt.Errorf("the log has %d entries for %d requests", checked.Size, len(list))
 	}
 	return nil
+}
+
+// claim returns how many rows a certificate says its request erased. All that a
+// completed one was about is gone, whoever erased it.
+func (m *crowd) claim(said proof.Entry, body int) (int, error) {
+	switch c := said.(type) {
+	case *proof.Cancelled:
+		return c.Stores[0].Erased, nil
+	case *proof.Completed:
+		at := c.Stores[0]
+		if left := m.store.matching(bodies()[body]); len(left) > 0 {
+			return 0, fmt.Errorf("a request is completed, and %d of its rows are there", len(left))
+		}
+		if at.Erased+at.Absent != at.Requested {
+			return 0, fmt.Errorf("a certificate says %d erased and %d absent, of %d", at.Erased, at.Absent, at.Requested)
+		}
+		return at.Erased, nil
+	}
+	return 0, fmt.Errorf("a request ended as %s", said.Kind())
 }

@@ -108,7 +108,7 @@ func (r *report) print(out io.Writer) {
 	if r.Held {
 		fmt.Fprintln(out, "HELD: nothing was lost, nothing went too far, no certificate was false or doubled.")
 	} else {
-		fmt.Fprintln(out, "FAILED: see above.")
+		fmt.Fprintln(out, "FAILED, or interrupted: see above.")
 	}
 }
 

@@ -74,6 +74,7 @@ func (l *lab) run(ctx context.Context) report {
 		together.Wait()
 	}
 	beside.Wait()
+	rep.Held = ctx.Err() == nil // a run that was interrupted has shown nothing
 	for _, r := range rep.Lanes {
 		rep.Held = rep.Held && r.Held
 	}

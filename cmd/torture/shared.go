@@ -105,7 +105,7 @@ func (c *kase) shared(ctx context.Context, d *database, blows []blow) error {
 // strike lives one life beside the other process until it dies, and waits until
 // the other has taken over. It returns the one that lives.
 func (h *house) strike(ctx context.Context, b *book, what blow, other *life) (*life, error) {
-	if strings.HasPrefix(what.plan, "audit/sequence") { // who has the log keeps it while it lives
+	if strings.HasPrefix(what.plan, "audit/sequencing") { // who has the log keeps it while it lives
 		h.count(h.passes(other))
 		h.struck(time.Now(), "kill from outside")
 		h.stand(nil)

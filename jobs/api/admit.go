@@ -61,7 +61,8 @@ func (s *server) admit(may jobs.Act, handle func(http.ResponseWriter, *http.Requ
 // (RFC 6750, section 2.1), which must be one. Without one it is jobs.ActorOpen, if
 // the service listens on a loopback address, no token was ever made and the call
 // does not say that a proxy has passed it on; nobody else's. A nil gate is open.
-// Errors are what the API answers: errors.Is(err, jobs.ErrUnknownToken) for 401.
+// Errors are what the API answers: a *Problem, or one that wraps
+// jobs.ErrUnknownToken or comes from the gate.
 func Authenticate(r *http.Request, gate Gate, listen string) (jobs.Actor, error) {
 	token, err := bearer(r.Header)
 	if err != nil {

@@ -55,4 +55,11 @@
 //
 // 2026-11-29. A call that a proxy says it has passed on is not from this machine, even
 // if it comes over loopback: an open service behind one would be open to the world.
+//
+// 2026-11-29. The rate is counted once it is known who calls, by token, so that
+// callers behind one proxy do not take each other's share; and refused tokens are
+// counted by address, but a good one never is, so that nobody can lock another out.
+// The road not taken, a count by address before the token is looked at, would do
+// both. There is no limit of depth for JSON, because nothing reads a value that was
+// not asked for: an array where a string belongs is refused at its first bracket.
 package api

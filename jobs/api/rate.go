@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"lethe/audit/fault"
 	"lethe/jobs"
 )
 
@@ -39,7 +40,7 @@ func NewMeter(perSecond float64, burst int) *Meter {
 // Take counts one call of a caller. It returns 0 if it may be made, or how long
 // to wait before the next try. A nil Meter lets everything through.
 func (m *Meter) Take(caller string) time.Duration {
-	if m == nil {
+	if m == nil || fault.Bug("api/no-rate") {
 		return 0
 	}
 	m.mu.Lock()

@@ -81,7 +81,7 @@ func matrix() map[string]string {
 		"POST /v1/requests/{id}/memory-proof": "submitter approver auditor admin",
 		"POST /v1/requests/{id}/approve":      "approver admin", "POST /v1/requests/{id}/reject": "approver admin", "POST /v1/requests/{id}/extend": "approver admin",
 		"POST /v1/requests/{id}/confirm": "approver admin", "POST /v1/requests/{id}/exempt": "approver admin",
-		"POST /v1/holds": "approver admin", "DELETE /v1/holds/{id}": "approver admin", "GET /v1/holds": "approver auditor admin",
+		"GET /v1/holds": "approver auditor admin", "POST /v1/holds": "approver admin", "DELETE /v1/holds/{id}": "approver admin",
 		"GET /v1/tokens": "admin", "POST /v1/tokens": "admin", "DELETE /v1/tokens/{id}": "admin",
 	}
 }
@@ -94,6 +94,10 @@ func call(h *house, route string, header ...string) (status int, body string, an
 	switch {
 	case strings.HasSuffix(path, "/memory-proof"):
 		text = strings.NewReader(`{"memory_id":"m"}`)
+	case strings.HasSuffix(path, "/approve"):
+		text = strings.NewReader(`{"plan_hash":"h"}`)
+	case strings.HasSuffix(path, "/reject"):
+		text = strings.NewReader(`{"reason":"r"}`)
 	case path == "/v1/tokens" && method == http.MethodPost:
 		text = strings.NewReader(`{"name":"n","role":"auditor","expires":"1h"}`)
 	case method == http.MethodPost:

@@ -13,6 +13,7 @@ type Request struct {
 	ID          string          `json:"id" format:"uuid" doc:"UUID version 7"`
 	Status      jobs.Status     `json:"status" enum:"received,planning,awaiting_approval,waiting,erasing,verifying,held,completed,cancelled,rejected" doc:"How far it is. Only completed, cancelled and rejected are ends."`
 	Origin      string          `json:"origin" doc:"Through which door it came"`
+	FiledBy     string          `json:"filed_by" doc:"ID of the token with which it was filed, or open or local" example:"tok-0a1b2c3d4e5f6071"`
 	Ticket      string          `json:"ticket" doc:"The asker's own reference, as given"`
 	Regime      string          `json:"regime" doc:"Whose clock runs" example:"gdpr"`
 	Ground      string          `json:"ground" doc:"A code, or empty" example:"art17-1-b"`
@@ -102,7 +103,7 @@ func requestPath(id string) string { return "/v1/requests/" + id }
 
 func wireRequest(r jobs.Request) Request {
 	w := Request{
-		ID: r.ID, Status: r.Status, Origin: r.Origin, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
+		ID: r.ID, Status: r.Status, Origin: r.Origin, FiledBy: r.FiledBy, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
 		ReceivedAt: r.ReceivedAt.UTC(), DueAt: r.DueAt, CreatedAt: r.CreatedAt.UTC(), PlanHash: r.PlanHash, Approval: wireApproval(r.Approval),
 		Receipt: requestPath(r.ID) + "/receipt", Deadlines: wireDeadlines(r),
 	}

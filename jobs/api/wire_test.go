@@ -100,7 +100,7 @@ func TestRawAnswerOfSubmitIsTheContract(t *testing.T) {
 	answer := post(t, h.server.URL+"/v1/requests", body)
 	got := readAll(t, answer.Body)
 	const id = "0193a000-0000-7000-8000-000000000001"
-	want := `{"id":"` + id + `","status":"received","origin":"api","ticket":"","regime":"","ground":"",` +
+	want := `{"id":"` + id + `","status":"received","origin":"api","filed_by":"open","ticket":"","regime":"","ground":"",` +
 		`"received_at":"2026-11-20T09:00:00Z","due_at":"2026-12-20T10:00:00+01:00","created_at":"2027-01-15T08:00:00Z",` +
 		`"grace_until":null,"completed_at":null,"plan_hash":"",` +
 		`"approval":{"needed":false,"beyond":[],"since":null,"by":"","at":null},"stores":[{"store":"app","kind":"memory","stage":"planning",` +

@@ -43,6 +43,7 @@ type house struct {
 	planned  []jobs.Submission
 	filed    map[string]string // ID by idempotency key
 	fail     error
+	placing  bool // holds are not in force yet
 	plan     jobs.Plan
 	log      safeBuffer
 }
@@ -275,14 +276,23 @@ func (h *house) Place(_ context.Context, by jobs.Actor, _ store.Selector, reason
 		return "", err
 	}
 	h.did("held for %s until %s by %s", reason, until.Format(time.DateOnly), by.ID)
+	if h.placing {
+		return "", fmt.Errorf("place: %w", console.ErrPlacing)
+	}
 	return holdID, h.fail
 }
 
-func (h *house) Release(_ context.Context, by jobs.Actor, id string) error {
+func (h *house) Release(_ context.Context, by jobs.Actor, id, reason string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.placing {
+		return fmt.Errorf("release: %w", console.ErrPlacing)
+	}
+	if err := first(h.fail, jobs.CheckGround(reason)); err != nil || reason == "" {
+		return first(err, jobs.ErrInvalid)
+	}
 	h.did("released %s by %s", id, by.ID)
-	return h.fail
+	return nil
 }
 
 // planner is the house asked for plans.

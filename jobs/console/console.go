@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -42,12 +43,17 @@ type Hold struct {
 	Until  time.Time // zero for no end
 }
 
+// ErrPlacing is wrapped while a hold is not in force yet, because batches that
+// began before it are still at work. It will be by itself.
+var ErrPlacing = errors.New("the hold is being placed")
+
 // Holds are where legal holds are kept. Place returns once no row can be erased
-// any more that the hold forbids.
+// any more that the hold forbids, or wraps ErrPlacing; Release ends one that is in
+// force.
 type Holds interface {
 	Holds(ctx context.Context, by jobs.Actor) ([]Hold, error)
 	Place(ctx context.Context, by jobs.Actor, sel store.Selector, reason string, until time.Time) (id string, err error)
-	Release(ctx context.Context, by jobs.Actor, id string) error
+	Release(ctx context.Context, by jobs.Actor, id, reason string) error
 }
 
 // A Gate tells whose token it is. Its error wraps jobs.ErrUnknownToken if it is

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -35,10 +36,14 @@ func (c *Console) placeHold(v *visit) (answer, error) {
 		view := holdsView{Refused: said, Reason: v.form.Get("reason"), Until: v.form.Get("until")}
 		return c.holdsPage(v, http.StatusUnprocessableEntity, view)
 	}
+	done := "held"
+	if errors.Is(err, ErrPlacing) {
+		done, err = "placing", nil
+	}
 	if err != nil {
 		return answer{}, err
 	}
-	c.say(v, "held")
+	c.say(v, done)
 	return answer{status: http.StatusSeeOther, to: "/console/holds"}, nil
 }
 
@@ -64,7 +69,7 @@ func (c *Console) releaseHold(v *visit) (answer, error) {
 	if uuid.Validate(id) != nil {
 		return answer{}, jobs.ErrNotFound
 	}
-	if err := c.Holds.Release(v.ctx, v.by, id); err != nil {
+	if err := c.Holds.Release(v.ctx, v.by, id, v.form.Get("reason")); err != nil {
 		return answer{}, err
 	}
 	c.say(v, "released")

@@ -18,7 +18,7 @@ import (
 func streamed(t *testing.T, c *console.Console, b *browser, id string) (next func() string) {
 	t.Helper()
 	server := httptest.NewServer(c)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(func() { cancel(); server.Close() })
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/console/requests/"+id+"/events", nil)
 	if err != nil {

@@ -154,6 +154,7 @@ func mishaps() []struct {
 		{jobs.ErrPlanChanged, mishap{http.StatusConflict, "The plan has changed", nothing + " What is there to erase is not what was shown to you.", "Look at the new counts and decide again.", false}},
 		{jobs.ErrNotWaiting, mishap{http.StatusConflict, "It does not wait for an approval", nothing + " Somebody else may have decided meanwhile.", "Look at the request again.", false}},
 		{jobs.ErrBegun, mishap{http.StatusConflict, "Erasing has begun", nothing + " It is too late to reject.", "Cancel the request: it stops between two batches.", false}},
+		{ErrPlacing, mishap{http.StatusConflict, "The hold is being placed", nothing + " It can be released once it is in force.", "Try again in a minute.", false}},
 		{jobs.ErrForbidden, mishap{http.StatusForbidden, "You may not do this", nothing + " Your role does not allow it.", "Ask somebody whose role does.", false}},
 		{jobs.ErrNotFound, mishap{http.StatusNotFound, "Not found", "There is nothing at this address, or it is not for you to see.", "Begin at the list of requests.", false}},
 		{jobs.ErrConflict, mishap{http.StatusConflict, "It was asked for otherwise before", nothing, "Fill in the form again.", false}},

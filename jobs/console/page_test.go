@@ -153,7 +153,7 @@ func TestRolesGetWhatTheyMay(t *testing.T) {
 		{"POST", "/console/requests/" + endedID + "/approve", url.Values{"sure": {"yes"}}, [5]int{no, no, done, no, no}}, // ada's own
 		{"GET", "/console/holds", nil, [5]int{no, no, yes, yes, yes}},
 		{"POST", "/console/holds", url.Values{"user_id": {canary}, "reason": {"litigation"}}, [5]int{no, no, done, no, done}},
-		{"POST", "/console/holds/" + holdID + "/release", nil, [5]int{no, no, done, no, done}},
+		{"POST", "/console/holds/" + holdID + "/release", url.Values{"reason": {"settled"}}, [5]int{no, no, done, no, done}},
 	} {
 		for i, token := range who {
 			b := signedIn(t, c, token)
@@ -236,6 +236,23 @@ func TestPagesSayInPlainWordsHowThingsAre(t *testing.T) {
 	h.requests = nil
 	if a := b.get("/").text(); !strings.Contains(a, "No request is open.") || !strings.Contains(a, "lethe submit") {
 		t.Errorf("empty list: %s", a)
+	}
+}
+
+func TestAHoldThatIsNotInForceYetIsSaidToBe(t *testing.T) {
+	h := newHouse()
+	b := newBrowser(t, h.page(false))
+	h.placing = true
+	hold := url.Values{"user_id": {canary}, "reason": {"litigation"}, "until": {"2999-01-01T00:00"}}
+	if a := b.post("/console/holds", "/console/holds", hold); a.status != http.StatusSeeOther || !strings.Contains(b.get("/console/holds").text(), "is being placed") {
+		t.Errorf("placed: %d", a.status)
+	}
+	if a := b.post("/console/holds", "/console/holds/"+holdID+"/release", url.Values{"reason": {"settled"}}); a.status != http.StatusConflict || !strings.Contains(a.text(), "is being placed") {
+		t.Errorf("released: %d %s", a.status, a.text())
+	}
+	hold.Set("until", "2001-01-01T00:00")
+	if a := b.post("/console/holds", "/console/holds", hold); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.text(), "until must be in the future") {
+		t.Errorf("a hold that has ended already: %d %s", a.status, a.text())
 	}
 }
 

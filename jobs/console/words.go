@@ -232,6 +232,7 @@ func remark(code string) string {
 		"approved":  "You approved the plan.",
 		"rejected":  "You rejected the request.",
 		"held":      "The hold stands: from now on nothing that it matches is erased.",
+		"placing":   "The hold is being placed: what has begun before it may still be erased, and nothing else that it matches. It is in force once the list says active.",
 		"released":  "The hold is released.",
 	}[code]
 }

@@ -92,3 +92,9 @@ func TestTheShelfOfSessionsIsBounded(t *testing.T) {
 		t.Errorf("%d drafts are kept", len(d.kept))
 	}
 }
+
+func TestNothingIsTheSameAsNothing(t *testing.T) {
+	if same("", "") || same("a", "") || same("", "a") || same("a", "b") || !same("a", "a") {
+		t.Error("two secrets are compared wrongly")
+	}
+}

@@ -114,6 +114,19 @@
 // sequencer would wait for a primary that is gone, after its standby has long taken
 // its place.
 //
+// 2026-11-29. Whether a plan has to be approved is decided in the transaction that
+// freezes its hash, and written there: Fence and Begin read what was written and
+// judge nothing, so that a process with other limits in its configuration cannot
+// erase what waits. That the approver is another than who filed it, and that the
+// hash is that of the plan in force, is asked in the statement that approves.
+//
+// 2026-11-29. A drift has the whole request planned anew, all its stores, although
+// one would do: the hash that a person has looked at is one for all of them.
+//
+// 2026-11-29. What waits for an approval has no task in the outbox, but for batches
+// of other stores when a round found while verifying waits. Those are parked far
+// in the future, since rings for what may not be done would be for nothing.
+//
 // 2026-11-29. A token is kept as its plain SHA-256. It is 256 random bits, so there
 // is nothing to try, and neither salt nor a slow hash would add to that; it is
 // looked up by the hash, so that how long the search takes tells nothing of it.
@@ -122,6 +135,11 @@
 // it writes their rows, and that the log is owed their entries, and whoever serves
 // writes those before the token is good. The road not taken, to let commands append
 // to the log, would make two writers of what has one.
+//
+// 2026-11-29. Who is told of a change of status is told from rows that a trigger
+// writes, in the transaction of the change, with the counts of that moment. What is
+// sent is made of them at the first try and kept. Rows go when they are told; the
+// sealed URL goes with the last row of a request that has ended.
 //
 // 2026-11-29. Connections to SQLite keep the statements that they have compiled. A
 // request's whole life took a third of its processor time to compile the same

@@ -12,6 +12,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"lethe/audit"
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/jobs"
 )
@@ -99,6 +100,13 @@ func (f *follower) follow(ctx context.Context, tx *sqlx.Tx, x audit.Line) error 
 			return err
 		}
 		return keyGone(ctx, tx, e.RequestID)
+	case *proof.TokenRevoked: // or a backup would give it back to whoever had it taken away
+		if fault.Bug("door/backup-revives") {
+			return nil
+		}
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE tokens SET revoked_at = ?, revoked_by = ?, unlogged = 0 WHERE id = ? AND revoked_at IS NULL`),
+			millis(e.RevokedAt.Time()), e.By, e.TokenID)
+		return err
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func (b *book) backup(t testing.TB) string {
 	if err := b.raw.Get(&from, `SELECT current_schema()`); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"requests", "staged", "jobs", "batches", "outcomes", "outbox", "orphans", "audit_log", "audit_entry", "audit_hash", "audit_checkpoint"} {
+	for _, table := range []string{"requests", "staged", "jobs", "batches", "outcomes", "outbox", "orphans", "tokens", "audit_log", "audit_entry", "audit_hash", "audit_checkpoint"} {
 		other.raw.MustExec(`INSERT INTO ` + table + ` SELECT * FROM ` + from + `.` + table + ` ORDER BY 1`)
 	}
 	other.raw.MustExec(`UPDATE audit_head SET (log, size, root) = (SELECT log, size, root FROM ` + from + `.audit_head)`)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"lethe/audit"
 	"lethe/audit/proof"
 	"lethe/jobs"
 )
@@ -109,4 +110,56 @@ func TestWhatWaitsIsCancelledAtOnce(t *testing.T) {
 			t.Errorf("%s: the log ends with %v", name, kinds)
 		}
 	}
+}
+
+// An approval, a drift and a rejection are each one commit: with its entry and
+// what follows from it, or not at all.
+func TestADecisionThatIsNotCommittedIsNone(t *testing.T) {
+	onEach(t, func(t *testing.T, on where) {
+		b := newRuled(t, on, few())
+		r := b.filed(t, "u1", 0, "notes")
+		b.planRows(t, b.task(t, jobs.PlanTask), 6)
+		hash := b.request(t, r.ID).PlanHash
+		fails := func(what, event string, do func() error) {
+			t.Helper()
+			before := b.tables(t)
+			mend := b.spoil(t, event)
+			if err := do(); !errors.Is(err, audit.ErrDoubt) {
+				t.Fatalf("%s: err = %v, want ErrDoubt", what, err)
+			}
+			mend()
+			if b.tables(t) != before {
+				t.Errorf("%s: a commit that was none left something", what)
+			}
+		}
+		approve := func() error {
+			_, err := b.intake.Approve(t.Context(), second, r.ID, hash)
+			return err
+		}
+		fails("approve", "UPDATE OF approved_hash ON requests", approve)
+		if err := approve(); err != nil {
+			t.Fatal(err)
+		}
+		task := b.task(t, jobs.PlanTask)
+		drift := func() error {
+			_, err := b.Recounted(t.Context(), task, jobs.Recount{MapVersion: "m2"})
+			return err
+		}
+		fails("drift", "DELETE ON batches", drift)
+		if err := drift(); err != nil {
+			t.Fatal(err)
+		}
+		b.planRows(t, b.task(t, jobs.PlanTask), 6)
+		reject := func() error {
+			_, err := b.intake.Reject(t.Context(), second, r.ID, "not-identified")
+			return err
+		}
+		fails("reject", "UPDATE OF completed_at ON requests", reject)
+		if _, err := b.keys.Seal(r.ID); err != nil {
+			t.Fatalf("the key of a request that goes on is gone: %v", err)
+		}
+		if err := reject(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

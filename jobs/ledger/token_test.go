@@ -258,3 +258,28 @@ func TestTheFirstTokenMakesTheLedger(t *testing.T) {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
+
+// A ledger that was put back to an older state follows its log in this too.
+func TestATokenRevokedSinceTheBackupStaysRevoked(t *testing.T) {
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		made, secret := b.token(t, jobs.RoleAdmin, 0)
+		_, other := b.token(t, jobs.RoleAuditor, 0)
+		backup := b.backup(t)
+		if _, err := b.RevokeToken(t.Context(), jobs.Actor{ID: "tok-9", Role: jobs.RoleAdmin}, made.ID); err != nil {
+			t.Fatal(err)
+		}
+		mirror := b.copied(t)
+		b.putBack(t, backup)
+		if _, err := b.Actor(t.Context(), secret); err != nil {
+			t.Fatalf("the backup is not from before: %v", err)
+		}
+		if _, err := b.Import(t.Context(), mirror, keepKey); err != nil {
+			t.Fatal(err)
+		}
+		b.wantNobody(t, "revoked since", secret)
+		if _, err := b.Actor(t.Context(), other); err != nil {
+			t.Errorf("the other one: %v", err)
+		}
+	})
+}

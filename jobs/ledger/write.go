@@ -76,7 +76,7 @@ func (l *Ledger) post(ctx context.Context, f func(context.Context, *txn) error) 
 		_ = tx.Rollback() // the error says more
 		return "", plain(err)
 	}
-	fault.Point("ledger/post")
+	fault.Point("ledger/posting")
 	if err := tx.Commit(); err != nil {
 		return "", fmt.Errorf("commit: %w: %w", audit.ErrDoubt, plain(err))
 	}

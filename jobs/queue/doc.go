@@ -49,4 +49,10 @@
 // 2026-11-22. Whether Redis forgot is told by a counter that only grows, not by
 // a key that is there or not: a counter also shows a Redis that came back with
 // an older snapshot, and every process notices for itself.
+//
+// 2026-11-29. deploy/redis.acl lists commands one by one instead of by category:
+// @write and @scripting have FLUSHALL and SCRIPT FLUSH in them. Tests run all that
+// the queue and the service do under it and look that Redis has denied nothing.
+// Commands that Asynq's Inspector alone would need (KEYS, MEMORY USAGE) are not in
+// it.
 package queue

@@ -1,0 +1,179 @@
+//go:build torture
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// others is how many of the cases before this one are none of the tour's.
+func others(number int) int {
+	n := 2 * (number / poisonEvery)
+	for _, at := range []int{leasedAt, poisonedAt} {
+		if number%poisonEvery > at {
+			n++
+		}
+	}
+	return n
+}
+
+// aimed is a case of lives that go to these plans, which are of one kind, and
+// then of such as chance makes.
+func (c *kase) aimed(ctx context.Context, d *database, lives int, plans ...string) error {
+	var blows []blow
+	for _, plan := range plans {
+		blows = append(blows, blow{plan: plan, or: 120 + c.rng.IntN(60)})
+	}
+	if len(plans) > 0 && kindOf(plans[0]) == kindShared {
+		return c.shared(ctx, d, blows[:min(len(blows), 1+lives/4)])
+	}
+	var s story
+	if len(plans) > 0 {
+		s = storyOf(plans[0])
+		blows = append(slices.Clone(s.before), blows...)
+		if s.late != "" { // what comes too late is written in this while
+			blows[0].plan = "worker/erased:*:sleep=1500," + plans[0]
+		}
+	}
+	points, err := faultPoints()
+	if err != nil {
+		return err
+	}
+	for n := lives + c.rng.IntN(1+lives/2); len(blows) < n; {
+		blows = append(blows, c.blow(points))
+	}
+	if !s.whole {
+		s.lives = len(blows)
+	}
+	return c.killed(ctx, blows, s)
+}
+
+// two is a case of two processes and of blows that chance makes, most of them
+// while tasks are carried out.
+func (c *kase) two(ctx context.Context, d *database, points []string) error {
+	works := slices.DeleteFunc(slices.Clone(points), func(p string) bool {
+		return !strings.HasPrefix(p, "worker/") || p == "worker/residue" || p == "worker/poison"
+	})
+	var blows []blow
+	for range sharedBlows {
+		if c.rng.IntN(4) == 0 {
+			blows = append(blows, c.blow(points))
+			continue
+		}
+		blows = append(blows, blow{plan: fmt.Sprintf("%s:%d:%s", works[c.rng.IntN(len(works))], 1+c.rng.IntN(3), pick(c.rng, "kill", "kill", "kill", "kill", "kill", "stop")), or: 120})
+	}
+	return c.shared(ctx, d, blows)
+}
+
+// kinds of fault points: those of one kind need one story.
+const (
+	kindAny    = ""
+	kindKeys   = "keys"
+	kindLate   = "late"
+	kindPurge  = "purge"
+	kindRedis  = "redis"
+	kindShared = "shared" // passed only if the ledger is in PostgreSQL
+)
+
+func kindOf(plan string) string {
+	point, _, _ := strings.Cut(plan, ":")
+	switch {
+	case point == "jobs/key-destroyed":
+		return kindKeys
+	case point == "worker/residue":
+		return kindLate
+	case strings.HasPrefix(point, "worker/purge"):
+		return kindPurge
+	case point == "ledger/posting" || point == "ledger/posted" || point == "audit/sequencing" || point == "audit/sequenced":
+		return kindShared
+	case point == "jobs/cancel-marked" || point == "jobs/queue-lost":
+		return kindRedis
+	}
+	return kindAny
+}
+
+// storyOf returns the story that leads to a plan: some points are not passed in
+// every life.
+func storyOf(plan string) story {
+	switch kindOf(plan) {
+	case kindKeys: // by the start after the end of a request
+		return story{extra: "subject_key_retention: 1ms\n", before: []blow{{plan: "worker/certified:1:kill"}}}
+	case kindLate:
+		return story{late: "yes"}
+	case kindPurge:
+		return story{purge: "always"}
+	case kindRedis:
+		return story{whole: true, queue: "redis"}
+	}
+	return story{}
+}
+
+const (
+	fullLife   = 12 // blows of a case, at least
+	shortLife  = 4  // likewise, of a case of the smoke's
+	tourAtOnce = 7  // plans of the tour in one case
+)
+
+// tourOf lists every point with every action and further hits, as cases of
+// plans that one story leads to. Each case has a mix of them. Those that need a
+// story which is over after the first life have one each.
+func tourOf(points []string) [][]string {
+	byKind := map[string][]string{}
+	for hit := 1; hit <= 3; hit++ {
+		for _, action := range []string{"kill", "term", "panic", "stop"} {
+			for _, p := range points {
+				alone := slices.Contains([]string{kindKeys, kindLate, kindRedis}, kindOf(p))
+				if hit > 1 && (alone || action != "kill") {
+					continue
+				}
+				byKind[kindOf(p)] = append(byKind[kindOf(p)], fmt.Sprintf("%s:%d:%s", p, hit, action))
+			}
+		}
+	}
+	type stage struct {
+		plans []string
+		at    float64
+	}
+	var all []stage
+	for kind, most := range map[string]int{kindAny: tourAtOnce, kindPurge: tourAtOnce, kindShared: sharedBlows, kindKeys: 1, kindLate: 1, kindRedis: 1} {
+		of := byKind[kind]
+		n := (len(of) + most - 1) / most
+		cases := make([][]string, n)
+		for i, plan := range of {
+			cases[i%n] = append(cases[i%n], plan)
+		}
+		for i, plans := range cases { // of every kind some come early
+			all = append(all, stage{plans, (float64(i) + 0.5) / float64(n)})
+		}
+	}
+	slices.SortFunc(all, func(a, b stage) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.plans[0], b.plans[0])) })
+	var tour [][]string
+	for _, s := range all {
+		tour = append(tour, s.plans)
+	}
+	return tour
+}
+
+// blow makes one by chance.
+func (c *kase) blow(points []string) blow {
+	action := pick(c.rng, "kill", "kill", "kill", "kill", "kill", "kill", "term", "panic")
+	if c.rng.IntN(200) == 0 {
+		action = "stop"
+	}
+	or := 60 + c.rng.IntN(60)
+	switch c.rng.IntN(6) {
+	case 0:
+		return blow{after: time.Duration(c.rng.IntN(400)) * time.Millisecond}
+	case 1, 2:
+		return blow{plan: fmt.Sprintf("%s:%d:%s", points[c.rng.IntN(len(points))], 1+c.rng.IntN(4), action), or: or}
+	}
+	return blow{plan: fmt.Sprintf("*:%d:%s", 1+c.rng.IntN(55), action), or: or}
+}
+
+func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
