@@ -30,7 +30,9 @@ type Actor struct {
 	Role Role
 }
 
-// The actors that need no token.
+// The actors that need no token. Nobody changes them.
+//
+//nolint:gochecknoglobals // Go has no constants of structs
 var (
 	// ActorOpen is whoever reaches a service that has no tokens, on loopback. It
 	// is one actor, so nobody there is a second person.

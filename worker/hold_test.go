@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -291,11 +290,4 @@ func (h *house) logged(id string) proof.Entry {
 		h.t.Fatal(err)
 	}
 	return r.Entry
-}
-
-func wantErr(t *testing.T, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("err = %v, want %v", err, want)
-	}
 }

@@ -77,3 +77,5 @@ func (l stepping) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error
 	l.s.step()
 	return err
 }
+
+// answer carries a ring out, with a worker that may die of it. Nobody extends the

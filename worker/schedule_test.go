@@ -238,7 +238,6 @@ func (s *schedule) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 	return s.m.Erase(ctx, ids)
 }
 
-// answer carries a ring out, with a worker that may die of it. Nobody extends the
 // lease of one that has.
 func (s *schedule) answer(e *worker.Eraser, r jobs.Ring) {
 	ctx, die := context.WithCancel(context.Background())

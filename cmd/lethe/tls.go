@@ -102,6 +102,7 @@ func (c *certificates) load() (*tls.Config, error) {
 		return config, nil
 	}
 	config.ClientAuth = tls.RequireAndVerifyClientCert
+	config.SessionTicketsDisabled = true // or a client could go on from what was believed before client_ca was changed
 	if config.ClientCAs, err = certPool(c.files.ClientCA); err != nil {
 		return nil, fmt.Errorf("read client_ca: %w", err)
 	}

@@ -185,16 +185,16 @@
 // temporary error. The road not taken, paging by the text key, reads the file
 // in random order.
 //
-// 2026-11-29. What a hold forbids is asked by what erasing would do, see
-// [Store.Matching]: a shared row is held whichever tie is meant and whatever the rule,
-// for redacting changes evidence too; a row with what hangs on it; and a memory with
-// the entity that would lose its link. The road not taken, to hold what Find yields
-// alone, would erase rows that a hold selects by erasing others.
-//
 // 2026-11-29. Count says how many rows a place has, for the rule about fractions. On
 // SQLite it is counted, by the smallest index. A PostgreSQL server would read the
 // whole table for it, so it stops at a million, or at a hundred times what was
 // found: the fraction can only look larger, and none of a hundredth or more does.
 // The road not taken, the planner's estimate, is 0 for a table that was never
 // analyzed, and old for one that was.
+//
+// 2026-11-29. What a hold forbids is asked by what erasing would do, see
+// [Store.Matching]: a shared row is held whichever tie is meant and whatever the rule,
+// for redacting changes evidence too; a row with what hangs on it; and a memory with
+// the entity that would lose its link. The road not taken, to hold what Find yields
+// alone, would erase rows that a hold selects by erasing others.
 package tables

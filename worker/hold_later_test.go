@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -118,5 +119,12 @@ func TestAHoldWithoutItsKeyLetsNothingGo(t *testing.T) {
 	h.finish(e, id)
 	if m.Len() != 3 {
 		t.Errorf("%d rows", m.Len())
+	}
+}
+
+func wantErr(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("err = %v, want %v", err, want)
 	}
 }
