@@ -80,4 +80,10 @@
 // counted again and not listed again: the IDs that a person approved are those
 // that are erased. What has come since is found by verifying, as ever, and more of
 // it than was approved waits for people.
+//
+// 2026-11-29. Holds are compared with a batch's IDs in the store, and not when the
+// request is planned: what a row matches may change, and a hold may come at any time.
+// The road not taken, to compare inside the store's own transaction, would close the
+// last gap, an application that gives a row to somebody else within those
+// milliseconds, and would keep every hold's selector under the store's locks.
 package worker

@@ -39,6 +39,9 @@ func Open(dir string) (*Keyring, error) {
 			return nil, fmt.Errorf("make key folder: %w", err)
 		}
 	}
+	if err := syncDir(dir); err != nil { // or a loss of power could take a folder with its first keys
+		return nil, fmt.Errorf("make key folder: %w", err)
+	}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open key folder: %w", err)

@@ -35,9 +35,9 @@
 //	                 SKIP LOCKED, so that Claim, Retry and the reconciler go on
 //	Claim            one UPDATE that names state and epoch: it is evaluated again
 //	                 on the row that the other one left
-//	Extend, Begin, Freeze, Retry, Drop, Residue, Verified
+//	Extend, Begin, Look, Freeze, Retry, Drop, Residue
 //	                 the outbox row is locked and still running under the epoch
-//	Replan, Planned, Finish, Split, Complete
+//	Replan, Planned, Finish, Split, SetAside, Verified, Complete
 //	                 the request first: they go by what its other tasks did (is
 //	                 this the last batch? is every job planned, or done?)
 //	Stop, EndCancelled, SubjectKeyGone
@@ -144,4 +144,28 @@
 // 2026-11-29. Connections to SQLite keep the statements that they have compiled. A
 // request's whole life took a third of its processor time to compile the same
 // hundred statements again and again, each some thirty times.
+//
+// # Holds
+//
+// A hold is added, and is in force some time later. From its commit on (AddHold)
+// it is seen by every Begin, Look and Fence. Fence refuses a batch that was not
+// compared with it; one that had passed its fence before is under way: its attempt
+// is open and names an older hold as the newest that it knows. Activate waits for
+// those. A fence that did not see the hold was read before its commit, and its
+// batch had begun before that; so whoever looks after the commit sees the batch.
+// No lock is needed for that, and none is held while a store works.
+//
+// 2026-11-29. A batch that is open counts as under way until its lease has ended,
+// also when its task is ready again because the process is known to have died: what
+// that has asked its store for may still be on its way. A batch that another worker
+// has taken up since counts no more.
+//
+// 2026-11-29. Held IDs are a batch of their own, which is not done and whose row of
+// the outbox is in a state of its own. It remembers how many holds had ended when it
+// was compared: once more have, it is compared again. So what releases a hold needs
+// no list of what it held, and may die at any step. The road not taken, to note the
+// hold in the batch, loses a batch that two holds keep.
+//
+// 2026-11-29. The keys of a hold are destroyed when it ends. Nobody can show then
+// whom it was about; the log shows that it was, and how long.
 package ledger

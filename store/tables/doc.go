@@ -191,4 +191,10 @@
 // found: the fraction can only look larger, and none of a hundredth or more does.
 // The road not taken, the planner's estimate, is 0 for a table that was never
 // analyzed, and old for one that was.
+//
+// 2026-11-29. What a hold forbids is asked by what erasing would do, see
+// [Store.Matching]: a shared row is held whichever tie is meant and whatever the rule,
+// for redacting changes evidence too; a row with what hangs on it; and a memory with
+// the entity that would lose its link. The road not taken, to hold what Find yields
+// alone, would erase rows that a hold selects by erasing others.
 package tables
