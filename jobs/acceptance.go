@@ -37,9 +37,6 @@ type Ledger interface {
 	Request(ctx context.Context, id string) (Request, error)
 	// List returns those of one filer or, if filedBy is "", of all.
 	List(ctx context.Context, filedBy string, statuses []Status, limit int, before string) ([]Request, error)
-	// Urgent is List with the nearest deadline first; after is the ID of the last
-	// one of the page before. There must be a status.
-	Urgent(ctx context.Context, filedBy string, statuses []Status, limit int, after string) ([]Request, error)
 	Record(ctx context.Context, id string) (Record, error)
 
 	// Seen opens a set of IDs on disk, for one request, that goes with Close.

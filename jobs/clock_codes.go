@@ -12,52 +12,58 @@ type Codes struct {
 	Extend []string // further reasons for which a period may be extended
 }
 
-// exemptions are reasons for which the law lets data be kept.
-var exemptions = []string{
-	"art17-3-a", // freedom of expression and information
-	"art17-3-b", // a legal obligation, or a task in the public interest
-	"art17-3-c", // public health
-	"art17-3-d", // archiving, research, statistics
-	"art17-3-e", // legal claims
+// exemptions returns reasons for which the law lets data be kept.
+func exemptions() []string {
+	return []string{
+		"art17-3-a", // freedom of expression and information
+		"art17-3-b", // a legal obligation, or a task in the public interest
+		"art17-3-c", // public health
+		"art17-3-d", // archiving, research, statistics
+		"art17-3-e", // legal claims
 
-	"ccpa-1798.105-d-1", // to complete the transaction, a warranty or a recall
-	"ccpa-1798.105-d-2", // security and integrity
-	"ccpa-1798.105-d-3", // to repair errors
-	"ccpa-1798.105-d-4", // free speech
-	"ccpa-1798.105-d-5", // the California Electronic Communications Privacy Act
-	"ccpa-1798.105-d-6", // research in the public interest, with consent
-	"ccpa-1798.105-d-7", // internal uses that the consumer expects
-	"ccpa-1798.105-d-8", // a legal obligation
+		"ccpa-1798.105-d-1", // to complete the transaction, a warranty or a recall
+		"ccpa-1798.105-d-2", // security and integrity
+		"ccpa-1798.105-d-3", // to repair errors
+		"ccpa-1798.105-d-4", // free speech
+		"ccpa-1798.105-d-5", // the California Electronic Communications Privacy Act
+		"ccpa-1798.105-d-6", // research in the public interest, with consent
+		"ccpa-1798.105-d-7", // internal uses that the consumer expects
+		"ccpa-1798.105-d-8", // a legal obligation
+	}
 }
 
-// refusals are reasons for which the law lets a whole request be turned down,
+// refusals returns reasons for which the law lets a whole request be turned down,
 // besides exemptions.
-var refusals = []string{
-	"art11-2",        // the controller cannot identify the person
-	"art12-5-b",      // manifestly unfounded or excessive
-	"art12-6",        // the person's identity could not be confirmed
-	"not-identified", // the same, under any law
-	"unfounded", "excessive", "duplicate", "wrong-subject", "not-our-data", "withdrawn",
-	"ccpa-7022",     // 11 CCR 7022: the denial is not for one of the reasons above
-	"ccpa-1798.145", // the law does not apply
+func refusals() []string {
+	return []string{
+		"art11-2",        // the controller cannot identify the person
+		"art12-5-b",      // manifestly unfounded or excessive
+		"art12-6",        // the person's identity could not be confirmed
+		"not-identified", // the same, under any law
+		"unfounded", "excessive", "duplicate", "wrong-subject", "not-our-data", "withdrawn",
+		"ccpa-7022",     // 11 CCR 7022: the denial is not for one of the reasons above
+		"ccpa-1798.145", // the law does not apply
+	}
 }
 
-// extensions are reasons for which the law lets a period be extended.
-var extensions = []string{
-	"complexity", "number", // Art. 12(3): of the requests
-	"art12-3-complexity", "art12-3-number",
-	"reasonably-necessary", "ccpa-1798.130-a-2", // California
+// extensions returns reasons for which the law lets a period be extended.
+func extensions() []string {
+	return []string{
+		"complexity", "number", // Art. 12(3): of the requests
+		"art12-3-complexity", "art12-3-number",
+		"reasonably-necessary", "ccpa-1798.130-a-2", // California
+	}
 }
 
 // Exemptions returns the reasons for which a part of a request may be refused.
-func (c Codes) Exemptions() []string { return slices.Concat(exemptions, c.Exempt) }
+func (c Codes) Exemptions() []string { return slices.Concat(exemptions(), c.Exempt) }
 
 // Refusals returns the reasons for which a whole request may be rejected: each
 // exemption, and those that are about the request itself.
-func (c Codes) Refusals() []string { return slices.Concat(exemptions, refusals, c.Exempt) }
+func (c Codes) Refusals() []string { return slices.Concat(exemptions(), refusals(), c.Exempt) }
 
 // Extensions returns the reasons for which a period may be extended.
-func (c Codes) Extensions() []string { return slices.Concat(extensions, c.Extend) }
+func (c Codes) Extensions() []string { return slices.Concat(extensions(), c.Extend) }
 
 // CheckReason returns an *Invalid unless code is one of Refusals.
 func (c Codes) CheckReason(code string) error {

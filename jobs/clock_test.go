@@ -293,7 +293,7 @@ func TestReasonsAreOfTheListsAlone(t *testing.T) {
 		}
 	}
 	for code, check := range map[string]func(string) error{
-		"": own.CheckReason, "because of john": own.CheckReason, "art17-3-f": own.CheckReason, "hgb-257": jobs.CheckReason,
+		"": own.CheckReason, "because of john": own.CheckReason, "art17-3-f": own.CheckReason, "hgb-257": jobs.Codes{}.CheckReason,
 		"not-identified": own.CheckExemption, "art17-3-a": own.CheckExtension, "john@example.com": own.CheckExtension,
 	} {
 		var invalid *jobs.Invalid

@@ -3,10 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"time"
 
 	"lethe/jobs"
+	"lethe/jobs/api"
 )
 
 // tokensEvery is how soon the log has its entries of tokens that were made or
@@ -69,4 +73,35 @@ func (s *service) scheme() string {
 		return "https"
 	}
 	return "http"
+}
+
+// URL is where the service listens.
+func (s *service) URL() string { return s.scheme() + "://" + s.listener.Addr().String() }
+
+// serveHTTP answers until ctx is done, and lets go of its clients within httpDrain.
+func (s *service) serveHTTP(ctx context.Context) error {
+	closing := make(chan struct{})
+	server := api.Server(s.config.Listen, s.handler(closing))
+	server.RegisterOnShutdown(func() { close(closing) })
+	server.ErrorLog = slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn)
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpDrain)
+		defer cancel()
+		err := server.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close() // a client that does not let go must not hold up the stop
+		}
+		stopped <- err
+	}()
+	serve := server.Serve
+	if s.certificates != nil {
+		server.TLSConfig = s.certificates.config()
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return <-stopped
 }

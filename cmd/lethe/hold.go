@@ -11,16 +11,11 @@ import (
 )
 
 func holdCommand(c *console) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "hold",
-		Short: "Place, list and release legal holds",
-		Long: `A legal hold forbids to erase what a selector selects, whichever request asks
+	cmd := group("hold", "Place, list and release legal holds",
+		holdAddCommand(c), holdListCommand(c), holdReleaseCommand(c))
+	cmd.Long = `A legal hold forbids to erase what a selector selects, whichever request asks
 for it. Such rows are reported as held; the rest of their request is erased, and
-the request goes on by itself when the hold ends.`,
-		Args: noCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(holdAddCommand(c), holdListCommand(c), holdReleaseCommand(c))
+the request goes on by itself when the hold ends.`
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"lethe/jobs"
@@ -14,12 +15,17 @@ import (
 // there is who may call the API without a token.
 func (s *service) page(o api.Options) http.Handler {
 	c := web.New(web.Options{
-		Book: s.intake, Planner: o.Planner, Decider: s.intake, Gate: s.ledger, OIDC: s.oidc, Open: nobodyAsked(s.ledger, o.Listen),
-		Stores: o.Stores, PublicKey: o.PublicKey, Head: s.ledger.Log().Checkpoint,
+		Book: s.intake, Planner: o.Planner, Decider: s.intake, Holds: pageHolds{s.holds}, Gate: s.ledger, OIDC: s.oidc, Open: nobodyAsked(s.ledger, o.Listen),
+		Stores: o.Stores, Regimes: s.regimes(), PublicKey: o.PublicKey, Head: s.ledger.Log().Checkpoint,
 		Secret: s.keys.Secret(), Secure: s.config.reachedByHTTPS(), Logger: s.logger, Version: version(),
 		Closing: o.Closing, Poll: pagePoll,
 	})
-	return api.Protect(c, o)
+	return api.Protect(api.Limited(c, o, signsIn), o)
+}
+
+// signsIn reports whether a call of the page tries to sign in.
+func signsIn(r *http.Request) bool {
+	return r.Method == http.MethodPost && r.URL.Path == "/console/sign-in"
 }
 
 // nobodyAsked reports whether a call that shows no token is let in. What a page's
@@ -40,4 +46,19 @@ func nobodyAsked(gate api.Gate, listen string) func(*http.Request) (bool, error)
 // speaks TLS.
 func (c *Config) reachedByHTTPS() bool {
 	return c.TLS != nil || c.OIDC != nil && strings.HasPrefix(c.OIDC.RedirectURL, "https://")
+}
+
+// regimes are those that a request may be filed under, the default first.
+func (s *service) regimes() []string {
+	names := strings.Split(s.intake.Clock.Names(), ", ")
+	slices.SortStableFunc(names, func(a, b string) int {
+		switch s.intake.Clock.Default {
+		case a:
+			return -1
+		case b:
+			return 1
+		}
+		return 0
+	})
+	return names
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +20,6 @@ import (
 	lab "lethe/audit/fault"
 	"lethe/audit/keyfile"
 	"lethe/jobs"
-	"lethe/jobs/api"
 	web "lethe/jobs/console"
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
@@ -271,9 +269,6 @@ func (s *service) Close() error {
 	return errors.Join(errs...)
 }
 
-// URL is where the service listens.
-func (s *service) URL() string { return s.scheme() + "://" + s.listener.Addr().String() }
-
 // Run serves until ctx is done, then stops in good order within 10 s. If the
 // log refuses to append then, the error says why.
 func (s *service) Run(ctx context.Context) error {
@@ -324,33 +319,6 @@ func (s *service) lastly(ctx context.Context) (finish func() error) {
 		})
 	}
 	return func() error { return errors.Join(ends[0](), ends[1]()) }
-}
-
-func (s *service) serveHTTP(ctx context.Context) error {
-	closing := make(chan struct{})
-	server := api.Server(s.config.Listen, s.handler(closing))
-	server.RegisterOnShutdown(func() { close(closing) })
-	server.ErrorLog = slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn)
-	stopped := make(chan error, 1)
-	go func() {
-		<-ctx.Done()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpDrain)
-		defer cancel()
-		err := server.Shutdown(ctx)
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = server.Close() // a client that does not let go must not hold up the stop
-		}
-		stopped <- err
-	}()
-	serve := server.Serve
-	if s.certificates != nil {
-		server.TLSConfig = s.certificates.config()
-		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
-	}
-	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve: %w", err)
-	}
-	return <-stopped
 }
 
 // ready returns why the service should get no requests now.

@@ -194,7 +194,7 @@ func (h *house) List(_ context.Context, by jobs.Actor, statuses []jobs.Status, l
 	return list, next, h.fail
 }
 
-func (h *house) Urgent(ctx context.Context, by jobs.Actor, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error) {
+func (h *house) ListDue(ctx context.Context, by jobs.Actor, _ jobs.Due, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error) {
 	list, next, err := h.List(ctx, by, statuses, limit, cursor)
 	slices.SortFunc(list, func(a, b jobs.Request) int { return a.DueAt.Compare(b.DueAt) })
 	return list, next, err
@@ -277,7 +277,7 @@ func (h *house) Place(_ context.Context, by jobs.Actor, _ store.Selector, reason
 	}
 	h.did("held for %s until %s by %s", reason, until.Format(time.DateOnly), by.ID)
 	if h.placing {
-		return "", fmt.Errorf("place: %w", console.ErrPlacing)
+		return "", fmt.Errorf("place: %w", jobs.ErrPlacing)
 	}
 	return holdID, h.fail
 }
@@ -286,7 +286,7 @@ func (h *house) Release(_ context.Context, by jobs.Actor, id, reason string) err
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.placing {
-		return fmt.Errorf("release: %w", console.ErrPlacing)
+		return fmt.Errorf("release: %w", jobs.ErrPlacing)
 	}
 	if err := first(h.fail, jobs.CheckGround(reason)); err != nil || reason == "" {
 		return first(err, jobs.ErrInvalid)

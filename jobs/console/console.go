@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -24,10 +23,10 @@ type Book interface {
 	Certificate(ctx context.Context, by jobs.Actor, id string) ([]byte, error)
 	AcceptedReceipt(ctx context.Context, by jobs.Actor, id string) ([]byte, error)
 
-	// List returns requests newest first, Urgent those with the nearest deadline
-	// first, and the cursor of the next page or "".
+	// List returns requests newest first, ListDue those that have not ended, the
+	// nearest deadline first, and the cursor of the next page or "".
 	List(ctx context.Context, by jobs.Actor, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error)
-	Urgent(ctx context.Context, by jobs.Actor, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error)
+	ListDue(ctx context.Context, by jobs.Actor, due jobs.Due, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error)
 
 	// Commitment returns the subject commitment of a request, as the log has it.
 	Commitment(ctx context.Context, by jobs.Actor, id string) (string, error)
@@ -43,13 +42,9 @@ type Hold struct {
 	Until  time.Time // zero for no end
 }
 
-// ErrPlacing is wrapped while a hold is not in force yet, because batches that
-// began before it are still at work. It will be by itself.
-var ErrPlacing = errors.New("the hold is being placed")
-
 // Holds are where legal holds are kept. Place returns once no row can be erased
-// any more that the hold forbids, or wraps ErrPlacing; Release ends one that is in
-// force.
+// any more that the hold forbids, or an error wrapping jobs.ErrPlacing if that
+// takes long; Release ends one that is in force. The other errors are the book's.
 type Holds interface {
 	Holds(ctx context.Context, by jobs.Actor) ([]Hold, error)
 	Place(ctx context.Context, by jobs.Actor, sel store.Selector, reason string, until time.Time) (id string, err error)

@@ -37,7 +37,7 @@ func (c *Console) placeHold(v *visit) (answer, error) {
 		return c.holdsPage(v, http.StatusUnprocessableEntity, view)
 	}
 	done := "held"
-	if errors.Is(err, ErrPlacing) {
+	if errors.Is(err, jobs.ErrPlacing) {
 		done, err = "placing", nil
 	}
 	if err != nil {

@@ -55,12 +55,13 @@ func (c *Console) list(v *visit) (answer, error) {
 	if wanted == nil || len(q.Get("cursor")) > 512 {
 		return answer{}, jobs.ErrNotFound
 	}
-	list := c.Book.Urgent
-	if wanted[0].Ended() {
-		list = c.Book.List
-	}
 	var err error
-	if view.Items, view.Next, err = list(v.ctx, v.by, wanted, pageSize, q.Get("cursor")); err != nil {
+	if wanted[0].Ended() {
+		view.Items, view.Next, err = c.Book.List(v.ctx, v.by, wanted, pageSize, q.Get("cursor"))
+	} else {
+		view.Items, view.Next, err = c.Book.ListDue(v.ctx, v.by, "", wanted, pageSize, q.Get("cursor"))
+	}
+	if err != nil {
 		return answer{}, err
 	}
 	return c.show(v, http.StatusOK, "list", "Requests", view), nil

@@ -80,6 +80,9 @@ func TestEveryAnswerHasTheHeadersThatKeepItSafe(t *testing.T) {
 			}
 		}
 	}
+	if got := b.get("/").header.Get("Content-Type"); got != "text/html; charset=utf-8" {
+		t.Errorf("page: %s", got)
+	}
 	if got := b.get("/console/assets/console.js").header.Get("Content-Type"); got != "text/javascript; charset=utf-8" {
 		t.Errorf("script: %s", got)
 	}

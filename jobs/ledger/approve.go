@@ -121,7 +121,7 @@ func (l *Ledger) awaitApproval(ctx context.Context, tx *txn, row requestRow, lis
 		return err
 	}
 	fault.Point("ledger/plan-waits")
-	_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET state = 'ready', epoch = epoch + 1, next_at = ? WHERE request = ? AND kind = ? AND state <> 'running'`),
+	_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET state = 'ready', epoch = epoch + 1, next_at = ? WHERE request = ? AND kind = ? AND state IN ('ready', 'queued')`),
 		int64(parked), row.ID, jobs.BatchTask)
 	return err
 }

@@ -385,28 +385,3 @@ func compare(t *rapid.T, lab laboratory, s store.Store, w world, sel store.Selec
 		t.Fatalf("%+v\n(-model +engine)\n%s", sel.Identity(), diff)
 	}
 }
-
-// held are the keys that both selectors select.
-func (w world) held(sel, hold store.Selector) []string {
-	var keys []string
-	for _, x := range w.things {
-		if w.selects(sel, x) && w.selects(hold, x) {
-			keys = append(keys, w.key(x))
-		}
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-func matching(t *rapid.T, s store.Store, hold store.Selector, ids []store.ID) []string {
-	held, err := s.(store.Matcher).Matching(t.Context(), hold, ids)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var keys []string
-	for _, id := range held {
-		keys = append(keys, id.Key)
-	}
-	slices.Sort(keys)
-	return keys
-}
