@@ -97,14 +97,16 @@ func tokenAttacks() (list []attack) {
 	return list
 }
 
-// foreignAttacks ask for what is another's, by its ID. The answer is that to an ID
-// of nothing, see TestAttacksOnWhatIsForeignAreAnsweredAsOnNothing.
+// foreignAttacks ask for what is another's, by its ID. The answer is, byte for
+// byte, that to an ID of nothing.
 func foreignAttacks() (list []attack) {
 	for _, route := range foreignRoutes() {
-		list = append(list,
-			attack{name: route[0] + " of another's request", by: "other", ask: strings.ReplaceAll(route[1], "{id}", "{waiting}"), body: route[2], want: "404 not_found"},
-			attack{name: route[0] + " of no request", by: "other", ask: strings.ReplaceAll(route[1], "{id}", "{absent}"), body: route[2], want: "404 not_found"},
-			attack{name: route[0] + " of another's request that has ended", by: "other", ask: strings.ReplaceAll(route[1], "{id}", "{done}"), body: route[2], want: "404 not_found"})
+		for id, is := range map[string]string{"{waiting}": "that waits", "{graced}": "in its grace", "{done}": "that has ended"} {
+			list = append(list, attack{
+				name: route[0] + " of another's request " + is, by: "other", ask: strings.ReplaceAll(route[1], "{id}", id), body: route[2], want: "404 not_found",
+				same: strings.ReplaceAll(route[1], "{id}", "{absent}"),
+			})
+		}
 	}
 	return append(list, attack{name: "the list shows no other's", by: "other", ask: "GET /v1/requests", want: "200", lacks: "{waiting}", has: `"requests":[]`})
 }

@@ -109,6 +109,11 @@ func (w *target) people(t *testing.T) {
 		w.word("{id of "+who+"}", made.ID)
 		return made
 	}
+	whole, err := w.as("admin").Tokens(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.word("{id of admin}", whole[0].ID)
 	give("submitter", jobs.RoleSubmitter)
 	give("other", jobs.RoleSubmitter)
 	give("approver", jobs.RoleApprover)
@@ -254,36 +259,46 @@ func (w *target) fingerprint(t testing.TB) string {
 func (w *target) rows(t testing.TB) string {
 	t.Helper()
 	var all []string
-	read := func(db *sqlx.DB, table, columns string) {
-		rows, err := db.Queryx(`SELECT ` + columns + ` FROM "` + table + `"`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rows.Close()
-		for rows.Next() {
-			row, err := rows.SliceScan()
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, fmt.Sprintf("%s %q", table, row))
-		}
-	}
 	for _, table := range []string{"requests", "jobs", "batches", "outbox", "exemptions", "holds", "staged", "webhooks", "notices"} {
-		read(w.ledger, table, "*")
+		all = append(all, rowsIn(t, w.ledger, table, "*")...)
 	}
-	read(w.ledger, "tokens", "id, hash, name, role, expires_at, revoked_at, unlogged") // used_at is to be
-	read(w.ledger, "audit_entry", "count(*)")
+	all = append(all, rowsIn(t, w.ledger, "tokens", "id, hash, name, role, expires_at, revoked_at, unlogged")...) // used_at is to be
+	all = append(all, rowsIn(t, w.ledger, "audit_entry", "count(*)")...)
+	return strings.Join(append(all, w.memories(t)), "\n")
+}
+
+// memories is every row of the stores.
+func (w *target) memories(t testing.TB) string {
+	t.Helper()
+	var all []string
 	for _, db := range w.stores {
 		var tables []string
 		if err := db.Select(&tables, `SELECT name FROM sqlite_master WHERE type = 'table'`); err != nil {
 			t.Fatal(err)
 		}
 		for _, table := range tables {
-			read(db, table, "*")
+			all = append(all, rowsIn(t, db, table, "*")...)
 		}
 	}
 	slices.Sort(all)
 	return strings.Join(all, "\n")
+}
+
+func rowsIn(t testing.TB, db *sqlx.DB, table, columns string) (all []string) {
+	t.Helper()
+	rows, err := db.Queryx(`SELECT ` + columns + ` FROM "` + table + `"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		row, err := rows.SliceScan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, fmt.Sprintf("%s %q", table, row))
+	}
+	return all
 }
 
 // difference is the first line that one has and the other has not.

@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,11 +31,16 @@ type attack struct {
 	cli  []string // or the arguments of a command
 	slow bool     // raw is sent where deadlines come fifty times as soon
 	drip bool     // a byte at a time
+	from byte     // from which address, if it must not be one of its own
 
-	want  string // "422 invalid": status and code of the problem; "400" if the HTTP server itself answers; "exit 2"
+	book func(context.Context, *service, *strings.Replacer) error // or a call of the book itself
+	is   error                                                    // and what it wraps
+
+	want  string // "422 invalid": status and code of the problem; "400" if the HTTP server itself answers; "0" if it hangs up; "exit 2"
 	shown bool   // the answer may show the value: to who typed it, and escaped
 	lacks string // what an answer must not have
 	has   string // what it must have
+	same  string // METHOD TARGET of a call that must be answered in just the same way
 }
 
 // An answer is what came of an attack.
@@ -60,6 +67,7 @@ func allAttacks() []attack {
 		inArea("Pages: CSRF", forgeryAttacks()),
 		inArea("Pages: XSS", scriptAttacks()),
 		inArea("Command line", commandAttacks()),
+		inArea("Behind the doors", bookAttacks()),
 	)
 }
 
@@ -81,6 +89,8 @@ func TestTheAttackSuite(t *testing.T) {
 			fmt.Fprintf(&table, "  %-28s %-64s %s\n", a.area, a.name, got)
 		})
 	}
+	w.guesses(t)
+	w.forReal(t)
 	w.clean(t)
 	t.Logf("\n%s", &table)
 }
@@ -92,9 +102,12 @@ func (w *target) try(t *testing.T, a attack, canary string) string {
 	words := strings.NewReplacer(append(w.words, "{canary}", canary)...)
 	var got answer
 	var said string
-	if a.cli != nil {
+	switch {
+	case a.book != nil:
+		got, said = w.behind(t, a, words)
+	case a.cli != nil:
 		got, said = w.command(t, a, words)
-	} else {
+	default:
 		got, said = w.send(t, a, words)
 	}
 	if said != a.want {
@@ -111,6 +124,13 @@ func (w *target) try(t *testing.T, a attack, canary string) string {
 	}
 	if has := words.Replace(a.has); !strings.Contains(got.head+got.body, has) {
 		t.Errorf("the answer lacks %q: %s %s", has, got.head, got.body)
+	}
+	if a.same != "" {
+		got.head = undated(got.head)
+		other := w.ask(t, words.Replace(a.same), a.by, a.head, a.body)
+		if other.head = undated(other.head); other != got {
+			t.Errorf("answered otherwise than %s:\n%+v\n%+v", a.same, other, got)
+		}
 	}
 	w.quiet(t, canary)
 	if after := w.fingerprint(t); after != before {
@@ -185,6 +205,9 @@ func (w *target) exchange(t testing.TB, a attack, text string) answer {
 	}
 	w.calls++
 	from := &net.TCPAddr{IP: net.IPv4(127, 1, byte(w.calls>>8), byte(w.calls))}
+	if a.from > 0 {
+		from.IP = net.IPv4(127, 2, 0, a.from)
+	}
 	conn, err := (&net.Dialer{LocalAddr: from, Timeout: patience}).DialContext(t.Context(), "tcp", to)
 	if err != nil { // a system that has but one loopback address
 		conn, err = (&net.Dialer{Timeout: patience}).DialContext(t.Context(), "tcp", to)
@@ -204,6 +227,11 @@ func (w *target) exchange(t testing.TB, a attack, text string) answer {
 	var head bytes.Buffer
 	_ = got.Header.Write(&head)
 	return answer{got.StatusCode, head.String(), got.Header.Get("Content-Type"), string(body)}
+}
+
+// undated is a header without its time.
+func undated(head string) string {
+	return regexp.MustCompile(`(?m)^Date: .*$`).ReplaceAllString(head, "")
 }
 
 // speak writes a text, or a drop of its last part now and then.
@@ -265,7 +293,7 @@ func attackTable() string {
 		total++
 	}
 	var b strings.Builder
-	b.WriteString("| what is tried | cases | refused as |\n|---|---|---|\n")
+	b.WriteString("| what is tried | cases | answered with |\n|---|---|---|\n")
 	for _, area := range order {
 		fmt.Fprintf(&b, "| %s | %d | %s |\n", area, counts[area], strings.Join(refusals(area), ", "))
 	}
@@ -277,6 +305,9 @@ func attackTable() string {
 func refusals(area string) (list []string) {
 	for _, a := range allAttacks() {
 		want, _, _ := strings.Cut(strings.Replace(a.want, "exit ", "exit\u00a0", 1), " ")
+		if want == "0" {
+			want = "closed"
+		}
 		if a.area == area && !slices.Contains(list, want) {
 			list = append(list, want)
 		}
