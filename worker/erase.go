@@ -30,6 +30,7 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 	defer release()
 	b, err := e.Ledger.Begin(ctx, t)
 	if err != nil {
+		e.disown(ctx, t, b, touch{}, err)
 		return errUnapproved(err)
 	}
 	if b.Crashes >= deadly && !fault.Bug("worker/no-quarantine") {

@@ -25,8 +25,8 @@ type touch struct {
 //
 // If the ledger cannot be told, the attempt counts as one that may have erased.
 func (e *Eraser) disown(ctx context.Context, t jobs.Task, b jobs.Batch, did touch, cause error) (answered bool) {
-	if b.Touched || fault.Bug("worker/disowns-nothing") {
-		return false // an earlier attempt may have erased what was absent now
+	if b.ID == "" || b.Touched || fault.Bug("worker/disowns-nothing") {
+		return false // not begun; or an earlier attempt may have erased what was absent now
 	}
 	stopping := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)

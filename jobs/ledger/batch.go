@@ -40,7 +40,8 @@ func (l *Ledger) batch(request string, row batchRow) (jobs.Batch, error) {
 // Begin counts one more attempt at the batch of a claimed task and returns it.
 // It is written before the work, so that an attempt that crashes counts, and is
 // counted as a crash by the next one, and as one that may have erased; the first
-// also says when erasing began. It comes with the holds that stand.
+// also says when erasing began. It comes with the holds that stand. If it may have
+// begun in spite of an error, what it returns has an ID, and Spared is to be told.
 func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
 	var rowOf batchRow
 	var seen look
@@ -58,7 +59,7 @@ func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
 		return tx.GetContext(ctx, &rowOf, tx.Rebind(batchColumns+`WHERE id = ?`), t.Batch)
 	})
 	if err != nil {
-		return jobs.Batch{}, err
+		return jobs.Batch{ID: rowOf.ID, Attempts: rowOf.Attempts, Touched: rowOf.Touched}, err
 	}
 	b, err := l.batch(t.Request, rowOf)
 	if err == nil {
