@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"lethe/audit/fault"
 	"lethe/audit/proof"
 )
@@ -47,6 +49,9 @@ func (in *Intake) explain(r *Request) {
 func (in *Intake) List(ctx context.Context, by Actor, statuses []Status, limit int, cursor string) ([]Request, string, error) {
 	if err := by.Check(ActRead); err != nil {
 		return nil, "", err
+	}
+	if cursor != "" && uuid.Validate(cursor) != nil {
+		return nil, "", &Invalid{"cursor", "must be the next_cursor of an answer"}
 	}
 	filedBy := by.ID
 	if by.SeesAll() || fault.Bug("door/foreign-seen") {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -217,8 +216,9 @@ func (in *Intake) request(s Submission) (Request, error) {
 		return r, &Invalid{"received_at", "must not be more than ten years ago"}
 	case s.Grace < 0 || s.Grace > MaxGrace:
 		return r, &Invalid{"grace", fmt.Sprintf("must be from 0s to %s", MaxGrace)}
-	case len(s.Ticket) > MaxTicketBytes || !utf8.ValidString(s.Ticket) || strings.ContainsFunc(s.Ticket, unicode.IsControl):
-		return r, &Invalid{"ticket", fmt.Sprintf("must be at most %d bytes of UTF-8 without control characters", MaxTicketBytes)}
+	}
+	if err := CheckTicket(s.Ticket); err != nil {
+		return r, err
 	}
 	if err := CheckGround(s.Ground); err != nil {
 		return r, err
@@ -229,6 +229,15 @@ func (in *Intake) request(s Submission) (Request, error) {
 	var err error
 	r.Jobs, err = in.jobsFor(s.Stores)
 	return r, err
+}
+
+// CheckTicket returns an error unless v may be a ticket. It is shown to people
+// who decide by it, so nothing in it may hide, end its line or turn it around.
+func CheckTicket(v string) error {
+	if len(v) > MaxTicketBytes || !utf8.ValidString(v) || strings.ContainsFunc(v, unprintable) {
+		return &Invalid{"ticket", fmt.Sprintf("must be at most %d bytes of UTF-8 without control characters, or others that cannot be seen", MaxTicketBytes)}
+	}
+	return nil
 }
 
 func checkSelector(s Submission) error {

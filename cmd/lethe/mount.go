@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"path"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,7 +45,19 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 	}
 	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, Timeout: 10 * time.Second})
 	mux.Handle("GET /metrics", api.Guarded(metrics, s.mayMeasure(), o))
-	return mux
+	return plainPaths(mux, doors)
+}
+
+// plainPaths keeps from a mux the paths that it would answer itself, before any
+// guard, with a redirect that repeats them. The doors say that there is nothing.
+func plainPaths(mux *http.ServeMux, doors http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path.Clean(r.URL.Path) != r.URL.Path {
+			doors.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // mayMeasure is what the metrics are for: everybody's, if the configuration says

@@ -20,7 +20,12 @@ func (s *service) page(o api.Options) http.Handler {
 		Secret: s.keys.Secret(), Secure: s.config.reachedByHTTPS(), Logger: s.logger, Version: version(),
 		Closing: o.Closing, Poll: pagePoll,
 	})
-	return api.Protect(c, o)
+	return api.Protect(api.Limited(c, o, signsIn), o)
+}
+
+// signsIn reports whether a call of the page tries to sign in.
+func signsIn(r *http.Request) bool {
+	return r.Method == http.MethodPost && r.URL.Path == "/console/sign-in"
 }
 
 // nobodyAsked reports whether a call that shows no token is let in. What a page's

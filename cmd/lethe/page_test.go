@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lethe/jobs"
+	"lethe/jobs/api"
 	"lethe/store/mem0"
 )
 
@@ -236,5 +238,31 @@ func TestSigningInThroughAProviderStandsInTheConfiguration(t *testing.T) {
 	local := strings.NewReplacer("https://sso.example", "http://127.0.0.1:9", "https://lethe.example", "http://localhost:8080").Replace(good)
 	if _, err := Load(writeConfig(t, local), Overrides{}); err != nil {
 		t.Errorf("a provider on this machine: %v", err)
+	}
+}
+
+// Guessing tokens on the page is slowed down as it is on the API, and the right
+// token is let in again after a while.
+func TestGuessingOnThePageIsSlowedDown(t *testing.T) {
+	t.Parallel()
+	pass := 0
+	page := api.Limited(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { pass++ }),
+		api.Options{Rate: api.NewMeter(1000, 1000), Refusals: api.NewMeter(0.001, 20)}, signsIn)
+	try := func(method, path string) int {
+		w := httptest.NewRecorder()
+		page.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+		if w.Code == http.StatusTooManyRequests && w.Header().Get("Retry-After") == "" {
+			t.Error("429 does not say when to come back")
+		}
+		return w.Code
+	}
+	for range 100 {
+		try(http.MethodPost, "/console/sign-in")
+	}
+	if pass != 20 {
+		t.Errorf("%d of 100 guesses were looked at, want 20", pass)
+	}
+	if code := try(http.MethodGet, "/console/sign-in"); code != http.StatusOK {
+		t.Errorf("the page itself answers %d", code)
 	}
 }

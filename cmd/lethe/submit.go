@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -106,10 +107,19 @@ func (f *submitFlags) submission(cmd *cobra.Command) (api.Submission, error) {
 			return s, usagef(cmd, "--grace %v", err)
 		}
 	}
+	if cmd.Flags().Changed("idempotency-key") && !goodKey(f.key) {
+		return s, usagef(cmd, "--idempotency-key must be 1 to 255 printable ASCII characters")
+	}
 	if f.wait && f.key == "" {
 		s.IdempotencyKey = uuid.NewString()
 	}
 	return s, nil
+}
+
+// goodKey says what the server would say: a key that cannot be sent would be
+// taken for a server that cannot be reached.
+func goodKey(key string) bool {
+	return key != "" && len(key) <= 255 && !strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // conclude prints the answer and, if asked, waits for the end.

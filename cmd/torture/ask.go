@@ -30,6 +30,9 @@ type ask struct {
 	after  time.Duration // when it is asked
 	life   int           // from this life of the service on it is asked, or before if there is nothing to do
 	cancel time.Duration // after which it is cancelled; 0 for never
+	deed   *deed         // what a second person does about it; nil if there is none
+	notify bool          // somebody is told of it
+	tellTo string        // where
 
 	mu       sync.Mutex
 	come     chan struct{} // closed when it may be asked; nil for at once
@@ -44,7 +47,7 @@ type ask struct {
 }
 
 func (a *ask) submission() api.Submission {
-	s := api.Submission{Stores: a.stores, Grace: a.grace, IdempotencyKey: a.key}
+	s := api.Submission{Stores: a.stores, Grace: a.grace, IdempotencyKey: a.key, NotifyURL: a.tellTo}
 	if len(a.ids) > 0 {
 		s.IDs = iter.Seq2[string, error](func(yield func(string, error) bool) {
 			for _, id := range a.ids {
@@ -71,8 +74,13 @@ const patience = 8 * time.Second
 // again calls f with the client of whatever life serves now, until it is
 // answered: with nil, or a refusal that is the caller's to judge.
 func (h *house) again(ctx context.Context, f func(context.Context, *api.Client) error) error {
+	return h.as(ctx, h.client, f)
+}
+
+// as is again with another's client.
+func (h *house) as(ctx context.Context, who func() *api.Client, f func(context.Context, *api.Client) error) error {
 	for ctx.Err() == nil {
-		if client := h.client(); client != nil {
+		if client := who(); client != nil {
 			one, cancel := context.WithTimeout(ctx, patience)
 			err := f(one, client)
 			cancel()
@@ -115,6 +123,11 @@ func (h *house) follow(ctx context.Context, a *ask) {
 	}
 	if a.other {
 		h.submitOther(ctx, a)
+	}
+	var second sync.WaitGroup
+	defer second.Wait()
+	if a.deed != nil {
+		second.Go(func() { h.act(ctx, a) })
 	}
 	if a.cancel > 0 {
 		h.cancelIt(ctx, a)
@@ -227,7 +240,7 @@ func (h *house) certificate(ctx context.Context, a *ask) {
 func (a *ask) done() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.ended && len(a.certs) > 0 || len(a.problems) > 0
+	return a.ended && len(a.certs) > 0 && (a.deed == nil || a.deed.over) || len(a.problems) > 0
 }
 
 // released is closed once the ask may be made.

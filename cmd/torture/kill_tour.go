@@ -36,14 +36,26 @@ func (c *kase) aimed(ctx context.Context, d *database, lives int, plans ...strin
 	var s story
 	if len(plans) > 0 {
 		s = storyOf(plans[0])
+		if s.people {
+			for i, plan := range plans {
+				blows[i].or = 0 // there is more to do before it
+				s.parts = append(s.parts, partFor(plan))
+			}
+		}
 		blows = append(slices.Clone(s.before), blows...)
 		if s.late != "" { // what comes too late is written in this while
 			blows[0].plan = "worker/erased:*:sleep=1500," + plans[0]
 		}
 	}
+	if len(plans) == 0 && c.number%peopleEvery == peopleAt {
+		s.people = true
+	}
 	points, err := faultPoints()
 	if err != nil {
 		return err
+	}
+	if !s.people { // the others are not passed
+		points = slices.DeleteFunc(points, ofPeople)
 	}
 	for n := lives + c.rng.IntN(1+lives/2); len(blows) < n; {
 		blows = append(blows, c.blow(points))
@@ -58,7 +70,7 @@ func (c *kase) aimed(ctx context.Context, d *database, lives int, plans ...strin
 // while tasks are carried out.
 func (c *kase) two(ctx context.Context, d *database, points []string) error {
 	works := slices.DeleteFunc(slices.Clone(points), func(p string) bool {
-		return !strings.HasPrefix(p, "worker/") || p == "worker/residue" || p == "worker/poison"
+		return !strings.HasPrefix(p, "worker/") || p == "worker/residue" || p == "worker/poison" || ofPeople(p)
 	})
 	var blows []blow
 	for range sharedBlows {
@@ -76,6 +88,7 @@ const (
 	kindAny    = ""
 	kindKeys   = "keys"
 	kindLate   = "late"
+	kindPeople = "people" // passed only if somebody decides
 	kindPurge  = "purge"
 	kindRedis  = "redis"
 	kindShared = "shared" // passed only if the ledger is in PostgreSQL
@@ -88,6 +101,8 @@ func kindOf(plan string) string {
 		return kindKeys
 	case point == "worker/residue":
 		return kindLate
+	case ofPeople(point):
+		return kindPeople
 	case strings.HasPrefix(point, "worker/purge"):
 		return kindPurge
 	case point == "ledger/posting" || point == "ledger/posted" || point == "audit/sequencing" || point == "audit/sequenced":
@@ -98,6 +113,31 @@ func kindOf(plan string) string {
 	return kindAny
 }
 
+// ofPeople reports whether a point is passed only where people decide, or where
+// somebody is told what became of a request.
+func ofPeople(point string) bool {
+	return strings.HasPrefix(point, "jobs/hold-") || strings.HasPrefix(point, "webhook/") || slices.Contains([]string{
+		"jobs/approved", "jobs/rejected", "ledger/plan-waits", "ledger/approved", "ledger/recounted", "ledger/drifted", "ledger/exempted",
+		"ledger/hold-clear", "ledger/set-aside", "ledger/notified", "worker/recount-begun", "worker/recounted", "worker/compare-holds", "worker/set-aside",
+	}, point)
+}
+
+// partFor returns what somebody has to do so that a point is passed.
+func partFor(plan string) string {
+	point, _, _ := strings.Cut(plan, ":")
+	switch {
+	case point == "jobs/rejected":
+		return partReject
+	case point == "ledger/drifted":
+		return partDrift
+	case point == "ledger/exempted":
+		return partExempt
+	case strings.Contains(point, "hold") || strings.Contains(point, "set-aside"):
+		return partHold
+	}
+	return partNone
+}
+
 // storyOf returns the story that leads to a plan: some points are not passed in
 // every life.
 func storyOf(plan string) story {
@@ -106,6 +146,8 @@ func storyOf(plan string) story {
 		return story{extra: "subject_key_retention: 1ms\n", before: []blow{{plan: "worker/certified:1:kill"}}}
 	case kindLate:
 		return story{late: "yes"}
+	case kindPeople:
+		return story{people: true}
 	case kindPurge:
 		return story{purge: "always"}
 	case kindRedis:
@@ -118,6 +160,8 @@ const (
 	fullLife   = 12 // blows of a case, at least
 	shortLife  = 4  // likewise, of a case of the smoke's
 	tourAtOnce = 7  // plans of the tour in one case
+
+	peopleAtOnce = 4 // likewise, of those about what people decide
 )
 
 // tourOf lists every point with every action and further hits, as cases of
@@ -128,7 +172,7 @@ func tourOf(points []string) [][]string {
 	for hit := 1; hit <= 3; hit++ {
 		for _, action := range []string{"kill", "term", "panic", "stop"} {
 			for _, p := range points {
-				alone := slices.Contains([]string{kindKeys, kindLate, kindRedis}, kindOf(p))
+				alone := slices.Contains([]string{kindKeys, kindLate, kindPeople, kindRedis}, kindOf(p))
 				if hit > 1 && (alone || action != "kill") {
 					continue
 				}
@@ -141,7 +185,7 @@ func tourOf(points []string) [][]string {
 		at    float64
 	}
 	var all []stage
-	for kind, most := range map[string]int{kindAny: tourAtOnce, kindPurge: tourAtOnce, kindShared: sharedBlows, kindKeys: 1, kindLate: 1, kindRedis: 1} {
+	for kind, most := range map[string]int{kindAny: tourAtOnce, kindPurge: tourAtOnce, kindShared: sharedBlows, kindKeys: 1, kindLate: 1, kindPeople: peopleAtOnce, kindRedis: 1} {
 		of := byKind[kind]
 		n := (len(of) + most - 1) / most
 		cases := make([][]string, n)

@@ -31,6 +31,12 @@ const killsAtOnce = 14
 // lifeLimit is how long a life may go without its blow. Then it is killed.
 const lifeLimit = 10 * time.Second
 
+// One of so many of the cases that are left to chance is about people who decide.
+const (
+	peopleEvery = 6
+	peopleAt    = 3
+)
+
 // stopped is for how long a process is stopped: longer than the ledger's lease.
 const stopped = 8700 * time.Millisecond
 
@@ -149,6 +155,9 @@ func (c *kase) killed(ctx context.Context, blows []blow, s story) error {
 	}
 	if err != nil {
 		return err
+	}
+	if h.cast != nil {
+		defer h.cast.ears.close()
 	}
 	asking, stop := context.WithCancel(ctx)
 	wait := b.open(asking, h)
@@ -295,6 +304,12 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	var unfinished error
 	if !b.done() {
 		unfinished = fmt.Errorf("%w %s after the last fault:%s", errUnfinished, time.Since(began).Round(time.Second), b.waiting())
+	}
+	if h.cast != nil && unfinished == nil {
+		unfinished = h.cast.ears.all(ctx, h)
+	}
+	if h.ledger != "" && unfinished == nil {
+		h.swept(ctx, b)
 	}
 	stop()
 	wait()

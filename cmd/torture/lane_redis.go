@@ -93,7 +93,7 @@ func (c *kase) upset(ctx context.Context, chosen []disaster, s story) error {
 	if s.limit > 0 {
 		h.limit = time.Duration(s.limit) * time.Second
 	}
-	b := c.asks(w, s.whole, 0)
+	b := c.asks(w, story{whole: s.whole})
 	asking, stop := context.WithCancel(ctx)
 	wait := b.open(asking, h)
 	defer func() { stop(); wait() }()

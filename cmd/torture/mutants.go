@@ -2,75 +2,125 @@
 
 package main
 
+import "slices"
+
 // mutants lists every planted bug with what has to catch it.
 func mutants() []mutant {
-	kill := func(tries int, s story) *scene { return &scene{"kill", s, tries} }
+	return slices.Concat(workerMutants(), jobsMutants(), auditMutants(), ledgerMutants(), peopleMutants(), holdMutants(), webhookMutants())
+}
+
+// scenes that several planted bugs are caught by.
+type scenes struct{ all, big, purged, redis, panics, slow, forgot story }
+
+func allScenes() scenes {
 	all := story{whole: true, limit: 15}
-	with := func(plans ...string) story { s := all; s.plans = plans; return s }
-	big := all
-	big.big = 1400
-	purged := all
-	purged.purge = "always"
-	redis := all
-	redis.queue = "redis"
-	panics := all
-	panics.last, panics.limit = "worker/claimed:1:panic", 25
-	slow := big
-	slow.last, slow.limit = "worker/batch-begun:*:sleep=300", 25
-	forgot := story{disaster: "flush", limit: 25}
+	s := scenes{all: all, big: all, purged: all, redis: all, panics: all, forgot: story{disaster: "flush", limit: 25}}
+	s.big.big = 1400
+	s.purged.purge = "always"
+	s.redis.queue = "redis"
+	s.panics.last, s.panics.limit = "worker/claimed:1:panic", 25
+	s.slow = s.big
+	s.slow.last, s.slow.limit = "worker/batch-begun:*:sleep=300", 25
+	return s
+}
+
+// with is the scene of lives that go to these plans.
+func (s scenes) with(plans ...string) story {
+	one := s.all
+	one.plans = plans
+	return one
+}
+
+func kill(tries int, s story) *scene { return &scene{"kill", s, tries} }
+
+// workerMutants are those of the worker.
+func workerMutants() []mutant {
+	s := allScenes()
 	return []mutant{
 		{bug: "worker/skip-fence", check: "worker TestTheFenceStandsBeforeErase"},
 		{bug: "worker/skip-remaining", check: "worker TestLyingStoreGetsNoCertificate"},
 		{bug: "worker/refused-is-done", check: "worker TestAStoreThatRefusesGetsNoCertificate"},
 		{bug: "worker/absent-is-erased", check: "worker TestWhatOthersErasedMeanwhileIsAbsent"},
-		{bug: "worker/retry-counts-absent", scene: kill(4, with("worker/erased:1:kill"))},
+		{bug: "worker/retry-counts-absent", scene: kill(4, s.with("worker/erased:1:kill"))},
 		{bug: "worker/every-retry-touched", check: "worker TestWhatAnotherRequestErasedMeanwhileIsNotClaimedTwice"},
 		{bug: "worker/disowns-nothing", check: "worker TestWhatAnotherRequestErasedMeanwhileIsNotClaimedTwice"},
 		{bug: "ledger/untouched", check: "worker TestACancelledRequestCountsWhatADeadWorkerErased"},
-		{bug: "worker/count-twice", scene: kill(1, all)},
-		{bug: "worker/one-leaf", scene: kill(2, all)},
-		{bug: "worker/leaves-turned", scene: kill(2, all)},
-		{bug: "worker/log-an-id", scene: kill(1, all)},
+		{bug: "worker/count-twice", scene: kill(1, s.all)},
+		{bug: "worker/one-leaf", scene: kill(2, s.all)},
+		{bug: "worker/leaves-turned", scene: kill(2, s.all)},
+		{bug: "worker/log-an-id", scene: kill(1, s.all)},
 		{bug: "worker/error-names-an-id", check: "worker TestErrorsNameNobody"},
-		{bug: "worker/plan-one-page", scene: kill(2, big)},
-		{bug: "worker/one-place", scene: kill(4, all)},
-		{bug: "worker/missing-not-counted", scene: kill(1, all)},
+		{bug: "worker/plan-one-page", scene: kill(2, s.big)},
+		{bug: "worker/one-place", scene: kill(4, s.all)},
+		{bug: "worker/missing-not-counted", scene: kill(1, s.all)},
 		{bug: "worker/big-batch", check: "worker TestEverythingTwice"},
 		{bug: "worker/certify-unverified", check: "worker TestWrittenBetweenPlanningAndVerifyingIsErasedInAnotherRound"},
 		{bug: "worker/verify-by-find-alone", check: "worker TestWhatNoSelectorFindsIsFoundByReadingAgain"},
 		{bug: "worker/verify-by-plan-alone", check: "worker TestWrittenBetweenPlanningAndVerifyingIsErasedInAnotherRound"},
-		{bug: "worker/purge-by-word", scene: kill(2, purged)},
-		{bug: "worker/exclusions-left-out", scene: kill(1, all)},
+		{bug: "worker/purge-by-word", scene: kill(2, s.purged)},
+		{bug: "worker/exclusions-left-out", scene: kill(1, s.all)},
 		{bug: "worker/works-without-lease", check: "worker TestLeaseLostMidBatchWritesNothing"},
 		{bug: "worker/no-quarantine", check: "worker TestAnIDThatKillsItsWorkerIsSetAside"},
 		{bug: "worker/cancel-without-looking", check: "worker TestACancelledRequestCountsWhatADeadWorkerErased"},
-		{bug: "jobs/keys-ignored", scene: kill(1, all)},
-		{bug: "jobs/body-ignored", scene: kill(1, all)},
-		{bug: "jobs/no-grace", scene: kill(2, all)},
+		{bug: "worker/exempt-erased-anyway", check: "worker TestWhatIsExemptStaysAndIsNoResidue"},
+	}
+}
+
+// jobsMutants are those of the intake, the keys and the clock.
+func jobsMutants() []mutant {
+	s := allScenes()
+	return []mutant{
+		{bug: "jobs/keys-ignored", scene: kill(1, s.all)},
+		{bug: "jobs/body-ignored", scene: kill(1, s.all)},
+		{bug: "jobs/no-grace", scene: kill(2, s.all)},
 		{bug: "jobs/error-repeats-value", check: "jobs TestSubmitSaysWhichFieldIsWrong"},
-		{bug: "jobs/due-late", scene: kill(1, all)},
-		{bug: "jobs/leases-for-ever", scene: kill(1, panics)},
-		{bug: "jobs/redis-is-the-truth", scene: &scene{"redis", forgot, 5}},
+		{bug: "jobs/due-late", scene: kill(1, s.all)},
+		{bug: "jobs/leases-for-ever", scene: kill(1, s.panics)},
+		{bug: "jobs/redis-is-the-truth", scene: &scene{"redis", s.forgot, 5}},
 		{bug: "jobs/cancelled-says-none", check: "jobs/ledger TestCancelWhileRunningWaits"},
-		{bug: "audit/answer-early", scene: kill(8, with("audit/commit:9:kill"))},
+		{bug: "jobs/clock-weekend", check: "jobs TestTheDatedExamplesHold"},
+		{bug: "jobs/clock-30-days", check: "jobs TestTheDatedExamplesHold"},
+		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
+	}
+}
+
+// auditMutants are those of the log.
+func auditMutants() []mutant {
+	s := allScenes()
+	return []mutant{
+		{bug: "audit/answer-early", scene: kill(8, s.with("audit/commit:9:kill"))},
 		{bug: "audit/no-guard", check: "audit TestTheProcessRemembersWhatItHasSeen"},
 		{bug: "audit/sees-no-rollback", check: "audit TestTheLiveProcessNoticesARollback"},
 		{bug: "audit/publish-what-is-refused", check: "audit TestARefusedLogPublishesNothing"},
-		{bug: "ledger/wipe-nothing", scene: kill(1, all)},
-		{bug: "ledger/keep-seal", scene: kill(1, all)},
-		{bug: "ledger/end-unlogged", scene: kill(1, all)},
-		{bug: "ledger/accept-unlogged", scene: kill(1, all)},
+	}
+}
+
+// ledgerMutants are those of the ledger and the queue.
+func ledgerMutants() []mutant {
+	s := allScenes()
+	return []mutant{
+		{bug: "ledger/wipe-nothing", scene: kill(1, s.all)},
+		{bug: "ledger/keep-seal", scene: kill(1, s.all)},
+		{bug: "ledger/end-unlogged", scene: kill(1, s.all)},
+		{bug: "ledger/accept-unlogged", scene: kill(1, s.all)},
 		{bug: "ledger/complete-half", check: "jobs/ledger TestCompleteNeedsEveryJob"},
-		{bug: "ledger/ring-names-memory", scene: kill(1, redis)},
+		{bug: "ledger/ring-names-memory", scene: kill(1, s.redis)},
 		{bug: "ledger/erase-on-half-a-plan", check: "jobs/ledger TestErasingBeginsWhenEveryJobIsPlanned"},
-		{bug: "ledger/settle-early", scene: kill(2, slow)},
+		{bug: "ledger/settle-early", scene: kill(2, s.slow)},
 		{bug: "ledger/no-epoch", check: "jobs/ledger TestStaleEpochWritesNothing"},
-		{bug: "ledger/others-receipts", scene: kill(1, all)},
+		{bug: "ledger/others-receipts", scene: kill(1, s.all)},
 		{bug: "ledger/any-durability", check: "jobs/ledger TestSynchronousIsFullOnEveryConnection"},
 		{bug: "ledger/nothing-abandoned", check: "jobs/ledger TestAbandonedTasksAreRungAtStart"},
+		{bug: "ledger/exempt-keeps-plan", check: "jobs/ledger TestAPlannedPartThatIsExemptIsPlannedAnew"},
 		{bug: "queue/never-fresh", check: "jobs/queue TestFlushAllMakesFresh"},
 		{bug: "queue/error-told", check: "jobs/queue TestErrorTextIsNotStored"},
 		{bug: "queue/any-eviction", check: "jobs/queue TestRefusesEvictingRedis"},
+	}
+}
+
+// peopleMutants are those of what people may do.
+func peopleMutants() []mutant {
+	return []mutant{
 		{bug: "approval/self", check: "jobs/ledger TestAPlanBeyondTheLimitsWaitsForASecondPerson"},
 		{bug: "approval/any-hash", check: "jobs/ledger TestAPlanBeyondTheLimitsWaitsForASecondPerson"},
 		{bug: "approval/skip-drift", check: "jobs/ledger TestWhatDriftedSinceItsApprovalWaitsAgain"},
@@ -85,13 +135,14 @@ func mutants() []mutant {
 		{bug: "door/opens-again", check: "jobs/ledger TestTheDoorIsOpenUntilTheFirstTokenAndNeverAgain"},
 		{bug: "door/backup-revives", check: "jobs/ledger TestATokenRevokedSinceTheBackupStaysRevoked"},
 		{bug: "door/unlogged-acts", check: "jobs/ledger TestTokensMadeBesideTheServiceAreLoggedBeforeTheyAreGood"},
-		{bug: "jobs/clock-weekend", check: "jobs TestTheDatedExamplesHold"},
-		{bug: "jobs/clock-30-days", check: "jobs TestTheDatedExamplesHold"},
-		{bug: "worker/exempt-erased-anyway", check: "worker TestWhatIsExemptStaysAndIsNoResidue"},
-		{bug: "ledger/exempt-keeps-plan", check: "jobs/ledger TestAPlannedPartThatIsExemptIsPlannedAnew"},
-		{bug: "keyring/remove-alone", check: "jobs/keyring TestDestroyingOverwritesAndIsIdempotent"},
 		{bug: "api/no-rate", check: "jobs/api TestCallsBeyondTheRateAreRefusedAndComeBack"},
 		{bug: "api/any-encoding", check: "jobs/api TestHeaderFloodsAndEncodedBodiesAreRefused"},
+	}
+}
+
+// holdMutants are those of legal holds.
+func holdMutants() []mutant {
+	return []mutant{
 		{bug: "holds/ignored", check: "worker TestHeldRowsStayAndTheRestIsErased"},
 		{bug: "holds/wrong-field", check: "worker TestAHoldEndsWhenItsTimeComes"},
 		{bug: "holds/read-at-start-only", check: "worker TestAHoldBetweenBeginAndFenceKeepsItsRows"},
@@ -99,6 +150,12 @@ func mutants() []mutant {
 		{bug: "holds/forgets-the-dead", check: "worker TestAHoldWaitsForTheLeaseOfADeadWorker"},
 		{bug: "holds/release-forgets", check: "worker TestHeldRowsStayAndTheRestIsErased"},
 		{bug: "holds/held-uncounted", check: "worker TestHeldRowsStayAndTheRestIsErased"},
+	}
+}
+
+// webhookMutants are those of webhooks.
+func webhookMutants() []mutant {
+	return []mutant{
 		{bug: "webhook/unsigned", check: "jobs/webhook TestANoticeIsSignedAndTakenAfterAnError"},
 		{bug: "webhook/redirects", check: "jobs/webhook TestARedirectIsNotFollowed"},
 		{bug: "webhook/private-allowed", check: "jobs/webhook TestANameThatLeadsInsideIsNotTold"},

@@ -100,6 +100,9 @@ func (o *oracle) judge(ctx context.Context) error {
 	for _, in := range o.world.stores {
 		o.rest(ctx, in, gone[in])
 	}
+	if o.cast != nil {
+		o.cast.ears.judge(o)
+	}
 	return errors.Join(o.bad...)
 }
 
@@ -162,6 +165,8 @@ func (o *oracle) certified(ctx context.Context, db *records, policy *proof.Polic
 			o.wrong("request %s is %s and has the certificate of %s, completed", a.id, a.last.Status, e.RequestID)
 		}
 		o.completed(ctx, db, a, e, gone)
+	case *proof.Rejected:
+		o.rejected(a, e) // and all of it is there: see rest
 	case *proof.Cancelled:
 		if e.RequestID != a.id || a.last.Status != jobs.Cancelled || !a.stopped && a.cancel == 0 {
 			o.wrong("request %s is %s and has the certificate of %s, cancelled", a.id, a.last.Status, e.RequestID)
@@ -222,14 +227,22 @@ func (o *oracle) completed(ctx context.Context, db *records, a *ask, e *proof.Co
 	}
 	o.roots(ctx, db, a, e.BatchesRoot, e.Batches)
 	o.exclusions(a, e)
+	o.decided(a, e)
 }
 
 // completedIn compares the oracle's counts with those of a certificate.
 func (o *oracle) completedIn(ctx context.Context, db *records, a *ask, s proof.StoreProof, in *installation, gone map[*thing]bool) {
 	selected := in.selected(a.user, a.ids)
-	before, late := 0, 0 // late is what may or may not have been seen
+	before, late, exempt := 0, 0, 0 // late is what may or may not have been seen
 	var ids []string
 	for _, t := range selected {
+		if a.exempts(in, t) { // and bit for bit there: see rest
+			exempt++
+			if t.late != nil {
+				late++
+			}
+			continue
+		}
 		if t.late != nil && t.late.written >= int64(s.VerifiedAt)*1000 {
 			late++ // after the second that the certificate speaks of, or in it
 			if _, there := o.present(ctx, in, t); there {
@@ -246,7 +259,7 @@ func (o *oracle) completedIn(ctx context.Context, db *records, a *ask, s proof.S
 			missing++
 		}
 	}
-	want := fmt.Sprintf("requested %d found %d erased %d absent %d held 0 refused 0 remaining 0", before+missing, before, before, missing)
+	want := fmt.Sprintf("requested %d found %d erased %d absent %d held 0 refused 0 remaining 0", before+exempt+missing, before+exempt, before, missing)
 	is := fmt.Sprintf("requested %d found %d erased %d absent %d held %d refused %d remaining %d", s.Requested, s.Found, s.Erased, s.Absent, s.Held, s.Refused, s.Remaining)
 	if want != is && late == 0 {
 		o.wrong("request %s, store %s: FALSE COUNTS in its certificate:\n    is    %s\n    want  %s", a.id, in.name, is, want)

@@ -49,16 +49,8 @@ func faultPoints() ([]string, error) {
 			return nil, err
 		}
 	}
-	names = slices.DeleteFunc(names, ofHolds)
 	slices.Sort(names)
 	return slices.Compact(names), nil
-}
-
-// ofHolds reports whether a point is passed only where somebody places a hold,
-// which nobody does here: see TestNoScheduleLosesAHeldRow of package worker, in
-// which holds come, and workers die, between any two steps.
-func ofHolds(point string) bool {
-	return strings.HasPrefix(point, "jobs/hold-") || slices.Contains([]string{"ledger/hold-clear", "ledger/set-aside", "worker/compare-holds", "worker/set-aside"}, point)
 }
 
 func moduleRoot() (string, error) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,7 @@ type house struct {
 	began  time.Time
 	lives  int
 	limit  time.Duration // for everything, once nothing goes wrong any more
+	cast   *cast         // who acts, if there are tokens
 	died   *pass         // where the life before the last was killed
 	blows  []time.Time   // when something fell on a life
 
@@ -50,7 +52,8 @@ type house struct {
 type life struct {
 	cmd    *exec.Cmd
 	url    string
-	client *api.Client
+	client *api.Client   // of who files
+	second *api.Client   // of who decides, if there is one
 	hits   string        // path
 	exited chan struct{} // closed after cmd.Wait
 	err    error         // of cmd.Wait
@@ -62,12 +65,13 @@ type settings struct {
 	queue string
 	purge string
 	extra string
+	most  string // beyond what limits a plan has to be approved
 }
 
 func (c *kase) house(w *world, s settings) (*house, error) {
 	h := &house{kase: c, limit: liveLimit, began: time.Now(), world: w, config: filepath.Join(c.dir, "lethe.yaml")}
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: 127.0.0.1:0\ndata: %s\nqueue: %s\nlog_origin: torture.example/log\nlimits: {max_rows: 10000000, max_fraction: 1}\n%sstores:\n", filepath.Join(c.dir, "data"), s.queue, s.extra)
+	fmt.Fprintf(&b, "listen: 127.0.0.1:0\ndata: %s\nqueue: %s\nlog_origin: torture.example/log\nlimits: {%s}\n%sstores:\n", filepath.Join(c.dir, "data"), s.queue, cmp.Or(s.most, "max_rows: 10000000, max_fraction: 1"), s.extra)
 	for _, in := range w.stores {
 		fmt.Fprintf(&b, "  - {name: %s, kind: mem0-sqlite, vectors: %s, entities: %s, history: %s, purge: %s}\n",
 			in.name, in.files.Vectors, in.files.Entities, in.files.History, s.purge)
@@ -112,7 +116,7 @@ func (h *house) start(ctx context.Context, plan string, bugs ...string) (*life, 
 		select {
 		case addr := <-listen:
 			l.url = "http://" + addr
-			if l.client, err = api.NewClient(l.url, "", nil); err != nil {
+			if err := h.meet(l); err != nil {
 				return nil, err
 			}
 			h.set(l)
@@ -131,6 +135,19 @@ func (h *house) start(ctx context.Context, plan string, bugs ...string) (*life, 
 			}
 		}
 	}
+}
+
+// meet makes the clients of a life.
+func (h *house) meet(l *life) (err error) {
+	var filer string
+	if h.cast != nil {
+		filer = h.cast.filer.Secret
+		if l.second, err = api.NewClient(l.url, h.cast.second.Secret, nil); err != nil {
+			return err
+		}
+	}
+	l.client, err = api.NewClient(l.url, filer, nil)
+	return err
 }
 
 // follow copies the service's log, and says where it serves.

@@ -17,21 +17,23 @@ type story struct {
 	plans    []string // of the lives before the last
 	before   []blow   // of the lives before those
 	disaster string
-	whole    bool   // every kind of request is made
-	lives    int    // over which requests come, if not all at once
-	big      int    // memories of the first person beyond a batch
-	purge    string // the rule; "" for chance
-	queue    string // "redis", "embedded", or "" for chance
-	late     string // "yes", or "" for chance
-	extra    string // of the configuration
-	ledger   string // the URL of one in PostgreSQL; "" for SQLite
-	last     string // plan of the last life, which survives it
-	limit    int    // seconds in which all must finish; 0 for a minute
+	whole    bool     // every kind of request is made
+	lives    int      // over which requests come, if not all at once
+	big      int      // memories of the first person beyond a batch
+	purge    string   // the rule; "" for chance
+	queue    string   // "redis", "embedded", or "" for chance
+	late     string   // "yes", or "" for chance
+	extra    string   // of the configuration
+	ledger   string   // the URL of one in PostgreSQL; "" for SQLite
+	last     string   // plan of the last life, which survives it
+	people   bool     // there are tokens, approvals and holds
+	parts    []string // of the second person, at an ask of each life
+	limit    int      // seconds in which all must finish; 0 for a minute
 }
 
 // setting makes a world, a queue, a house and a book by chance.
 func (c *kase) setting(ctx context.Context, s story) (*house, *book, *redisServer, error) {
-	sc := scale{stores: 1 + c.rng.IntN(2), people: 10 + c.rng.IntN(4) + s.lives/4, each: 4, big: s.big}
+	sc := scale{stores: 1 + c.rng.IntN(2), people: 10 + c.rng.IntN(4) + s.lives/4 + len(s.parts), each: 4, big: s.big}
 	if c.rng.IntN(8) == 0 && sc.big == 0 {
 		sc.big = 990 + c.rng.IntN(1500)
 	}
@@ -53,6 +55,13 @@ func (c *kase) setting(ctx context.Context, s story) (*house, *book, *redisServe
 	if s.ledger != "" {
 		set.extra += "ledger: " + s.ledger + "\n"
 	}
+	b := c.asks(w, s)
+	var who *cast
+	if s.people {
+		if who, err = c.actors(w, b, s, &set); err != nil {
+			return nil, nil, redis, err
+		}
+	}
 	h, err := c.house(w, set)
 	if err != nil {
 		return nil, nil, redis, err
@@ -61,12 +70,16 @@ func (c *kase) setting(ctx context.Context, s story) (*house, *book, *redisServe
 	if s.limit > 0 {
 		h.limit = time.Duration(s.limit) * time.Second
 	}
-	return h, c.asks(w, s.whole, s.lives), redis, err
+	if who != nil {
+		err = h.peopled(ctx, who)
+	}
+	return h, b, redis, err
 }
 
 // asks makes the requests of a case. No two are about the same row, so that the
 // oracle knows what each has to say.
-func (c *kase) asks(w *world, whole bool, lives int) *book {
+func (c *kase) asks(w *world, s story) *book {
+	whole, lives := s.whole, s.lives
 	one := func(of int) bool { return c.rng.IntN(of) == 0 || whole }
 	b := &book{}
 	people := slices.Clone(w.people)
@@ -79,6 +92,9 @@ func (c *kase) asks(w *world, whole bool, lives int) *book {
 		a.key = fmt.Sprintf("key-%d-%d", c.number, len(b.asks))
 		b.asks = append(b.asks, a)
 		return a
+	}
+	for i, part := range s.parts {
+		add(&ask{user: take(), life: i + 1, deed: &deed{part: part}, notify: true})
 	}
 	add(&ask{user: take(), twice: one(2), other: one(3)})
 	byID := take()

@@ -128,3 +128,20 @@ func addressOf(r *http.Request) string {
 	}
 	return a.String()
 }
+
+// Limited lets each address make so many calls of h as o.Rate allows and, of those
+// that try to sign in, as o.Refusals does: whoever guesses is slowed down as one who
+// shows wrong tokens is.
+func Limited(h http.Handler, o Options, signIn func(*http.Request) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := tooMany(o.Rate.Take("address " + addressOf(r)))
+		if err == nil && signIn(r) {
+			err = tooMany(o.Refusals.Take(addressOf(r)))
+		}
+		if err != nil {
+			problemOf(err).write(w)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}

@@ -103,6 +103,8 @@ func Server(addr string, h http.Handler) *http.Server {
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		Protocols:         http1(),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is refused like every other path that there is not
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -74,8 +73,8 @@ func (d *decoder) ticket(to *string) func(string) error {
 			return err
 		case len(*to) > maxTicketBytes:
 			return unacceptable(at, fmt.Sprintf("must be at most %d bytes", maxTicketBytes))
-		case strings.IndexFunc(*to, unicode.IsControl) >= 0:
-			return unacceptable(at, "must not have control characters")
+		case jobs.CheckTicket(*to) != nil:
+			return unacceptable(at, "must not have control characters, or others that cannot be seen")
 		}
 		return nil
 	}

@@ -85,8 +85,8 @@ func (c *Console) submission(form url.Values) (s jobs.Submission, err error) {
 		return s, err
 	}
 	s.Origin, s.Ticket, s.Regime, s.Ground = jobs.OriginConsole, strings.TrimSpace(form.Get("ticket")), form.Get("regime"), strings.TrimSpace(form.Get("ground"))
-	if len(s.Ticket) > jobs.MaxTicketBytes {
-		return s, &jobs.Invalid{Field: "ticket", Problem: "must be at most " + strconv.Itoa(jobs.MaxTicketBytes) + " bytes"}
+	if err := jobs.CheckTicket(s.Ticket); err != nil {
+		return s, err
 	}
 	if err := jobs.CheckGround(s.Ground); err != nil {
 		return s, err
