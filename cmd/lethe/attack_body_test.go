@@ -139,5 +139,7 @@ func mediaAttacks() (list []attack) {
 			attack{name: x.name + ": plain text", by: x.by, ask: x.ask, body: x.body, head: "Content-Type: text/plain\r\n", want: "415 media_type"},
 			attack{name: x.name + ": gzip", by: x.by, ask: x.ask, body: x.body, head: "Content-Encoding: gzip\r\n", want: "415 media_type"})
 	}
-	return list
+	return append(list,
+		attack{name: "a call that takes no body: gzip", by: "submitter", ask: "POST /v1/requests/{absent}/cancel", head: "Content-Encoding: gzip\r\n", want: "415 media_type"},
+		attack{name: "a call that reads: gzip", by: "submitter", ask: "GET /v1/requests/{absent}", head: "Content-Encoding: gzip\r\n", want: "415 media_type"})
 }

@@ -128,6 +128,15 @@ func (w *target) forReal(t *testing.T) {
 	t.Logf("%d of them were filed for real as well, and erased nothing", n)
 }
 
+// keyOfAnother files with a key that another has used: it replays nothing of hers.
+func (w *target) keyOfAnother(t *testing.T) {
+	t.Helper()
+	got := w.ask(t, fileRequest, "other", "Idempotency-Key: a key of hers\r\n", `{"selector":{"user_id":"nobody"}}`)
+	if got.status != 202 || strings.Contains(got.head, "Idempotent-Replayed") || strings.Contains(got.body, strings.NewReplacer(w.words...).Replace("{graced}")) {
+		t.Errorf("the key of another is answered with %d %s", got.status, got.body)
+	}
+}
+
 // guesses sends bad tokens again and again from one address: it is slowed down,
 // and nobody else is.
 func (w *target) guesses(t *testing.T) {
