@@ -113,6 +113,8 @@ type Custodian struct {
 	Now      func() time.Time
 	Poll     time.Duration // how often it is looked whether a hold can be in force; 0 for 50 ms
 	Patience time.Duration // how long PlaceHold waits for that; 0 for 25 s
+
+	ids sequence
 }
 
 var _ Holds = (*Custodian)(nil)
@@ -169,7 +171,7 @@ func (c *Custodian) order(o HoldOrder, by Actor) (Hold, []byte, error) {
 		return Hold{}, nil, err
 	}
 	now := c.Now().UTC().Truncate(time.Millisecond)
-	h := Hold{ID: newID(now), State: HoldPlacing, Reason: o.Reason, By: by.ID, CreatedAt: now}
+	h := Hold{ID: c.ids.id(now), State: HoldPlacing, Reason: o.Reason, By: by.ID, CreatedAt: now}
 	if !o.Until.IsZero() {
 		until := o.Until.UTC().Truncate(time.Millisecond)
 		if !until.After(now) || until.After(now.AddDate(100, 0, 0)) {

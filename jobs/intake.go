@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,6 +58,8 @@ type Intake struct {
 	Down func(storeName string) bool
 
 	Notify *Notify // nil: nobody is told of status changes
+
+	ids sequence
 }
 
 var _ Book = (*Intake)(nil)
@@ -184,7 +185,7 @@ func (in *Intake) request(s Submission) (Request, error) {
 	}
 	now := in.Now().UTC().Truncate(time.Millisecond)
 	r := Request{
-		ID: newID(now), Status: Received, Origin: s.Origin, FiledBy: s.By.ID, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
+		ID: in.ids.id(now), Status: Received, Origin: s.Origin, FiledBy: s.By.ID, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
 		CreatedAt: now, NotBefore: now.Add(s.Grace),
 	}
 	clock := in.clock()
@@ -275,18 +276,4 @@ func (in *Intake) jobsFor(names []string) ([]Job, error) {
 		}
 	}
 	return list, nil
-}
-
-// newID returns a UUID version 7, which sorts by time. If this machine's clock is
-// off, it is by that of the ledger: whoever looks for what a crash has left
-// judges by it how old it is. It panics only if the system has no randomness.
-func newID(now time.Time) string {
-	id := uuid.Must(uuid.NewV7())
-	if time.Since(now).Abs() < time.Second {
-		return id.String() // as the library has it, in order within a millisecond too
-	}
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(max(now.UnixMilli(), 0))) //nolint:gosec // not negative
-	copy(id[:6], ms[2:])
-	return id.String()
 }

@@ -262,3 +262,24 @@ func TestAPanicAfterTheCommitKeepsTheIDs(t *testing.T) {
 		t.Errorf("%d of 2 IDs are left of a request that stands", n)
 	}
 }
+
+// Requests are listed by their IDs: also those of one millisecond stand in the
+// order in which they were filed, by a clock that is not this machine's.
+func TestIDsOfOneMillisecondRise(t *testing.T) {
+	in, _ := newIntake(t)
+	last := ""
+	for i := range 20 {
+		r, _, err := in.Submit(t.Context(), jobs.Submission{By: jobs.ActorLocal, Selector: jane})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.ID <= last {
+			t.Errorf("request %d: %s comes after %s", i, r.ID, last)
+		}
+		last = r.ID
+		sec, nsec := uuid.MustParse(r.ID).Time().UnixTime()
+		if off := time.Unix(sec, nsec).Sub(clock); off < 0 || off > time.Millisecond {
+			t.Errorf("request %d: its ID is %s off the clock", i, off)
+		}
+	}
+}

@@ -179,8 +179,9 @@ type Batch struct {
 	Job      string
 	Seq      int // 1, 2, … within the job, over all rounds
 	Round    int
-	Attempts int // claims so far, this one included
-	Crashes  int // earlier attempts that were never answered: their worker died, or lost its lease
+	Attempts int  // claims so far, this one included
+	Crashes  int  // earlier attempts that were never answered: their worker died, or lost its lease
+	Touched  bool // an earlier attempt may have erased of it: it was not answered, or had called the store's Erase
 	IDs      []store.ID
 	Holds    []Standing // that stood when the attempt began
 }

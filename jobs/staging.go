@@ -26,7 +26,7 @@ type staging struct {
 }
 
 func (in *Intake) stage(ctx context.Context) (_ *staging, err error) {
-	s := &staging{ledger: in.Ledger, keys: in.Keys, request: newID(in.Now())}
+	s := &staging{ledger: in.Ledger, keys: in.Keys, request: in.ids.id(in.Now())}
 	if err := in.Keys.Create(s.request); err != nil {
 		return nil, fmt.Errorf("stage ids: %w", err)
 	}

@@ -19,7 +19,8 @@
 // was there when the plan was frozen, and an earlier attempt that died between
 // the store's commit and the ledger's may have erased it; at a first attempt
 // it counts as absent. The road not taken, absent always, would make a
-// certificate depend on when a process was killed.
+// certificate depend on when a process was killed. Amended on 2026-11-29: a second
+// attempt is one after an attempt that may have erased, see there.
 //
 // 2026-11-22. A batch that keeps failing is split only while its store answers
 // reads: an outage is not a poison ID.
@@ -31,6 +32,17 @@
 // finished. An only ID may have been innocently there when its worker died three
 // times, so it is tried again after seconds first. The road not taken, to count all attempts alike, would split batches
 // for every outage.
+//
+// 2026-11-29. Only a batch that is touched counts what is absent as erased: one
+// with an attempt that was never answered, or that called the store's Erase and has
+// no receipt, or erased of it by its receipt. Of an attempt that was broken off
+// before, or whose receipt has nothing erased, the ledger is told that it spared
+// the batch; what was absent by the receipt of one that failed later is split off.
+// Without, a batch whose attempt was broken off claimed what another request had
+// erased meanwhile, and two certificates said of one row that it was theirs. What
+// remains is a worker that dies, or a store whose answer is lost: nobody knows
+// then. The road not taken, a mark in the store in the transaction that erases,
+// needs a table of ours in every store.
 //
 // 2026-11-29. A batch that was begun before its request was cancelled is read
 // again before the request ends, and what is gone of it gets its receipt. The

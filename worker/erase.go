@@ -30,16 +30,19 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 	defer release()
 	b, err := e.Ledger.Begin(ctx, t)
 	if err != nil {
+		e.disown(ctx, t, b, touch{}, err)
 		return errUnapproved(err)
 	}
 	if b.Crashes >= deadly && !fault.Bug("worker/no-quarantine") {
 		return e.quarantine(ctx, t, b)
 	}
 	fault.Point("worker/batch-begun")
-	receipt, answered, err := e.sparing(ctx, t, s, b)
-	switch {
-	case answered:
+	var did touch
+	receipt, answered, err := e.sparing(ctx, t, s, b, &did)
+	if answered || err != nil && e.disown(ctx, t, b, did, err) {
 		return nil
+	}
+	switch {
 	case errors.Is(err, jobs.ErrStopped):
 		return e.account(ctx, t, s, b)
 	case errors.Is(err, jobs.ErrStale), errors.Is(err, jobs.ErrHolds):
@@ -53,6 +56,9 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 		return e.isolate(ctx, t, s, b, err)
 	}
 	if err := e.finish(ctx, t, b, receipt); err != nil {
+		if e.disown(ctx, t, b, did, err) {
+			return nil
+		}
 		return err
 	}
 	e.Metrics.batch(t.Store, "done")
@@ -61,15 +67,20 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 }
 
 // eraseAndRead fences, erases, and reads again by another path. The fence
-// stands directly before the only destructive call of the program.
-func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch) (store.Receipt, error) {
+// stands directly before the only destructive call of the program. What it does
+// is kept in did, also if it fails.
+func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch, did *touch) (store.Receipt, error) {
 	if err := e.Ledger.Fence(ctx, t.Ring); err != nil && !fault.Bug("worker/skip-fence") {
 		return nil, err
 	}
 	fault.Point("worker/fenced")
 	fault.Among("worker/poison", b.IDs)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	began := e.Now()
 	receipt, err := s.Erase(ctx, b.IDs)
+	did.called, did.receipt = !errors.Is(err, errUnasked), receipt
 	if err != nil && fault.Bug("worker/error-names-an-id") {
 		return nil, fmt.Errorf("erase %s: %w", b.IDs[0].Key, err)
 	}
@@ -99,7 +110,8 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		return nil, fmt.Errorf("read batch %d again: %w: %d of %d", b.Seq, errRemains, len(remaining), len(gone))
 	}
 	fault.Point("worker/read-again")
-	if b.Attempts > 1 && !fault.Bug("worker/retry-counts-absent") || fault.Bug("worker/absent-is-erased") {
+	touched := b.Touched || b.Attempts > 1 && fault.Bug("worker/every-retry-touched")
+	if touched && !fault.Bug("worker/retry-counts-absent") || fault.Bug("worker/absent-is-erased") {
 		receipt = asErased(receipt)
 	}
 	return receipt, nil

@@ -39,13 +39,18 @@ type Plans interface {
 	Recounted(ctx context.Context, t jobs.Task, c jobs.Recount) (drifts []jobs.Excess, err error)
 }
 
-// Batches is how batches are carried out. Finish, Split and Refuse answer the
-// task.
+// Batches is how batches are carried out. Finish, Split, SplitSpared and Refuse
+// answer the task.
 type Batches interface {
 	Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error)
 	Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error
 	Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error
 	Refuse(ctx context.Context, t jobs.Task, crashes int, after time.Duration, note string) error
+	// Spared says that this attempt at b has erased nothing, and will not. The
+	// task is still to be answered, and may be another's by now.
+	Spared(ctx context.Context, b jobs.Batch) error
+	// SplitSpared is a Split of b of whose first IDs this attempt has erased none.
+	SplitSpared(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error
 	Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error]
 
 	// Look returns the holds that stand now, of which the next Fence goes out.

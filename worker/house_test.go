@@ -56,6 +56,12 @@ type house struct {
 
 func newHouse(t *testing.T, stores ...string) *house {
 	t.Helper()
+	return newHouseAt(t, "", stores...)
+}
+
+// newHouseAt has its ledger at an address of PostgreSQL.
+func newHouseAt(t *testing.T, url string, stores ...string) *house {
+	t.Helper()
 	h := &house{
 		t: t, dir: t.TempDir(), logs: &bytes.Buffer{}, registry: prometheus.NewRegistry(), windows: map[string]int{},
 		clock: &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)},
@@ -68,7 +74,7 @@ func newHouse(t *testing.T, stores ...string) *house {
 	if h.key, err = keyfile.Open(filepath.Join(h.dir, "log.key"), "lethe.example/log"); err != nil {
 		t.Fatal(err)
 	}
-	h.ledger, err = ledger.Open(t.Context(), ledger.Options{Dir: h.dir, Keys: h.keys, Origin: h.key.Origin, Signer: h.key.Signer, Now: h.clock.Now})
+	h.ledger, err = ledger.Open(t.Context(), ledger.Options{Dir: h.dir, URL: url, Keys: h.keys, Origin: h.key.Origin, Signer: h.key.Signer, Now: h.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +83,15 @@ func newHouse(t *testing.T, stores ...string) *house {
 			t.Error(err)
 		}
 	})
+	if url != "" { // what it commits is logged beside
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = h.ledger.Sequence(ctx)
+		}()
+		t.Cleanup(func() { cancel(); <-done })
+	}
 	var names []jobs.StoreName
 	for _, s := range stores {
 		names = append(names, jobs.StoreName{Name: s, Kind: "memory"})

@@ -120,7 +120,7 @@ func (e *Eraser) isolate(ctx context.Context, t jobs.Task, s *Store, b jobs.Batc
 // it could say so, is found by reading and gets its receipt: the end of the
 // request must not say less than was done.
 func (e *Eraser) account(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch) error {
-	if b.Attempts == 1 || fault.Bug("worker/cancel-without-looking") {
+	if !b.Touched || fault.Bug("worker/cancel-without-looking") {
 		return jobs.ErrStopped
 	}
 	left, err := s.Remaining(ctx, b.IDs)

@@ -55,13 +55,23 @@ var (
 	errDown      = errors.New("the store is down") // wrapped by every error of a Link whose store is
 	errNotOpened = errors.New("not opened yet")
 	errClosed    = errors.New("closed")
+	errUnasked   = errors.New("the store was not asked") // wrapped by errors of a Link that was down before the call
 )
 
 // A downError is an error of a store that is down.
-type downError struct{ reason error }
+type downError struct {
+	reason  error
+	unasked bool
+}
 
-func (e downError) Error() string   { return errDown.Error() + ": " + e.reason.Error() }
-func (e downError) Unwrap() []error { return []error{errDown, store.ErrUnavailable, e.reason} }
+func (e downError) Error() string { return errDown.Error() + ": " + e.reason.Error() }
+func (e downError) Unwrap() []error {
+	all := []error{errDown, store.ErrUnavailable, e.reason}
+	if e.unasked {
+		all = append(all, errUnasked)
+	}
+	return all
+}
 
 var _ interface {
 	store.Store
@@ -103,9 +113,9 @@ func (l *Link) with(ctx context.Context, f func(context.Context, store.Store) er
 		return err
 	case outage(err):
 		l.fall(o, err)
-		return downError{err}
+		return downError{reason: err}
 	case o.gone.Err() != nil: // ended by the outage that another call met
-		return downError{o.ended}
+		return downError{reason: o.ended}
 	}
 	return err
 }
@@ -120,7 +130,7 @@ func (l *Link) enter() (*opened, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.now == nil {
-		return nil, downError{l.why()}
+		return nil, downError{l.why(), true}
 	}
 	l.now.calls.Add(1)
 	return l.now, nil

@@ -113,6 +113,14 @@ func (m mortal) Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, af
 	return m.fate.step("Split", func() error { return m.Ledger.Split(ctx, t, b, at, after) })
 }
 
+func (m mortal) Spared(ctx context.Context, b jobs.Batch) error {
+	return m.fate.step("Spared", func() error { return m.Ledger.Spared(ctx, b) })
+}
+
+func (m mortal) SplitSpared(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error {
+	return m.fate.step("SplitSpared", func() error { return m.Ledger.SplitSpared(ctx, t, b, at, after) })
+}
+
 func (m mortal) Refuse(ctx context.Context, t jobs.Task, crashes int, after time.Duration, note string) error {
 	return m.fate.step("Refuse", func() error { return m.Ledger.Refuse(ctx, t, crashes, after, note) })
 }

@@ -105,7 +105,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 
 // errOtherLife: the store was opened anew while it was being read, and may be
 // another file or server by now.
-var errOtherLife error = downError{errors.New("opened anew meanwhile")}
+var errOtherLife error = downError{reason: errors.New("opened anew meanwhile")}
 
 // remaining passes on what can still be read of the frozen plan.
 func (e *Eraser) remaining(ctx context.Context, t jobs.Task, s *Store, add func(store.ID) error) error {

@@ -54,6 +54,9 @@ func (c *kase) aimed(ctx context.Context, d *database, lives int, plans ...strin
 	if err != nil {
 		return err
 	}
+	if !s.people { // the others are not passed
+		points = slices.DeleteFunc(points, ofPeople)
+	}
 	for n := lives + c.rng.IntN(1+lives/2); len(blows) < n; {
 		blows = append(blows, c.blow(points))
 	}
@@ -67,7 +70,7 @@ func (c *kase) aimed(ctx context.Context, d *database, lives int, plans ...strin
 // while tasks are carried out.
 func (c *kase) two(ctx context.Context, d *database, points []string) error {
 	works := slices.DeleteFunc(slices.Clone(points), func(p string) bool {
-		return !strings.HasPrefix(p, "worker/") || p == "worker/residue" || p == "worker/poison"
+		return !strings.HasPrefix(p, "worker/") || p == "worker/residue" || p == "worker/poison" || ofPeople(p)
 	})
 	var blows []blow
 	for range sharedBlows {

@@ -308,6 +308,9 @@ func (h *house) conclude(ctx context.Context, b *book, l *life, began time.Time,
 	if h.cast != nil && unfinished == nil {
 		unfinished = h.cast.ears.all(ctx, h)
 	}
+	if h.ledger != "" && unfinished == nil {
+		h.swept(ctx, b)
+	}
 	stop()
 	wait()
 	asked, cancel := context.WithTimeout(ctx, stretched(30*time.Second))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -118,7 +119,8 @@ func (m *crowd) play(ctx context.Context) (err error) {
 	defer cancel()
 	var all, work sync.WaitGroup
 	for range crowdWorkers {
-		work.Go(func() { m.work(ctx) })
+		rng := rand.New(rand.NewPCG(m.rng.Uint64(), m.rng.Uint64())) //nolint:gosec // a schedule, no secret
+		work.Go(func() { m.work(ctx, rng) })
 	}
 	errs := make([]error, len(m.asks))
 	for i, calls := range m.asks {
@@ -162,15 +164,23 @@ func (m *crowd) plan() {
 	}
 }
 
-// work carries tasks out meanwhile, as one of several workers does. Time passes
-// fast only while none of them has a task, and none is broken off: a batch that is
-// begun again counts what others erased meanwhile as its own, since it cannot
-// know, and here what the certificates count is compared to the row.
-func (m *crowd) work(ctx context.Context) {
+// work carries tasks out meanwhile, as one of several workers does. Now and then
+// one is broken off at any place, and what the certificates count is compared to
+// the row all the same. Time passes fast only while none of them has a task: of a
+// batch whose lease ended nobody could say what was erased.
+func (m *crowd) work(ctx context.Context, rng *rand.Rand) {
 	e := m.h.eraser("worker", map[string]store.Store{"a": m.store})
 	for ctx.Err() == nil {
 		m.busy.Add(1)
-		n, err := m.h.turn(context.WithoutCancel(ctx), e)
+		turn, stop := context.WithCancel(context.WithoutCancel(ctx))
+		if rng.IntN(2) == 0 {
+			time.AfterFunc(time.Duration(rng.IntN(20_000))*time.Microsecond, stop)
+		}
+		n, err := m.h.turn(turn, e)
+		if turn.Err() != nil {
+			m.tally("workers broken off", 1)
+		}
+		stop()
 		if m.busy.Add(-1) == 0 && (err != nil || n == 0) {
 			m.h.clock.add(time.Second)
 			_ = m.h.reconcile(ctx) // it is looked at afterwards

@@ -136,10 +136,13 @@ func (c *kase) parts(w *world, b *book) {
 func (h *house) second() *api.Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.now == nil {
-		return nil
+	switch {
+	case h.now != nil:
+		return h.now.second
+	case h.beside != nil:
+		return h.beside.second
 	}
-	return h.now.second
+	return nil
 }
 
 // act is the second person, at one ask, until the request has ended.

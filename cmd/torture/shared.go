@@ -66,12 +66,15 @@ func (c *kase) shared(ctx context.Context, d *database, blows []blow) error {
 	if err != nil {
 		return fmt.Errorf("make a schema: %w", err)
 	}
-	h, b, redis, err := c.setting(ctx, story{queue: "redis", ledger: url, lives: len(blows)})
+	h, b, redis, err := c.setting(ctx, story{queue: "redis", ledger: url, lives: len(blows), people: c.rng.IntN(3) == 0})
 	if redis != nil {
 		defer redis.close()
 	}
 	if err != nil {
 		return err
+	}
+	if h.cast != nil {
+		defer h.cast.ears.close()
 	}
 	asking, stop := context.WithCancel(ctx)
 	wait := b.open(asking, h)
@@ -105,7 +108,7 @@ func (c *kase) shared(ctx context.Context, d *database, blows []blow) error {
 // strike lives one life beside the other process until it dies, and waits until
 // the other has taken over. It returns the one that lives.
 func (h *house) strike(ctx context.Context, b *book, what blow, other *life) (*life, error) {
-	if strings.HasPrefix(what.plan, "audit/sequencing") { // who has the log keeps it while it lives
+	if strings.HasPrefix(what.plan, "audit/sequenc") { // who has the log keeps it while it lives
 		h.count(h.passes(other))
 		h.struck(time.Now(), "kill from outside")
 		h.stand(nil)
@@ -212,6 +215,21 @@ func (h *house) takenOver(ctx context.Context, died time.Time) error {
 		h.measure(takeOver, longest)
 	}
 	return ctx.Err()
+}
+
+// swept waits until no key is left that hid who a request was about which has
+// ended: of a process that died between the two, another looks for it once a
+// minute.
+func (h *house) swept(ctx context.Context, b *book) {
+	left := func(a *ask) bool {
+		_, err := os.Stat(filepath.Join(h.dir, "data", "keys", "seal", a.id))
+		return a.done() && a.id != "" && err == nil
+	}
+	for end := time.Now().Add(stretched(70 * time.Second)); ctx.Err() == nil && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if !slices.ContainsFunc(b.asks, left) {
+			return
+		}
+	}
 }
 
 // takeOver is what takenOver measures.

@@ -17,13 +17,13 @@ type batchRow struct {
 	ID, Job                       string
 	Seq, Round, Attempts, Crashes int
 	IDs                           []byte
-	Done                          bool
+	Done, Touched                 bool
 }
 
-const batchColumns = `SELECT id, job, seq, round, attempts, crashes, ids, done_at IS NOT NULL AS done FROM batches `
+const batchColumns = `SELECT id, job, seq, round, attempts, crashes, touched, ids, done_at IS NOT NULL AS done FROM batches `
 
 func (l *Ledger) batch(request string, row batchRow) (jobs.Batch, error) {
-	b := jobs.Batch{ID: row.ID, Job: row.Job, Seq: row.Seq, Round: row.Round, Attempts: row.Attempts, Crashes: row.Crashes}
+	b := jobs.Batch{ID: row.ID, Job: row.Job, Seq: row.Seq, Round: row.Round, Attempts: row.Attempts, Crashes: row.Crashes, Touched: row.Touched}
 	keys, err := l.unsealIDs(request, "batch "+row.ID, row.IDs)
 	if err != nil {
 		return b, fmt.Errorf("read batch: %w", err)
@@ -39,8 +39,9 @@ func (l *Ledger) batch(request string, row batchRow) (jobs.Batch, error) {
 
 // Begin counts one more attempt at the batch of a claimed task and returns it.
 // It is written before the work, so that an attempt that crashes counts, and is
-// counted as a crash by the next one; the first also says when erasing began. It
-// comes with the holds that stand.
+// counted as a crash by the next one, and as one that may have erased; the first
+// also says when erasing began. It comes with the holds that stand. If it may have
+// begun in spite of an error, what it returns has an ID, and Spared is to be told.
 func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
 	var rowOf batchRow
 	var seen look
@@ -48,8 +49,8 @@ func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
 		if err := mayBegin(ctx, tx, t.Request); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET attempts = attempts + 1, crashes = crashes + open, open = 1,
-			started_at = COALESCE(started_at, ?) WHERE id = ?`), millis(l.now()), t.Batch); err != nil {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET attempts = attempts + 1, crashes = crashes + open,
+			touched = `+mayBeTouched()+`, open = 1, started_at = COALESCE(started_at, ?) WHERE id = ?`), millis(l.now()), t.Batch); err != nil {
 			return err
 		}
 		if seen, err = seeHolds(ctx, tx, t.Batch); err != nil {
@@ -58,7 +59,7 @@ func (l *Ledger) Begin(ctx context.Context, t jobs.Task) (jobs.Batch, error) {
 		return tx.GetContext(ctx, &rowOf, tx.Rebind(batchColumns+`WHERE id = ?`), t.Batch)
 	})
 	if err != nil {
-		return jobs.Batch{}, err
+		return jobs.Batch{ID: rowOf.ID, Attempts: rowOf.Attempts, Touched: rowOf.Touched}, err
 	}
 	b, err := l.batch(t.Request, rowOf)
 	if err == nil {
@@ -120,8 +121,14 @@ func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error 
 }
 
 // Split replaces the batch of a claimed task by two: of its first IDs, as many
-// as at says, and of the rest. Both inherit b.Crashes.
+// as at says, and of the rest. Both inherit b.Crashes, and what may have been
+// erased of them.
 func (l *Ledger) Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error {
+	return l.split(ctx, t, b, at, after, mayBeTouched())
+}
+
+// split says with the condition first whether the first IDs are touched.
+func (l *Ledger) split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration, first string) error {
 	ids := [2]string{uuid.NewString(), uuid.NewString()}
 	var sealed [2][]byte
 	for i, part := range [2][]store.ID{b.IDs[:at], b.IDs[at:]} {
@@ -136,11 +143,12 @@ func (l *Ledger) Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, a
 		if err := tx.GetContext(ctx, &seq, tx.Rebind(`SELECT MAX(seq) FROM batches WHERE job = ?`), t.Job); err != nil {
 			return err
 		}
+		touched := [2]string{first, mayBeTouched()}
 		for i, size := range [2]int{at, len(b.IDs) - at} {
 			// The halves inherit all attempts but one: the next failure splits again.
 			// What was held is in the second, if anything of it still is.
-			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids, attempts, crashes, started_at, held)
-				SELECT ?, job, ?, round, ?, ?, attempts - 1, ?, started_at, CASE WHEN held > 0 THEN ? ELSE 0 END FROM batches WHERE id = ?`),
+			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids, attempts, crashes, started_at, touched, held)
+				SELECT ?, job, ?, round, ?, ?, attempts - 1, ?, started_at, `+touched[i]+`, CASE WHEN held > 0 THEN ? ELSE 0 END FROM batches WHERE id = ?`),
 				ids[i], seq+1+i, size, sealed[i], b.Crashes, i*size, b.ID); err != nil {
 				return err
 			}
@@ -164,7 +172,7 @@ func (l *Ledger) Split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, a
 // request stays open; it is tried again after a while.
 func (l *Ledger) Refuse(ctx context.Context, t jobs.Task, crashes int, after time.Duration, note string) error {
 	return l.owned(ctx, "set batch aside", t.Ring, func(ctx context.Context, tx *txn) error {
-		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET refused = size, crashes = ?, open = 0 WHERE id = ?`), crashes, t.Batch); err != nil {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET refused = size, crashes = ?, touched = `+mayBeTouched()+`, open = 0 WHERE id = ?`), crashes, t.Batch); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET note = ? WHERE id = ?`), note, t.Job); err != nil {

@@ -16,7 +16,7 @@ import (
 // begunTask is a row of the outbox whose batch an earlier attempt may have
 // erased, wholly or in part, without a word: somebody has to look, or the end of
 // a cancelled request would say less than was done.
-const begunTask = `(outbox.kind = 'batch' AND EXISTS (SELECT 1 FROM batches b WHERE b.id = outbox.batch AND b.attempts > 0))`
+const begunTask = `(outbox.kind = 'batch' AND EXISTS (SELECT 1 FROM batches b WHERE b.id = outbox.batch AND (b.touched = 1 OR b.open = 1)))`
 
 // unsettledTasks are those that the end of a cancelled request r waits for.
 const unsettledTasks = `(SELECT 1 FROM outbox WHERE outbox.request = r.id AND (outbox.state = 'running' OR ` + begunTask + `))`

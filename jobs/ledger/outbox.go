@@ -170,13 +170,14 @@ func (l *Ledger) Fence(ctx context.Context, r jobs.Ring) error {
 }
 
 // Retry gives a claimed row back, to be rung again after a while under a new
-// epoch. The note is a code that says why the job waits.
+// epoch. The note is a code that says why the job waits. The attempt at a batch may
+// have erased of it, unless Spared has said otherwise.
 func (l *Ledger) Retry(ctx context.Context, r jobs.Ring, after time.Duration, note string) error {
 	err := l.owned(ctx, "put task back", r, func(ctx context.Context, tx *txn) error {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET note = ? WHERE id = (SELECT job FROM outbox WHERE id = ?)`), note, r.ID); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET open = 0 WHERE id = (SELECT batch FROM outbox WHERE id = ?)`), r.ID); err != nil {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET touched = `+mayBeTouched()+`, open = 0 WHERE id = (SELECT batch FROM outbox WHERE id = ?)`), r.ID); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE outbox SET state = 'ready', epoch = epoch + 1, next_at = ? WHERE id = ?`), millis(l.now().Add(after)), r.ID)

@@ -173,7 +173,13 @@ func (s *strain) plan(ctx context.Context, b *book, task jobs.Task, batches int)
 
 func (s *strain) erase(ctx context.Context, b *book, r *rand.Rand, task jobs.Task) {
 	batch, err := b.Begin(ctx, task)
-	if !s.tolerable("begin", err) || !s.tolerable("fence", b.Fence(ctx, task.Ring)) {
+	if !s.tolerable("begin", err) {
+		return
+	}
+	if err := b.Fence(ctx, task.Ring); !s.tolerable("fence", err) {
+		if errors.Is(err, jobs.ErrStopped) { // called off after it was begun: somebody has looked now
+			s.tolerable("drop", b.Drop(ctx, task.Ring))
+		}
 		return
 	}
 	if len(batch.IDs) > 1 && r.IntN(5) == 0 {

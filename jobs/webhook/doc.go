@@ -32,6 +32,11 @@
 // it once the request has ended and the last notice is told: the key that seals
 // the rest of the request is gone by the time its end is told.
 //
+// 2026-11-29. A notice to a receiver that is being told waits for it, a second at
+// most, before it is put back, and when all that could be begun was, the next
+// begins with the end of one. Before that a receiver heard of four changes in a
+// second, so one told of every request fell behind for ever.
+//
 // 2026-11-29. One secret, or several while it is changed, signs for all
 // receivers. The road not taken, a secret for each URL, would have to be kept as
 // long as the URL and handed out in an answer.

@@ -39,6 +39,11 @@ const (
 	firstPause = 5 * time.Second     // doubled with each try
 	lastPause  = 6 * time.Hour
 	answerTime = 5 * time.Second // for the ledger, after the end of a try
+
+	// How often it is looked whether a host that is being told is free, and for
+	// how long: a slow one is not to keep the slots of others.
+	freeEvery = 5 * time.Millisecond
+	freeLimit = time.Second
 )
 
 // Outcomes of a try, or of a notice. They label a metric.
@@ -83,43 +88,57 @@ type host struct {
 // at. It never returns an error: what goes wrong is tried again.
 func (s *Sender) Run(ctx context.Context) error {
 	s.client, s.hosts = s.Rules.client(s.Roots, s.Resolver), map[string]*host{}
-	slots := make(chan struct{}, atOnce)
+	slots, freed := make(chan struct{}, atOnce), make(chan struct{}, 1)
 	var running sync.WaitGroup
 	defer running.Wait()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var swept time.Time
 	for {
-		if s.Rest == nil || !s.Rest() {
+		more := freed // while as many are due as there are slots, the next begins with the end of one
+		if s.Rest != nil && s.Rest() {
+			more = nil
+		} else {
 			if now := s.Now(); now.Sub(swept) >= sweepEvery {
 				swept = now
 				s.say(ctx, "sweeping keys of webhooks", s.Book.SweepNotify(ctx))
 			}
-			s.turn(ctx, slots, &running)
+			if !s.turn(ctx, slots, freed, &running) {
+				more = nil
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-more:
 		}
 	}
 }
 
-// turn begins as many tries as there are slots free.
-func (s *Sender) turn(ctx context.Context, slots chan struct{}, running *sync.WaitGroup) {
+// turn begins as many tries as there are slots free, and reports whether there may
+// be more.
+func (s *Sender) turn(ctx context.Context, slots, freed chan struct{}, running *sync.WaitGroup) bool {
 	free := cap(slots) - len(slots)
 	if free == 0 {
-		return
+		return true
 	}
 	list, err := s.Book.Notices(ctx, free)
 	s.say(ctx, "looking for webhooks to send; it is tried again", err)
 	for _, n := range list {
 		slots <- struct{}{}
 		running.Go(func() {
-			defer func() { <-slots }()
+			defer func() {
+				<-slots
+				select {
+				case freed <- struct{}{}:
+				default: // it is known already
+				}
+			}()
 			s.tell(ctx, n)
 		})
 	}
+	return len(list) == free
 }
 
 // tell makes one try and tells the book what came of it.
@@ -139,7 +158,7 @@ func (s *Sender) tell(ctx context.Context, n jobs.Notice) {
 		return
 	}
 	name := hostOf(to)
-	if wait := s.enter(name); wait > 0 {
+	if wait := s.enterSoon(ctx, name); wait > 0 {
 		s.say(own, "putting a webhook back", s.Book.NoticeLater(own, n, s.Now().Add(wait), false))
 		return
 	}
@@ -205,6 +224,25 @@ func pause(attempts int) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/5)) //nolint:gosec // not a secret
 }
 
+// enterSoon is enter, which it asks again for a while if the host is only busy:
+// put back, a notice would come a second later, and a receiver that is told of
+// every request would fall behind.
+func (s *Sender) enterSoon(ctx context.Context, name string) time.Duration {
+	for end := time.Now().Add(freeLimit); ; {
+		wait := s.enter(name)
+		if wait != freeEvery {
+			return wait
+		}
+		if time.Now().After(end) || ctx.Err() != nil {
+			return time.Second
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(freeEvery):
+		}
+	}
+}
+
 // enter returns how long a host is to be left alone, or 0 if it may be asked
 // now: leave must follow.
 func (s *Sender) enter(name string) time.Duration {
@@ -219,8 +257,10 @@ func (s *Sender) enter(name string) time.Duration {
 	switch {
 	case h.until.After(now):
 		return h.until.Sub(now) + time.Duration(rand.Int64N(int64(firstPause))) //nolint:gosec // not a secret
-	case h.busy >= atOneHost, h.busy > 0 && h.failures > 0:
+	case h.busy > 0 && h.failures > 0:
 		return time.Second
+	case h.busy >= atOneHost:
+		return freeEvery
 	}
 	h.busy++
 	return 0

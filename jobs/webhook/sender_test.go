@@ -347,3 +347,28 @@ func TestTheEnvironmentsProxyIsNotAsked(t *testing.T) {
 	h.put(notice(strings.Replace(url, "127.0.0.1", "example.com", 1)))
 	wait(t, h.done, "taken")
 }
+
+// A receiver that is told of every request must hear of many in a second: few of
+// those that wait for it are put back, each for a second.
+func TestAReceiverThatIsBusyHearsTheNextSoon(t *testing.T) {
+	url, rules, roots := receiver(t, func(http.ResponseWriter, *http.Request) {})
+	h := newHouse(t, rules, func(s *webhook.Sender) { s.Roots = roots })
+	for range 40 {
+		h.put(notice(url))
+	}
+	back := 0
+	for told := 0; told < 40; {
+		select {
+		case <-h.done:
+			told++
+		case n := <-h.untried:
+			back++
+			h.put(n)
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%d of 40 were told", told)
+		}
+	}
+	if back > 60 {
+		t.Errorf("of 40 notices %d were put back because the receiver was busy", back)
+	}
+}
