@@ -140,7 +140,7 @@ func scriptAttacks() (list []attack) {
 				want: "422 page", lacks: text,
 			})
 	}
-	for _, x := range []attack{
+	return append(list, []attack{
 		{name: "the list of all of them", ask: "GET /", head: "Cookie: {cookie}\r\n", want: "200 page", lacks: "alert(1)</script>", has: "script-src 'self'"},
 		{name: "the ID of a request", ask: "GET /console/requests/%3Cscript%3E{canary}%3C%2Fscript%3E", head: "Cookie: {cookie}\r\n", want: "404 page"},
 		{name: "a place that is not there", ask: "GET /console/%3Cscript%3E{canary}%3C%2Fscript%3E", head: "Cookie: {cookie}\r\n", want: "404 page"},
@@ -155,8 +155,5 @@ func scriptAttacks() (list []attack) {
 		{name: "a ticket of two lines", ask: "POST /console/plan", head: asForm + "Cookie: {cookie of submitter}\r\n", body: "form={form of submitter}&user_id=a&store=memories&regime=gdpr&ticket=a%0D%0Ab", want: "422 page"},
 		{name: "a page in a frame", ask: "GET /", head: "Cookie: {cookie}\r\nSec-Fetch-Dest: iframe\r\n", want: "200 page", has: "frame-ancestors 'none'"},
 		{name: "a request as a page", by: "admin", ask: "GET /v1/requests/{script 0}", head: "Accept: text/html\r\n", want: "200", has: "X-Content-Type-Options: nosniff"},
-	} {
-		list = append(list, x)
-	}
-	return list
+	}...)
 }

@@ -223,9 +223,8 @@ func (w *target) exchange(t testing.TB, a attack, text string) answer {
 	if err != nil {
 		return answer{}
 	}
-	defer got.Body.Close()
 	var body []byte
-	if media := got.Header.Get("Content-Type"); media != "text/event-stream" { // which has no end
+	if media := got.Header.Get("Content-Type"); media != "text/event-stream" { // which has no end, so that Close would wait for it
 		body, _ = io.ReadAll(io.LimitReader(got.Body, 1<<20))
 	}
 	var head bytes.Buffer
