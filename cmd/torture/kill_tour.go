@@ -28,7 +28,11 @@ func others(number int) int {
 func (c *kase) aimed(ctx context.Context, d *database, lives int, plans ...string) error {
 	var blows []blow
 	for _, plan := range plans {
-		blows = append(blows, blow{plan: plan, or: 120 + c.rng.IntN(60)})
+		one := blow{plan: plan, or: 120 + c.rng.IntN(60)}
+		if c.number >= againFrom { // this point and no other
+			one.or = 0
+		}
+		blows = append(blows, one)
 	}
 	if len(plans) > 0 && kindOf(plans[0]) == kindShared {
 		return c.shared(ctx, d, blows[:min(len(blows), 1+lives/4)])
