@@ -40,7 +40,7 @@ LAB := go run -tags torture ./cmd/torture
 torture: ## run the crash lab (under 20 minutes; writes torture.json)
 	.ci/need redis-server
 	.ci/need postgres
-	$(LAB) --size full --for 18m --report torture.json
+	$(LAB) --size full --for 17m --report torture.json
 
 torture-smoke: ## run a few cases of each lane of the crash lab (3 minutes)
 	.ci/need redis-server

@@ -29,7 +29,7 @@ func insideMutants() []mutant {
 		{bug: "worker/verify-without-count", check: "worker TestWhatIsCountedButNotFoundKeepsTheCertificateBack"},
 		{bug: "audit/deny-early", check: "audit TestANoIsNotSaidBeforeItsReasonIsCommitted"},
 		{bug: "ledger/sync-normal", run: run("power", 1)},
-		{bug: "jobs/cancel-untold", run: run("model", 12)},
+		{bug: "jobs/cancel-untold", run: run("model", 60)},
 	}
 }
 
