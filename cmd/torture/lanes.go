@@ -24,8 +24,8 @@ type lane struct {
 // one line run at the same time: they mostly wait.
 func shares() []share {
 	return []share{
-		{8, []string{"kill", "redis"}},
-		{3, []string{"power"}},
+		{7, []string{"kill", "redis"}},
+		{4, []string{"power"}},
 		{2, []string{"model"}},
 		{3, []string{"fuzz"}},
 		{2, []string{"bugs"}}, // which takes what it needs,

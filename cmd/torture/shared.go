@@ -132,7 +132,9 @@ func (h *house) strike(ctx context.Context, b *book, what blow, other *life) (*l
 	if len(h.blows) == n || b.done() {
 		return other, nil
 	}
-	return other, h.takenOver(ctx, h.blows[len(h.blows)-1])
+	// The last blow, and not the one noted last: a process may have been stopped
+	// long before it was killed.
+	return other, h.takenOver(ctx, slices.MaxFunc(h.blows[n:], time.Time.Compare))
 }
 
 // lose kills the process beside the one that serves now.
