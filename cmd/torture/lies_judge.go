@@ -100,7 +100,8 @@ func (l *liar) excuse(one lifespan, since time.Time) string {
 			}
 		case "count":
 			counted = true
-			if !sh.low && !one.history {
+			// A stranger's row that Find yielded is none that Count could count.
+			if !sh.low && !one.history && (l.subject(one.user) || l.selected(one.id.Key)) {
 				return "count counted it"
 			}
 		case "remaining":

@@ -50,7 +50,7 @@ func workerMutants() []mutant {
 		{bug: "worker/leaves-turned", scene: kill(2, s.all)},
 		{bug: "worker/log-an-id", scene: kill(1, s.all)},
 		{bug: "worker/error-names-an-id", check: "worker TestErrorsNameNobody"},
-		{bug: "worker/plan-one-page", scene: kill(2, s.big)},
+		{bug: "worker/plan-one-page", scene: kill(6, s.big)},
 		{bug: "worker/one-place", scene: kill(4, s.all)},
 		{bug: "worker/missing-not-counted", scene: kill(6, s.all)},
 		{bug: "worker/big-batch", check: "worker TestEverythingTwice"},

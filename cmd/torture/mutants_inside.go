@@ -23,9 +23,9 @@ type rerun struct {
 func insideMutants() []mutant {
 	run := func(lane string, cases int) *rerun { return &rerun{lane, cases} }
 	return []mutant{
-		{bug: "worker/believe-receipts", run: run("lies", 250)},
-		{bug: "worker/believe-remaining", run: run("lies", 120)},
-		{bug: "worker/believe-counts", run: run("lies", 60)},
+		{bug: "worker/believe-receipts", run: run("lies", 400)},
+		{bug: "worker/believe-remaining", run: run("lies", 400)},
+		{bug: "worker/believe-counts", run: run("lies", 300)},
 		{bug: "worker/verify-without-count", check: "worker TestWhatIsCountedButNotFoundKeepsTheCertificateBack"},
 		{bug: "audit/deny-early", check: "audit TestANoIsNotSaidBeforeItsReasonIsCommitted"},
 		{bug: "ledger/sync-normal", run: run("power", 1)},
