@@ -185,7 +185,7 @@ func (in *Intake) request(s Submission) (Request, error) {
 	}
 	now := in.Now().UTC().Truncate(time.Millisecond)
 	r := Request{
-		ID: in.ids.id(now), Status: Received, Origin: s.Origin, FiledBy: s.By.ID, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
+		ID: in.ids.id(now), Status: Received, Origin: s.Origin, FiledBy: s.By.ID, Related: s.Related, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
 		CreatedAt: now, NotBefore: now.Add(s.Grace),
 	}
 	clock := in.clock()

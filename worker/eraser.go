@@ -64,7 +64,7 @@ type Ends interface {
 	Job(ctx context.Context, id string) (jobs.Job, error)
 	Residue(ctx context.Context, t jobs.Task, remaining int) error
 	Left(ctx context.Context, t jobs.Task, left map[string]int) error
-	Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error
+	Verified(ctx context.Context, t jobs.Task, asOf time.Time, v jobs.Verification) error
 	Purged(ctx context.Context, storeName string, since time.Time) (int, error)
 	Rewritten(ctx context.Context, storeName string, since time.Time, how jobs.Rewrite) (int, error)
 	Record(ctx context.Context, id string) (jobs.Record, error)

@@ -25,6 +25,9 @@ func floors() map[string][]string {
 		"store/mem0":      {"store", "store/tables"},
 		"store/storetest": {"store"},
 
+		"store/mem0/web":     {"store"},
+		"store/mem0/webtest": {},
+
 		"audit/proof":     {},
 		"audit/keyfile":   {"audit/proof"},
 		"audit/fault":     {},
@@ -45,8 +48,9 @@ func floors() map[string][]string {
 
 		"jobs/webhook": {"jobs", "audit/fault"},
 
-		"jobs/api":     {"jobs", "store", "audit/fault"},
-		"jobs/console": {"jobs", "store"},
+		"jobs/api":      {"jobs", "store", "audit/fault"},
+		"jobs/api/mem0": {"jobs", "jobs/api", "store"},
+		"jobs/console":  {"jobs", "store"},
 
 		"worker": {"jobs", "store", "audit", "audit/proof", "audit/fault"},
 

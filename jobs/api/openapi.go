@@ -123,6 +123,7 @@ func submissionSchema() *huma.Schema {
 		Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"selector"},
 		Properties: map[string]*huma.Schema{
 			"selector":    selectorSchema(),
+			"related":     {Type: huma.TypeBoolean, Description: "Erase also what is about who is selected but does not match, as far as a store can tell: what an assistant said in their conversations, or memories that explicit IDs have replaced. A plan counts it either way"},
 			"stores":      {Type: huma.TypeArray, Items: str("", 0), MinItems: new(1), UniqueItems: true, Description: "Every configured store if not given"},
 			"ticket":      str("The asker's own reference; not personal data", maxTicketBytes),
 			"regime":      str("Whose clock runs, such as gdpr (if not given) or ccpa", 64),

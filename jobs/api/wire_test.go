@@ -100,12 +100,12 @@ func TestRawAnswerOfSubmitIsTheContract(t *testing.T) {
 	answer := post(t, h.server.URL+"/v1/requests", body)
 	got := readAll(t, answer.Body)
 	const id = "0193a000-0000-7000-8000-000000000001"
-	want := `{"id":"` + id + `","status":"received","origin":"api","filed_by":"open","ticket":"","regime":"","ground":"",` +
+	want := `{"id":"` + id + `","status":"received","origin":"api","filed_by":"open","related":false,"ticket":"","regime":"","ground":"",` +
 		`"received_at":"2026-11-20T09:00:00Z","due_at":"2026-12-20T10:00:00+01:00","created_at":"2027-01-15T08:00:00Z",` +
 		`"grace_until":null,"completed_at":null,"plan_hash":"",` +
 		`"approval":{"needed":false,"beyond":[],"since":null,"by":"","at":null},"stores":[{"store":"app","kind":"memory","stage":"planning",` +
 		`"evidence":"none","requested":0,"found":0,"erased":0,"absent":0,"held":0,"refused":0,"exempt":0,"remaining":0,` +
-		`"unattributable":0,"batches_total":0,"batches_done":0,"round":0,"places":[],"note":""}],` +
+		`"unattributable":0,"related":0,"batches_total":0,"batches_done":0,"round":0,"places":[],"note":""}],` +
 		`"certificate":null,"receipt":"/v1/requests/` + id + `/receipt","overdue":false,"confirm_by":null,"confirmed_at":null,"confirm_overdue":false,` +
 		`"first_due_at":null,"extended_at":null,"extended_by":"","extension_reason":"","exemptions":[],"receipt_text":"receipt of ` + id + `\n"}` + "\n"
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -105,13 +105,15 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 	var task struct {
 		Kind, Request, Job, Batch, Store string
 		Attempts, Crashes                int
+		Related                          bool
 	}
 	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
 		return tx.GetContext(ctx, &task, tx.Rebind(`
 			UPDATE outbox SET state = 'running', attempts = attempts + 1, owner = ?, lease_until = ?
 			WHERE id = ? AND epoch = ? AND state IN ('ready', 'queued')
 			RETURNING kind, request, job, batch, store, attempts,
-				COALESCE((SELECT b.crashes + b.open FROM batches b WHERE b.id = outbox.batch), 0) AS crashes`),
+				COALESCE((SELECT b.crashes + b.open FROM batches b WHERE b.id = outbox.batch), 0) AS crashes,
+				(SELECT r.related FROM requests r WHERE r.id = outbox.request) AS related`),
 			owner, millis(l.now().Add(lease)), r.ID, r.Epoch)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -120,7 +122,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 	if err != nil {
 		return jobs.Task{}, fmt.Errorf("claim task: %w", err)
 	}
-	return jobs.Task{Ring: r, Kind: jobs.TaskKind(task.Kind), Request: task.Request, Job: task.Job, Batch: task.Batch, Store: task.Store, Attempts: task.Attempts, Crashes: task.Crashes}, nil
+	return jobs.Task{Ring: r, Kind: jobs.TaskKind(task.Kind), Request: task.Request, Job: task.Job, Batch: task.Batch, Store: task.Store, Attempts: task.Attempts, Crashes: task.Crashes, Related: task.Related}, nil
 }
 
 // Extend moves the end of the lease of a claimed row. It returns jobs.ErrStale
