@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"time"
 )
 
 // MaxBatch is the largest number of IDs that Erase and Remaining take at once,
@@ -122,6 +123,39 @@ type Pinger interface {
 // that was made by one map must not be carried out by another.
 type Mapper interface {
 	MapVersion() string
+}
+
+// A Sweepable is a Store that can select by age (see Selector).
+//
+// Now is the clock of the store's own database, by which a cut-off is taken; that
+// of this machine where the database has none. Span returns when the oldest and
+// the newest of the rows that sel selects were made or, for a selector of expired
+// rows, when they ended; zero times for none. Undated counts, by place, the rows
+// that say neither in a way that can be read, of those that sel would select but
+// for its times. All of them change nothing.
+type Sweepable interface {
+	Now(ctx context.Context) (time.Time, error)
+	Span(ctx context.Context, sel Selector) (oldest, newest time.Time, err error)
+	Undated(ctx context.Context, sel Selector) (map[string]int, error)
+}
+
+// An Identifier is a value of one identity key that rows of a store have.
+type Identifier struct {
+	Field             // such as user_id and who that is: personal data
+	Rows    int       // that have it, in all places
+	Undated int       // of them, those that do not say when they were made
+	Oldest  time.Time // when the oldest of the others was made, and the newest;
+	Newest  time.Time // zero if there are none
+}
+
+// LogValue keeps an Identifier out of logs.
+func (Identifier) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// An Identifying store lists the identifiers
+// that its rows have, each field and value once, in no order, for the watch over
+// what comes back. It holds no lock while the caller works and changes nothing.
+type Identifying interface {
+	Identifiers(ctx context.Context) iter.Seq2[Identifier, error]
 }
 
 // A Finding is what Check has to say about one table, column or trigger.
