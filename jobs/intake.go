@@ -76,7 +76,7 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	if err != nil {
 		return Request{}, false, err
 	}
-	a := Acceptance{Request: r}
+	a := Acceptance{Request: r, Sweep: s.sweep, Brakes: s.brakes}
 	if fault.Bug("jobs/keys-ignored") {
 		s.IdempotencyKey = ""
 	}
@@ -102,6 +102,9 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 			st.used = false
 		}
 		return replay(existing, body, a.Body, in.forget(a.Request.ID, s))
+	}
+	if errors.Is(err, ErrSwept) || errors.Is(err, ErrOverlap) { // nothing was written
+		return Request{}, false, errors.Join(err, in.forget(a.Request.ID, s))
 	}
 	if err != nil {
 		return Request{}, false, err // ambiguous: keys and IDs stay until the reconciler knows better
@@ -208,6 +211,9 @@ func (in *Intake) request(s Submission) (Request, error) {
 		return r, &Invalid{"regime", "must be one of " + clock.Names()}
 	default:
 		r.start(regime)
+	}
+	if s.sweep != nil {
+		r.Clock.ConfirmBy = nil // nobody has asked
 	}
 	switch {
 	case r.ReceivedAt.After(now.Add(clockSkew)):

@@ -200,6 +200,7 @@ type Batch struct {
 type Ring struct {
 	ID    string
 	Epoch int64
+	Low   bool // of a sweep: it yields to those that people wait for. The queue keeps it apart, and does not give it back
 }
 
 // A TaskKind is what an outbox row asks for.
@@ -224,6 +225,7 @@ type Task struct {
 	Attempts int // claims of this row so far, this one included
 	Crashes  int // of a BatchTask: see Batch
 	Related  bool
+	Sweep    bool // of a request that a sweep has filed
 }
 
 // A Planned is what planning one round of a job came to.
