@@ -30,7 +30,8 @@ type Rules struct {
 	Limits
 	Stores map[string]Limits // of stores that have limits of their own, in place of the others
 
-	unusual int // rows of a sweep beyond which it waits; 0 for any, see Brakes
+	unusual  int  // rows of a sweep beyond which it waits; 0 for any, see Brakes
+	orphaned bool // likewise
 }
 
 // Codes of an Excess.
@@ -70,6 +71,9 @@ func (r Rules) Judge(list []Job) []Excess {
 	shared := 0
 	for _, j := range list {
 		l, own := r.of(j.Store)
+		if r.orphaned {
+			j.Places = hanging(j.Places)
+		}
 		rows := j.rows()
 		if !own {
 			shared += rows
@@ -90,13 +94,21 @@ func (r Rules) Judge(list []Job) []Excess {
 // JudgeRound is Judge for one more round of a job, found while verifying: the rows
 // of all rounds count together, the fractions of each by itself.
 func (r Rules) JudgeRound(list []Job, round Job) (beyond []Excess) {
-	for _, x := range (Rules{Limits: r.Limits, Stores: r.Stores, unusual: r.unusual}).Judge(list) {
+	for _, x := range (Rules{Limits: r.Limits, Stores: r.Stores, unusual: r.unusual, orphaned: r.orphaned}).Judge(list) {
 		if x.Code == BeyondRows || x.Code == BeyondUnusual {
 			beyond = append(beyond, x)
 		}
 	}
 	l, _ := r.of(round.Store)
+	if r.orphaned {
+		round.Places = hanging(round.Places)
+	}
 	return append(beyond, l.fractions(round)...)
+}
+
+// hanging returns the places whose rows hang on others.
+func hanging(list []PlaceCount) []PlaceCount {
+	return slices.DeleteFunc(slices.Clone(list), func(p PlaceCount) bool { return p.With == "" })
 }
 
 // rows is how many rows a job would erase, as far as is known: those of all

@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"fmt"
 	"regexp"
 	"time"
 
@@ -94,6 +93,7 @@ type Brakes struct {
 	MaxRows     int     `json:"max_rows,omitempty"`     // in place of the limits'; 0 for those
 	MaxFraction float64 `json:"max_fraction,omitempty"` // likewise, from the first row on
 	Unusual     int     `json:"unusual,omitempty"`      // more rows than this are not usual; 0 for any
+	Orphaned    bool    `json:"orphaned,omitempty"`     // the rows are those that hang on others: what those were is gone
 }
 
 // What is unusual of a sweep.
@@ -114,7 +114,7 @@ func unusual(found []int) int {
 
 // brakes returns the brakes of a sweep.
 func (p Policy) brakes(usual []int) *Brakes {
-	return &Brakes{MaxRows: p.MaxRows, MaxFraction: p.MaxFraction, Unusual: unusual(usual)}
+	return &Brakes{MaxRows: p.MaxRows, MaxFraction: p.MaxFraction, Unusual: unusual(usual), Orphaned: p.Orphaned}
 }
 
 // Under returns the rules for a request that was filed with brakes.
@@ -135,24 +135,5 @@ func (r Rules) Under(b *Brakes) Rules {
 	for name, l := range r.Stores {
 		own[name] = braked(l)
 	}
-	return Rules{Always: r.Always, Limits: braked(r.Limits), Stores: own, unusual: b.Unusual}
-}
-
-// every names a schedule by its interval, for people.
-func every(d time.Duration) string {
-	if d%(24*time.Hour) == 0 {
-		return fmt.Sprintf("every %dd", d/(24*time.Hour))
-	}
-	return "every " + d.String()
-}
-
-// String returns the schedule as people write it.
-func (s Schedule) String() string {
-	switch {
-	case s.every > 0:
-		return every(s.every)
-	case s.cron != nil:
-		return "cron in " + s.zone.String()
-	}
-	return "never"
+	return Rules{Always: r.Always, Limits: braked(r.Limits), Stores: own, unusual: b.Unusual, orphaned: b.Orphaned}
 }

@@ -123,6 +123,7 @@ type Job struct {
 	Absent         int
 	Held           int
 	Refused        int
+	Kept           int // by a sweep: held, or not selected any more when their turn came; no other count has them
 	Exempt         int // left because of exemptions; Found and Requested count them too
 	Remaining      int
 	Unattributable int
@@ -193,6 +194,7 @@ type Batch struct {
 	Touched  bool // an earlier attempt may have erased of it: it was not answered, or had called the store's Erase
 	IDs      []store.ID
 	Holds    []Standing // that stood when the attempt began
+	Kept     int        // IDs of a sweep that this attempt has left, and taken out of IDs
 }
 
 // A Ring wakes a worker for one row of the outbox. It is all that the queue
@@ -254,6 +256,9 @@ type Receipt struct {
 	Places                        []PlaceOutcome
 	Leaves                        [][32]byte // in the order of the IDs
 	Root                          [32]byte   // RFC 6962 root over them
+
+	Kept int        // IDs of a sweep that leave the batch, because they are held or not selected any more
+	IDs  []store.ID // those that stay in it, if any leave; else nil
 }
 
 // A PlaceOutcome is what became of the IDs of one place: of a batch, or of all

@@ -135,12 +135,12 @@ type SweepSight struct {
 }
 
 // rows is how many rows would be erased.
-func (s SweepSight) rows() int {
-	n := 0
-	for _, p := range s.Places {
-		n += p.Found
+func (s SweepSight) rows(orphaned bool) int {
+	j := Job{Places: s.Places, Found: s.IDs}
+	if orphaned {
+		j.Places = hanging(j.Places)
 	}
-	return max(n, s.IDs)
+	return j.rows()
 }
 
 func (s SweepSight) undated() int {

@@ -220,7 +220,7 @@ func (s *Sweeper) run(ctx context.Context, p Policy, w Sweep, by Actor) (Sweep, 
 	if err != nil {
 		return w, err
 	}
-	w.AsOf, w.Found, w.Undated = sight.AsOf, sight.rows(), sight.undated()
+	w.AsOf, w.Found, w.Undated = sight.AsOf, sight.rows(p.Orphaned), sight.undated()
 	if sight.IDs <= sight.Held {
 		w.State, w.Held = SweepEmpty, sight.Held
 		err := s.Ledger.EndSweep(ctx, w)

@@ -53,6 +53,8 @@ type Batches interface {
 	SplitSpared(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error
 	Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error]
 
+	// Standing returns the holds that stand now.
+	Standing(ctx context.Context) ([]jobs.Standing, error)
 	// Look returns the holds that stand now, of which the next Fence goes out.
 	Look(ctx context.Context, t jobs.Task) ([]jobs.Standing, error)
 	// SetAside answers the task, too: held waits until a hold ends.

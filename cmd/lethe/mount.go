@@ -14,7 +14,6 @@ import (
 	"lethe/jobs"
 	"lethe/jobs/api"
 	"lethe/jobs/ledger"
-	"lethe/worker"
 )
 
 // eventPoll is how often an event stream asks the ledger, which is a matter of
@@ -28,7 +27,7 @@ const pagePoll = 500 * time.Millisecond
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
 		Tokens: s.ledger, Book: s.intake, Holds: s.holds, Stores: s.storeNames(),
-		Planner:    &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules(), Holds: s.ledger.Standing},
+		Planner: s.surveyor, Sweeps: s.sweeper,
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
@@ -71,7 +70,7 @@ func (s *service) mayMeasure() jobs.Act {
 
 // measure registers what the ledger, the queue and the process say.
 func (s *service) measure() {
-	s.registry.MustRegister(ledger.NewCollector(s.ledger), collectors.NewGoCollector(),
+	s.registry.MustRegister(ledger.NewCollector(s.ledger, s.config.policies()...), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.measureStores()
 	f := promauto.With(s.registry)

@@ -60,7 +60,7 @@ func operation(schemas huma.Registry, r route) *huma.Operation {
 	}
 	if r.takes != nil {
 		op.RequestBody = &huma.RequestBody{
-			Required: true,
+			Required: !r.bare,
 			Content:  map[string]*huma.MediaType{"application/json": {Schema: r.takes()}},
 		}
 	}
@@ -100,7 +100,7 @@ func goodAnswer(schemas huma.Registry, r route) *huma.Response {
 		}
 	}
 	answer := response(schemas, r.status, "application/json", r.answer)
-	if r.status == http.StatusAccepted {
+	if _, filed := r.answer.(Accepted); filed {
 		answer.Headers = map[string]*huma.Header{
 			"Location":            {Description: "Path of the request", Schema: &huma.Schema{Type: huma.TypeString}},
 			"Idempotent-Replayed": {Description: "true for a request filed before", Schema: &huma.Schema{Type: huma.TypeString}},

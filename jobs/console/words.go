@@ -162,6 +162,8 @@ func excess(x jobs.Excess) string {
 		return "What is in " + where + " is not what had been approved: it was planned anew."
 	case jobs.BeyondResidue:
 		return "While " + where + " was read again, more was found than had been approved."
+	case jobs.BeyondUnusual:
+		return "It would erase " + count(x.Found, "row", "rows") + " of " + where + ", many times what sweeps of this policy usually find."
 	}
 	return x.Code
 }

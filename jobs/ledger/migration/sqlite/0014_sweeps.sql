@@ -43,3 +43,6 @@ CREATE TABLE sweep_refusals (
 
 -- The brakes that a sweep's request was filed with, as JSON; '' for none.
 ALTER TABLE requests ADD COLUMN brakes TEXT NOT NULL DEFAULT '';
+
+-- IDs that a sweep left when their turn came: held, or not selected any more.
+ALTER TABLE jobs ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
