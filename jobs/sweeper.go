@@ -144,7 +144,7 @@ func (s *Sweeper) tick(ctx context.Context, p Policy, name string) error {
 		return s.doubt(ctx, p, name, reason)
 	}
 	if due, n, ok := p.Schedule.Last(known.Newest, now); ok {
-		w := Sweep{ID: s.ids.id(now), Policy: p.Name, Store: name, DueAt: due, Missed: n - 1, State: SweepOpen, NextAt: now}
+		w := Sweep{ID: s.ids.id(now), Policy: p.Name, Store: name, DueAt: due, Missed: n - 1, State: SweepOpen, NextAt: due}
 		taken, err := s.Ledger.OpenSweep(ctx, w, known.Newest)
 		if err != nil || !taken {
 			return err
@@ -167,21 +167,21 @@ func (s *Sweeper) unbelieved(p Policy, known Swept, now time.Time) string {
 	if fault.Bug("sweep/clock-believed") {
 		return ""
 	}
-	if known.Newest.Sub(now) > max(sweepSkew, p.interval(known.Newest)) {
+	if ahead := known.Newest.Sub(now); ahead > sweepSkew && ahead > p.interval(known.Newest) {
 		return RefusedBack // or the newest tick was taken by a clock that was wrong
 	}
 	return s.jumpedTo(p, known, now)
 }
 
-// jumpedTo returns RefusedJump if a time is long after the last sweep only because
-// our clock was set forward while we ran.
+// jumpedTo returns RefusedJump if a time is long after the last sweep, and our clock
+// was set forward by as much while we ran.
 func (s *Sweeper) jumpedTo(p Policy, known Swept, t time.Time) string {
 	by := s.now().Sub(s.began) - s.ran()
-	if known.AsOf.IsZero() || by <= sweepSkew {
+	if known.AsOf.IsZero() || by <= sweepSkew || known.AsOf.After(t.Add(sweepSkew-by)) { // or somebody has run it by this clock since
 		return ""
 	}
-	latest := known.AsOf.Add(jumpedBeyond*p.interval(known.AsOf) + sweepSkew)
-	if t.After(latest) && !t.Add(-by).After(latest) {
+	far := jumpedBeyond*p.interval(known.AsOf) + sweepSkew
+	if by > far && t.Sub(known.AsOf) > far {
 		return RefusedJump
 	}
 	return ""
