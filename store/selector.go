@@ -71,6 +71,15 @@ func (s Selector) ByAge() bool {
 	return !s.CreatedBefore.IsZero() || !s.ExpiredBefore.IsZero() || s.Orphaned
 }
 
+// Ageless returns an error wrapping ErrRefused if s is the selector of a sweep: what
+// a Store answers that does not know how old its rows are.
+func (s Selector) Ageless() error {
+	if s.ByAge() {
+		return fmt.Errorf("%w: it cannot select by age", ErrRefused)
+	}
+	return nil
+}
+
 // Field is one identity key of a Selector with its value.
 type Field struct{ Name, Value string }
 
