@@ -10,6 +10,11 @@ func WithStill(ctx context.Context, sel Selector) context.Context {
 	return context.WithValue(ctx, stillKey{}, sel)
 }
 
+// WithoutStill returns a context under which Erase erases what it is told to.
+func WithoutStill(ctx context.Context) context.Context {
+	return context.WithValue(ctx, stillKey{}, nil)
+}
+
 // Still returns what an erasure was planned by, and whether that must still hold. A
 // Sweepable store compares each row of a batch with it, in the transaction that
 // erases, and in such a way that nobody can change the row in between: a time can

@@ -36,8 +36,8 @@ type Statement struct {
 func (s *Store) Statements(sel store.Selector) []Statement {
 	var all []Statement
 	for _, p := range s.parts {
-		if c, ok := p.query(sel); ok {
-			all = append(all, Statement{c.sql, c.args})
+		if c, columns, ok := p.selects(sel); ok {
+			all = append(all, Statement{statement(p, p.id.text("t.")+" AS key, "+columns, c), c.args})
 		}
 	}
 	return all
