@@ -18,7 +18,7 @@ var _ jobs.AgedStores = (*Surveyor)(nil)
 
 // Clock implements jobs.AgedStores.
 func (v *Surveyor) Clock(ctx context.Context, storeName string) (now time.Time, err error) {
-	err = v.aged(ctx, storeName, func(_ *Store, s store.Sweepable) (err error) {
+	err = v.aged(ctx, storeName, func(ctx context.Context, s store.Sweepable) (err error) {
 		now, err = s.Now(ctx)
 		return err
 	})
@@ -31,7 +31,7 @@ func (v *Surveyor) Sight(ctx context.Context, storeName string, sel store.Select
 	if err != nil {
 		return sight, fmt.Errorf("look at %s: %w", storeName, err)
 	}
-	err = v.aged(ctx, storeName, func(_ *Store, s store.Sweepable) (err error) {
+	err = v.aged(ctx, storeName, func(ctx context.Context, s store.Sweepable) (err error) {
 		if sight.Undated, err = s.Undated(ctx, sel); err == nil && ages {
 			sight.Oldest, sight.Newest, err = s.Span(ctx, sel)
 		}
@@ -53,18 +53,18 @@ func (v *Surveyor) Sight(ctx context.Context, storeName string, sel store.Select
 }
 
 // aged calls f with a store that can select by age.
-func (v *Surveyor) aged(ctx context.Context, name string, f func(*Store, store.Sweepable) error) error {
+func (v *Surveyor) aged(ctx context.Context, name string, f func(context.Context, store.Sweepable) error) error {
 	list := v.chosen([]string{name})
 	if len(list) == 0 {
 		return errUnknownStore
 	}
-	err := list[0].with(ctx, func(st store.Store) (err error) {
+	err := list[0].within(ctx, func(ctx context.Context, st store.Store) (err error) {
 		defer mend(&err)
 		s, ok := st.(store.Sweepable)
 		if !ok {
 			return jobs.ErrUnable
 		}
-		return f(list[0], s)
+		return f(ctx, s)
 	})
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", name, err)
