@@ -76,7 +76,7 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	if err != nil {
 		return Request{}, false, err
 	}
-	a := Acceptance{Request: r, Sweep: s.sweep, Brakes: s.brakes}
+	a := Acceptance{Request: r, Sweep: s.sweep, Brakes: s.brakes, Watched: s.watched}
 	if fault.Bug("jobs/keys-ignored") {
 		s.IdempotencyKey = ""
 	}
@@ -95,6 +95,9 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	if staged {
 		st.used = true // before the commit, which may happen however this ends
 	}
+	if s.replayed != nil {
+		a.Also = append(a.Also, s.replayed(a.Request.ID))
+	}
 	existing, body, err := in.Ledger.Accept(ctx, a)
 	fault.Point("jobs/accepted")
 	if existing != nil && err == nil {
@@ -104,6 +107,9 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 		return replay(existing, body, a.Body, in.forget(a.Request.ID, s))
 	}
 	if errors.Is(err, ErrSwept) || errors.Is(err, ErrOverlap) { // nothing was written
+		if staged {
+			st.used = false
+		}
 		return Request{}, false, errors.Join(err, in.forget(a.Request.ID, s))
 	}
 	if err != nil {
@@ -212,7 +218,7 @@ func (in *Intake) request(s Submission) (Request, error) {
 	default:
 		r.start(regime)
 	}
-	if s.sweep != nil {
+	if s.sweep != nil || s.Origin == OriginWatch || s.Origin == OriginReplay {
 		r.Clock.ConfirmBy = nil // nobody has asked
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	"lethe/audit/proof"
 	"lethe/store"
 )
 
@@ -32,6 +33,9 @@ type Submission struct {
 
 	sweep  *Sweep  // that files it, or nil
 	brakes *Brakes // frozen with it, or nil
+
+	watched  []Watched                        // looks that it answers, or nil
+	replayed func(request string) proof.Entry // says so in the log, or nil
 }
 
 // An Invalid error says which field of a Submission cannot be accepted and

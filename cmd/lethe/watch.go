@@ -1,0 +1,28 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"lethe/jobs"
+)
+
+// openWatch makes the watch over what comes back to stores.
+func (s *service) openWatch(names []string) *jobs.Watch {
+	found := promauto.With(s.registry).NewCounterVec(prometheus.CounterOpts{
+		Name: "lethe_suppression_found_total",
+		Help: "Rows of what was erased that a watch or a replay has found in a store: back, which are erased again: somebody has to look why; later, made afterwards, and undated, which are left.",
+	}, []string{"store", "kind"})
+	erase := map[string]bool{}
+	for _, name := range names {
+		erase[name] = s.config.store(name) != nil && s.config.store(name).Undated == undatedErase
+		for _, kind := range []string{jobs.FoundBack, jobs.FoundLater, jobs.FoundUndated} {
+			found.WithLabelValues(name, kind)
+		}
+	}
+	return &jobs.Watch{
+		Ledger: s.ledger, Keys: s.keys, Intake: s.intake, Stores: s.surveyor, Names: names, Erase: erase, Keep: s.config.keepEpochs(),
+		Now: s.ledger.Now, Rest: s.refused, Logger: s.logger,
+		Found: func(name, kind string, n int) { found.WithLabelValues(name, kind).Add(float64(n)) },
+	}
+}
