@@ -197,3 +197,9 @@ func (l *Ledger) supersede(ctx context.Context, tx *txn, a jobs.Acceptance) (ent
 func (l *Ledger) LogReplay(ctx context.Context, e *proof.Replayed) error {
 	return wrapped("log replay", l.write(ctx, func(ctx context.Context, tx *txn) error { return tx.log(ctx, e) }))
 }
+
+// WatchesDue returns how many looks into a store are due and not done.
+func (l *Ledger) WatchesDue(ctx context.Context, storeName string) (n int, err error) {
+	err = l.read.GetContext(ctx, &n, l.read.Rebind(`SELECT COUNT(*) FROM watches WHERE store = ? AND done_at IS NULL AND due_at <= ?`), storeName, millis(l.now()))
+	return n, wrapped("count watches", err)
+}
