@@ -69,6 +69,11 @@ func (in *Intake) Stage(ctx context.Context) (Staging, error) { return in.stage(
 
 // Submit implements Book.
 func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, error) {
+	return in.file(ctx, s, nil, nil)
+}
+
+// file is Submit of a sweep, or nil, with the brakes that are frozen with it.
+func (in *Intake) file(ctx context.Context, s Submission, sweep *Sweep, brakes *Brakes) (Request, bool, error) {
 	if err := s.By.Check(ActFile); err != nil {
 		return Request{}, false, err
 	}
@@ -76,7 +81,10 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	if err != nil {
 		return Request{}, false, err
 	}
-	a := Acceptance{Request: r, Sweep: s.sweep, Brakes: s.brakes}
+	a := Acceptance{Request: r, Sweep: sweep, Brakes: brakes}
+	if sweep != nil {
+		a.Request.Clock.ConfirmBy = nil // nobody has asked
+	}
 	if fault.Bug("jobs/keys-ignored") {
 		s.IdempotencyKey = ""
 	}
@@ -211,9 +219,6 @@ func (in *Intake) request(s Submission) (Request, error) {
 		return r, &Invalid{"regime", "must be one of " + clock.Names()}
 	default:
 		r.start(regime)
-	}
-	if s.sweep != nil {
-		r.Clock.ConfirmBy = nil // nobody has asked
 	}
 	switch {
 	case r.ReceivedAt.After(now.Add(clockSkew)):

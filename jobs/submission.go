@@ -29,9 +29,6 @@ type Submission struct {
 
 	IdempotencyKey string // "" for none
 	BodyDigest     []byte // SHA-256 of the bytes received; compared when a key is used again
-
-	sweep  *Sweep  // that files it, or nil
-	brakes *Brakes // frozen with it, or nil
 }
 
 // An Invalid error says which field of a Submission cannot be accepted and

@@ -233,10 +233,8 @@ func (s *Sweeper) run(ctx context.Context, p Policy, w Sweep, by Actor) (Sweep, 
 // file files the request of a sweep, together with the sweep's own row: a crash
 // leaves both or none.
 func (s *Sweeper) file(ctx context.Context, p Policy, w Sweep, usual []int, by Actor) (Sweep, error) {
-	r, _, err := s.Intake.Submit(ctx, Submission{
-		By: by, Selector: p.Selector(w.AsOf), Stores: []string{w.Store}, Regime: p.Regime, Origin: OriginSweep,
-		sweep: &w, brakes: p.brakes(usual),
-	})
+	what := Submission{By: by, Selector: p.Selector(w.AsOf), Stores: []string{w.Store}, Regime: p.Regime, Origin: OriginSweep}
+	r, _, err := s.Intake.file(ctx, what, &w, p.brakes(usual))
 	switch {
 	case errors.Is(err, ErrOverlap):
 		return s.refuse(ctx, p, w, RefusedOverlap, nil)
