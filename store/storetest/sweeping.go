@@ -95,6 +95,7 @@ func old(said string, cutoff time.Time) bool {
 func selectsByAgeExactly(c contract) {
 	s := c.sweepable()
 	world := c.aged()
+	kept := c.has("messages")
 	rng := rand.New(rand.NewPCG(8, 1))
 	cutoffs := []time.Time{{}, noon, noon.AddDate(0, 0, 3)}
 	for _, at := range times() {
@@ -114,8 +115,11 @@ func selectsByAgeExactly(c contract) {
 		if sel.Validate() != nil {
 			continue
 		}
-		want, ends := []string{}, []time.Time{}
+		want, ends, messages := []string{}, []time.Time{}, 0
 		for _, r := range world {
+			if r.Message && r.selects(sel) && old(r.Created, sel.CreatedBefore) && c.reaches("messages", sel) {
+				messages++
+			}
 			if r.selects(sel) && old(r.Created, sel.CreatedBefore) && old(r.Expires, sel.ExpiredBefore) && c.reaches("memories", sel) {
 				want = append(want, r.ID)
 				ends = append(ends, times()[r.Expires])
@@ -124,6 +128,9 @@ func selectsByAgeExactly(c contract) {
 		slices.Sort(want)
 		if diff := cmp.Diff(want, c.memories(sel)); diff != "" {
 			c.Fatalf("created before %v, expired before %v: (-want +got)\n%s", sel.CreatedBefore, sel.ExpiredBefore, diff)
+		}
+		if got := c.in("messages", sel); kept && got != messages {
+			c.Errorf("created before %v, expired before %v: %d messages, want %d", sel.CreatedBefore, sel.ExpiredBefore, got, messages)
 		}
 		if i%5 == 0 {
 			c.agrees(sel)
@@ -139,6 +146,22 @@ func selectsByAgeExactly(c contract) {
 			c.Errorf("expired before %v: span %v to %v of %d", sel.ExpiredBefore, oldest, newest, len(ends))
 		}
 	}
+}
+
+// has reports whether the store has a place.
+func (c contract) has(place string) bool {
+	c.Helper()
+	census, err := c.s.Count(c.ctx, store.Selector{UserID: "alice"}.Only())
+	if err != nil {
+		c.Fatal(err)
+	}
+	return slices.ContainsFunc(census.Places, func(p store.PlaceCount) bool { return p.Place == place && p.With == "" })
+}
+
+// in counts what is found in a place.
+func (c contract) in(place string, sel store.Selector) int {
+	c.Helper()
+	return len(slices.DeleteFunc(c.find(sel), func(id store.ID) bool { return id.Place != place }))
 }
 
 // agrees compares what other methods say of a selector with Find.
