@@ -97,15 +97,21 @@ func selectsByAgeExactly(c contract) {
 	world := c.aged()
 	kept := c.has("messages")
 	rng := rand.New(rand.NewPCG(8, 1))
-	cutoffs := []time.Time{{}, noon, noon.AddDate(0, 0, 3)}
+	cutoffs := []time.Time{noon, noon.AddDate(0, 0, 3)}
 	for _, at := range times() {
 		if !at.IsZero() {
 			cutoffs = append(cutoffs, at, at.Add(1), at.Add(-1))
 		}
 	}
 	slices.SortFunc(cutoffs, time.Time.Compare)
+	some := func() time.Time {
+		if rng.IntN(3) == 0 {
+			return time.Time{}
+		}
+		return cutoffs[rng.IntN(len(cutoffs))]
+	}
 	for i := range 30 {
-		sel := store.Selector{CreatedBefore: cutoffs[rng.IntN(len(cutoffs))], ExpiredBefore: cutoffs[rng.IntN(len(cutoffs))]}
+		sel := store.Selector{CreatedBefore: some(), ExpiredBefore: some()}
 		if rng.IntN(2) == 0 {
 			sel.UserID = "alice"
 		}
