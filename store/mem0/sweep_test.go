@@ -134,6 +134,21 @@ func TestRealOrphansLeaveNoByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	sel := store.Selector{Orphaned: true}
+	linked := find(t, f.s, store.Selector{UserID: "carol"})[0] // by an entity
+	if linked.Place != "entities" {
+		t.Fatal("the first that is found is no entity")
+	}
+	memory := linkedFrom(t, f, linked.Key)
+	if r, err := f.s.Erase(store.WithStill(t.Context(), sel), []store.ID{memory}); err != nil || r[0] != store.Kept {
+		t.Errorf("receipt %s of a memory that is there, error %v", outcomes(r), err)
+	}
+	sql(t, f.config.Vectors, `DELETE FROM vectors WHERE id = ?`, memory.Key)
+	if r, err := f.s.Erase(store.WithStill(t.Context(), sel), []store.ID{memory}); err != nil || r[0] != store.Kept {
+		t.Errorf("receipt %s of a memory that is gone and linked to, error %v", outcomes(r), err)
+	}
+	if before, err = f.Rows(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	census, err := f.s.Count(t.Context(), sel.Only())
 	if err != nil || census.Unattributable != 0 || census.IDs() != 6 {
 		t.Errorf("%d orphans and %d rows of nobody, error %v", census.IDs(), census.Unattributable, err)
@@ -171,6 +186,18 @@ func TestRealOrphansLeaveNoByte(t *testing.T) {
 	if got := find(t, f.s, sel); len(got) > 0 {
 		t.Errorf("%d orphans are left", len(got))
 	}
+}
+
+// linkedFrom returns a memory to which an entity links.
+func linkedFrom(t *testing.T, f *fixture, entity string) store.ID {
+	t.Helper()
+	db := database(t, f.config.Entities)
+	defer db.Close()
+	id := store.ID{Place: "memories"}
+	if err := db.Get(&id.Key, `SELECT payload ->> '$.linkedMemoryIds[0]' FROM vectors WHERE id = ?`, entity); err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 func orphanTexts(t *testing.T, f *fixture) (texts []string) {
@@ -225,6 +252,9 @@ func TestRealPostgresOrphansGo(t *testing.T) {
 	if held, err := f.s.Matching(t.Context(), sel, append(got, store.ID{Place: "memories", Key: linked})); err != nil || len(held) != 2 {
 		t.Errorf("%d match, error %v", len(held), err)
 	}
+	if r, err := f.s.Erase(store.WithStill(t.Context(), sel), []store.ID{{Place: "memories", Key: linked}}); err != nil || r[0] != store.Kept {
+		t.Errorf("receipt %s of the one that is linked to, error %v", outcomes(r), err)
+	}
 	sweepOf(t, f.s, sel)
 	rows, err := f.Rows(t.Context())
 	if err != nil {
@@ -263,7 +293,11 @@ func TestAMemoryThatComesBackKeepsItsHistory(t *testing.T) {
 		r, err = f.s.Erase(store.WithStill(t.Context(), sel), ids)
 		return err
 	}()
-	waits(t, f.db)
+	for n := 0; n == 0; { // until it waits for the one who brings it back
+		if n = waiting(t, f); len(done) > 0 {
+			t.Fatalf("it did not wait, error %v", <-done)
+		}
+	}
 	if err := back.Commit(); err != nil {
 		t.Fatal(err)
 	}
@@ -273,6 +307,14 @@ func TestAMemoryThatComesBackKeepsItsHistory(t *testing.T) {
 	if n := count(t, f.config.History, `SELECT count(*) FROM history`); n != 1 {
 		t.Errorf("%d rows of history, want the one", n)
 	}
+}
+
+func waiting(t *testing.T, f *pgFixture) (n int) {
+	t.Helper()
+	if err := f.db.Get(&n, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func count(t *testing.T, path, query string) (n int) {

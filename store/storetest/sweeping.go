@@ -95,16 +95,23 @@ func old(said string, cutoff time.Time) bool {
 func selectsByAgeExactly(c contract) {
 	s := c.sweepable()
 	world := c.aged()
+	kept := c.has("messages")
 	rng := rand.New(rand.NewPCG(8, 1))
-	cutoffs := []time.Time{{}, noon, noon.AddDate(0, 0, 3)}
+	cutoffs := []time.Time{noon, noon.AddDate(0, 0, 3)}
 	for _, at := range times() {
 		if !at.IsZero() {
 			cutoffs = append(cutoffs, at, at.Add(1), at.Add(-1))
 		}
 	}
 	slices.SortFunc(cutoffs, time.Time.Compare)
+	some := func() time.Time {
+		if rng.IntN(3) == 0 {
+			return time.Time{}
+		}
+		return cutoffs[rng.IntN(len(cutoffs))]
+	}
 	for i := range 30 {
-		sel := store.Selector{CreatedBefore: cutoffs[rng.IntN(len(cutoffs))], ExpiredBefore: cutoffs[rng.IntN(len(cutoffs))]}
+		sel := store.Selector{CreatedBefore: some(), ExpiredBefore: some()}
 		if rng.IntN(2) == 0 {
 			sel.UserID = "alice"
 		}
@@ -114,8 +121,11 @@ func selectsByAgeExactly(c contract) {
 		if sel.Validate() != nil {
 			continue
 		}
-		want, ends := []string{}, []time.Time{}
+		want, ends, messages := []string{}, []time.Time{}, 0
 		for _, r := range world {
+			if r.Message && r.selects(sel) && old(r.Created, sel.CreatedBefore) && c.reaches("messages", sel) {
+				messages++
+			}
 			if r.selects(sel) && old(r.Created, sel.CreatedBefore) && old(r.Expires, sel.ExpiredBefore) && c.reaches("memories", sel) {
 				want = append(want, r.ID)
 				ends = append(ends, times()[r.Expires])
@@ -124,6 +134,9 @@ func selectsByAgeExactly(c contract) {
 		slices.Sort(want)
 		if diff := cmp.Diff(want, c.memories(sel)); diff != "" {
 			c.Fatalf("created before %v, expired before %v: (-want +got)\n%s", sel.CreatedBefore, sel.ExpiredBefore, diff)
+		}
+		if got := c.in("messages", sel); kept && got != messages {
+			c.Errorf("created before %v, expired before %v: %d messages, want %d", sel.CreatedBefore, sel.ExpiredBefore, got, messages)
 		}
 		if i%5 == 0 {
 			c.agrees(sel)
@@ -139,6 +152,22 @@ func selectsByAgeExactly(c contract) {
 			c.Errorf("expired before %v: span %v to %v of %d", sel.ExpiredBefore, oldest, newest, len(ends))
 		}
 	}
+}
+
+// has reports whether the store has a place.
+func (c contract) has(place string) bool {
+	c.Helper()
+	census, err := c.s.Count(c.ctx, store.Selector{UserID: "alice"}.Only())
+	if err != nil {
+		c.Fatal(err)
+	}
+	return slices.ContainsFunc(census.Places, func(p store.PlaceCount) bool { return p.Place == place && p.With == "" })
+}
+
+// in counts what is found in a place.
+func (c contract) in(place string, sel store.Selector) int {
+	c.Helper()
+	return len(slices.DeleteFunc(c.find(sel), func(id store.ID) bool { return id.Place != place }))
 }
 
 // agrees compares what other methods say of a selector with Find.
