@@ -91,7 +91,6 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"more tolerance", store + ", limits: {tolerance: 2}}\n", "stores[0].limits.tolerance: must be from 0"},
 		{"unknown limit", "limits: {rows: 5}\n", "lethe.yaml:1:10: limits.rows: is not a key"},
 		{"approval", "approval: never\n", "lethe.yaml:1:11: approval: must be beyond-limits or always"},
-		{"policies", "data: x\npolicies: []\n", "lethe.yaml:2:1: policies: is not supported yet"},
 		{"kind to come", "stores:\n  - name: a\n    kind: mem0-platform\n", "lethe.yaml:3:11: stores[0].kind: mem0-platform is not supported yet"},
 		{"key to come", "stores:\n  - name: a\n    kind: mem0-platform\n    url: x\n", "lethe.yaml:4:5: stores[0].url: is not supported yet"},
 		{"unknown kind", "stores: [{name: a, kind: pinecone}]\n", "stores[0].kind: must be mem0-sqlite, mem0-postgres or tables"},
