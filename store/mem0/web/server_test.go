@@ -107,10 +107,11 @@ func TestServerFindsWhatItHides(t *testing.T) {
 // TestServerMatchesExactly: what the server lists is wider than what is asked,
 // for it trims names and knows neither apps nor metadata.
 func TestServerMatchesExactly(t *testing.T) {
-	all := serverMemories("alice", 8)
-	for i, user := range []string{"alice", "alice", "alice", "alice", " alice", "alice ", "al ice", "7"} {
+	all := serverMemories("alice", 10)
+	for i, user := range []string{"alice", "alice", "alice", "alice", " alice", "alice ", "al ice", "7", "7", "7.0"} {
 		all[i].UserID = user
 	}
+	all[8].Numbers, all[9].Numbers = true, true
 	all[0].Metadata = map[string]json.RawMessage{"tier": quoted("1"), "app_id": quoted("shop")}
 	all[1].Metadata = map[string]json.RawMessage{"tier": json.RawMessage("1.0"), "app_id": quoted("Shop")}
 	all[2].Metadata = map[string]json.RawMessage{"tier": json.RawMessage("true"), "a": json.RawMessage(`{"tier":"1"}`)}
@@ -130,7 +131,7 @@ func TestServerMatchesExactly(t *testing.T) {
 		{"space before it", store.Selector{UserID: " alice"}, []int{4}},
 		{"space behind it", store.Selector{UserID: "alice "}, []int{5}},
 		{"space within it", store.Selector{UserID: "al ice"}, []int{6}},
-		{"digits", store.Selector{UserID: "7"}, []int{7}},
+		{"digits", store.Selector{UserID: "7"}, []int{7, 8}},
 		{"an app", store.Selector{AppID: "shop"}, []int{0}},
 		{"a name and an app", store.Selector{UserID: "alice", AppID: "Shop"}, []int{1}},
 		{"a text", store.Selector{UserID: "alice", Metadata: tier(store.StringValue("1"))}, []int{0}},
@@ -148,6 +149,11 @@ func TestServerMatchesExactly(t *testing.T) {
 			s := openServer(t, api, webtest.ServerAdminKey)
 			if got := mustFind(t, s, c.sel); !slices.Equal(got, want) {
 				t.Errorf("found %v, want %v", got, want)
+			}
+			for _, asked := range api.Calls() {
+				if strings.Contains(strings.ToLower(asked.Query), "app") || strings.Contains(asked.Query, "tier") {
+					t.Errorf("asked with %s: what the server does not know says only who is meant", asked.Query)
+				}
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package webtest
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -27,6 +28,7 @@ type ServerMemory struct {
 	Text                   string
 	UserID, AgentID, RunID string
 	Metadata               map[string]json.RawMessage // app_id is one of these: the server has no such key
+	Numbers                bool                       // its names are numbers, as old payloads have them
 	ExpirationDate         string                     // as 2026-11-29; a memory that expired is hidden, not gone
 
 	Entities []string // texts of what it mentions
@@ -134,14 +136,32 @@ func (s *Server) Residue() map[string][]string {
 
 // remove deletes a memory as Mem0 does: the vector, then one more line of
 // history with its text.
-func (s *Server) remove(id string) bool {
+func (s *Server) remove(id string) {
 	i := slices.IndexFunc(s.rows, func(m ServerMemory) bool { return m.ID == id })
 	if i < 0 {
-		return false
+		return
 	}
 	s.history[id] = append(s.history[id], ServerHistory{Event: "DELETE", Old: s.rows[i].Text})
 	s.rows = slices.Delete(s.rows, i, i+1)
-	return true
+}
+
+func (s *Server) has(id string) bool {
+	return slices.ContainsFunc(s.rows, func(m ServerMemory) bool { return m.ID == id })
+}
+
+// names are the identity keys that a memory has.
+func (m *ServerMemory) names() map[string]any {
+	all := map[string]any{}
+	for k, v := range map[string]string{"user_id": m.UserID, "agent_id": m.AgentID, "run_id": m.RunID} {
+		switch {
+		case v == "":
+		case m.Numbers:
+			all[k] = json.RawMessage(v)
+		default:
+			all[k] = v
+		}
+	}
+	return all
 }
 
 func (m *ServerMemory) expired(now time.Time) bool {
@@ -166,10 +186,9 @@ func (m *ServerMemory) scoped() map[string]any {
 		"id": m.ID, "memory": m.Text, "hash": "h" + strconv.Itoa(len(m.Text)), "score": nil,
 		"created_at": "2026-11-01T08:00:00+00:00", "updated_at": "2026-11-01T08:00:00+00:00",
 	}
-	for k, v := range map[string]string{"user_id": m.UserID, "agent_id": m.AgentID, "run_id": m.RunID, "expiration_date": m.ExpirationDate} {
-		if v != "" {
-			item[k] = v
-		}
+	maps.Copy(item, m.names())
+	if m.ExpirationDate != "" {
+		item["expiration_date"] = m.ExpirationDate
 	}
 	if len(m.Metadata) > 0 {
 		item["metadata"] = m.Metadata
@@ -188,10 +207,9 @@ func (m *ServerMemory) raw() map[string]any {
 		"hash": "h" + strconv.Itoa(len(m.Text)), "metadata": metadata,
 		"created_at": "2026-11-01T08:00:00+00:00", "updated_at": nil,
 	}
-	for k, v := range map[string]string{"user_id": m.UserID, "agent_id": m.AgentID, "run_id": m.RunID, "expiration_date": m.ExpirationDate} {
-		if v != "" {
-			item[k] = v
-		}
+	maps.Copy(item, m.names())
+	if m.ExpirationDate != "" {
+		item["expiration_date"] = m.ExpirationDate
 	}
 	return item
 }
