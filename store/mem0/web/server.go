@@ -130,7 +130,7 @@ func (s *Server) find(ctx context.Context, sel store.Selector) (rows []serverRow
 		return nil, false, tooManyForServer(len(sel.IDs))
 	}
 	if sel.ByID() {
-		rows, err = s.read(ctx, canonical(sel.IDs))
+		rows, err = s.read(ctx, serverIDs(sel.IDs))
 		return rows, false, err
 	}
 	listed, err := s.list(ctx, sel)
@@ -172,9 +172,9 @@ func listable(sel store.Selector) (list []store.Field) {
 	return list
 }
 
-// canonical are the IDs that memories can have, each once and as the server
+// serverIDs are the IDs that memories can have, each once and as the server
 // writes it, in order. Whatever is no UUID is no memory's.
-func canonical(ids []string) (list []string) {
+func serverIDs(ids []string) (list []string) {
 	seen := make(map[string]bool)
 	for _, id := range ids {
 		u, err := uuid.Parse(id)
@@ -193,7 +193,7 @@ func (s *Server) read(ctx context.Context, ids []string) ([]serverRow, error) {
 		return nil, err
 	}
 	found := make([]*serverRow, len(ids))
-	err := each(ids, serverReads, func(i int) (err error) {
+	err := eachAtOnce(ids, serverReads, func(i int) (err error) {
 		found[i], err = s.one(ctx, ids[i])
 		return err
 	})
@@ -219,9 +219,9 @@ func (s *Server) one(ctx context.Context, id string) (*serverRow, error) {
 	return row, err
 }
 
-// each calls f for every index of ids, so many at once. After an error no more
+// eachAtOnce calls f for every index of ids, so many at once. After an error no more
 // are begun; those under way are waited for.
-func each(ids []string, atOnce int, f func(i int) error) error {
+func eachAtOnce(ids []string, atOnce int, f func(i int) error) error {
 	var (
 		group  errgroup.Group
 		failed atomic.Bool

@@ -43,8 +43,8 @@ func mustFind(t *testing.T, s store.Store, sel store.Selector) []store.ID {
 	return ids
 }
 
-// calls counts the calls of a stand-in by method and route.
-func calls(api *webtest.Server) map[string]int {
+// serverCalls counts the calls of a stand-in by method and route.
+func serverCalls(api *webtest.Server) map[string]int {
 	n := map[string]int{}
 	for _, c := range api.Calls() {
 		n[c.Method+" "+c.Route]++
@@ -85,7 +85,7 @@ func TestServerErasesMoreThanAListHasInRounds(t *testing.T) {
 		t.Errorf("rounds %v, %d erased, %d memories left", rounds, erased, len(api.Memories()))
 	}
 	want := map[string]int{"GET /memories": 8, "GET /entities": 4, "DELETE /memories/{memory_id}": 2300, "GET /memories/{memory_id}": 2300}
-	if got := calls(api); fmt.Sprint(got) != fmt.Sprint(want) {
+	if got := serverCalls(api); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("calls %v, want %v: nothing is deleted but by its ID", got, want)
 	}
 	for _, c := range api.Calls() {
@@ -112,8 +112,8 @@ func TestServerMatchesExactly(t *testing.T) {
 		all[i].UserID = user
 	}
 	all[8].Numbers, all[9].Numbers = true, true
-	all[0].Metadata = map[string]json.RawMessage{"tier": quoted("1"), "app_id": quoted("shop")}
-	all[1].Metadata = map[string]json.RawMessage{"tier": json.RawMessage("1.0"), "app_id": quoted("Shop")}
+	all[0].Metadata = map[string]json.RawMessage{"tier": inJSON("1"), "app_id": inJSON("shop")}
+	all[1].Metadata = map[string]json.RawMessage{"tier": json.RawMessage("1.0"), "app_id": inJSON("Shop")}
 	all[2].Metadata = map[string]json.RawMessage{"tier": json.RawMessage("true"), "a": json.RawMessage(`{"tier":"1"}`)}
 	all[3].Metadata = map[string]json.RawMessage{"tier": json.RawMessage("null")}
 	api := webtest.NewServer(all...)
@@ -185,7 +185,7 @@ func TestServerListThatIsCutOffIsNoEmptyAnswer(t *testing.T) {
 		t.Errorf("%d found", len(ids))
 	}
 	last := serverMemories("alice", 2)
-	last[1].Metadata = map[string]json.RawMessage{"tier": quoted("gold")}
+	last[1].Metadata = map[string]json.RawMessage{"tier": inJSON("gold")}
 	api.Add(last...)
 	if ids, err := found(t, s, sel); err == nil || errors.Is(err, store.ErrRefused) || !strings.Contains(err.Error(), "mem0-postgres") {
 		t.Errorf("%d found, error %v", len(ids), err)

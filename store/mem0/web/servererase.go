@@ -25,9 +25,9 @@ func (s *Server) Erase(ctx context.Context, ids []store.ID) (store.Receipt, erro
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("erase: %w", err)
 	}
-	keys := canonical(keysOf(ids))
+	keys := serverIDs(keysOf(ids))
 	outcomes := make(store.Receipt, len(keys))
-	err := each(keys, serverDeletes, func(i int) (err error) {
+	err := eachAtOnce(keys, serverDeletes, func(i int) (err error) {
 		outcomes[i], err = s.delete(ctx, keys[i])
 		return err
 	})
@@ -82,7 +82,7 @@ func (s *Server) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, err
 	if err := allOfServer(ids); err != nil {
 		return nil, fmt.Errorf("remaining: %w", err)
 	}
-	rows, err := s.read(ctx, canonical(keysOf(ids)))
+	rows, err := s.read(ctx, serverIDs(keysOf(ids)))
 	if err != nil {
 		return nil, fmt.Errorf("remaining: %w", err)
 	}
@@ -99,11 +99,11 @@ func (s *Server) Matching(ctx context.Context, sel store.Selector, ids []store.I
 		return nil, fmt.Errorf("matching: %w", err)
 	}
 	listed := make(map[string]bool)
-	for _, id := range canonical(sel.IDs) {
+	for _, id := range serverIDs(sel.IDs) {
 		listed[id] = true
 	}
 	var keys []string
-	for _, key := range canonical(keysOf(ids)) {
+	for _, key := range serverIDs(keysOf(ids)) {
 		if !sel.ByID() || listed[key] {
 			keys = append(keys, key)
 		}

@@ -79,7 +79,7 @@ func (f *serverFixture) key(id string) string {
 	return key
 }
 
-func (f *serverFixture) Store() store.Store { return &renamed{f.s, f} }
+func (f *serverFixture) Store() store.Store { return &renamedServer{f.s, f} }
 
 func (f *serverFixture) Listed() int { return webtest.ServerListMost }
 
@@ -91,12 +91,12 @@ func (f *serverFixture) Add(_ context.Context, records ...storetest.Record) erro
 			Entities: r.Entities, Metadata: map[string]json.RawMessage{},
 		}
 		if r.AppID != "" {
-			m.Metadata["app_id"] = quoted(r.AppID)
+			m.Metadata["app_id"] = inJSON(r.AppID)
 		}
 		for k, v := range r.Metadata {
 			m.Metadata[k] = json.RawMessage(v.Literal())
 			if v.Kind() == store.KindString {
-				m.Metadata[k] = quoted(v.Literal())
+				m.Metadata[k] = inJSON(v.Literal())
 			}
 		}
 		all = append(all, m)
@@ -105,7 +105,7 @@ func (f *serverFixture) Add(_ context.Context, records ...storetest.Record) erro
 	return nil
 }
 
-func quoted(s string) json.RawMessage {
+func inJSON(s string) json.RawMessage {
 	text, _ := json.Marshal(s) // a string can be marshalled
 	return text
 }
@@ -126,13 +126,13 @@ func (f *serverFixture) Bytes(context.Context) ([]byte, error) {
 	return fmt.Append(nil, f.api.Memories(), f.api.Residue()), nil
 }
 
-// A renamed store speaks of memories by the contract's IDs.
-type renamed struct {
+// A renamedServer speaks of memories by the contract's IDs.
+type renamedServer struct {
 	*web.Server
 	f *serverFixture
 }
 
-func (r *renamed) in(ids []store.ID) []store.ID {
+func (r *renamedServer) in(ids []store.ID) []store.ID {
 	out := slices.Clone(ids)
 	for i, id := range out {
 		out[i].Key = r.f.key(id.Key)
@@ -140,7 +140,7 @@ func (r *renamed) in(ids []store.ID) []store.ID {
 	return out
 }
 
-func (r *renamed) out(ids []store.ID) []store.ID {
+func (r *renamedServer) out(ids []store.ID) []store.ID {
 	for i := range ids {
 		if name, ok := r.f.names.Load(ids[i].Key); ok {
 			ids[i].Key = name.(string)
@@ -149,7 +149,7 @@ func (r *renamed) out(ids []store.ID) []store.ID {
 	return ids
 }
 
-func (r *renamed) asked(sel store.Selector) store.Selector {
+func (r *renamedServer) asked(sel store.Selector) store.Selector {
 	sel.IDs = slices.Clone(sel.IDs)
 	for i, id := range sel.IDs {
 		sel.IDs[i] = r.f.key(id)
@@ -157,7 +157,7 @@ func (r *renamed) asked(sel store.Selector) store.Selector {
 	return sel
 }
 
-func (r *renamed) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.ID, error] {
+func (r *renamedServer) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.ID, error] {
 	return func(yield func(store.ID, error) bool) {
 		for id, err := range r.Server.Find(ctx, r.asked(sel)) {
 			if !yield(r.out([]store.ID{id})[0], err) {
@@ -167,7 +167,7 @@ func (r *renamed) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.
 	}
 }
 
-func (r *renamed) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
+func (r *renamedServer) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
 	return r.Server.Count(ctx, func(yield func(store.Selector, error) bool) {
 		for sel, err := range sels {
 			if !yield(r.asked(sel), err) {
@@ -177,16 +177,16 @@ func (r *renamed) Count(ctx context.Context, sels iter.Seq2[store.Selector, erro
 	})
 }
 
-func (r *renamed) Erase(ctx context.Context, ids []store.ID) (store.Receipt, error) {
+func (r *renamedServer) Erase(ctx context.Context, ids []store.ID) (store.Receipt, error) {
 	return r.Server.Erase(ctx, r.in(ids))
 }
 
-func (r *renamed) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, error) {
+func (r *renamedServer) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, error) {
 	left, err := r.Server.Remaining(ctx, r.in(ids))
 	return r.out(left), err
 }
 
-func (r *renamed) Matching(ctx context.Context, sel store.Selector, ids []store.ID) ([]store.ID, error) {
+func (r *renamedServer) Matching(ctx context.Context, sel store.Selector, ids []store.ID) ([]store.ID, error) {
 	held, err := r.Server.Matching(ctx, r.asked(sel), r.in(ids))
 	return r.out(held), err
 }

@@ -33,12 +33,12 @@ type serverRow struct {
 func (r *serverRow) selectedBy(sel store.Selector) bool {
 	mine := map[string]jsontext.Value{"user_id": r.UserID, "agent_id": r.AgentID, "run_id": r.RunID, "app_id": r.member("app_id")}
 	for _, f := range sel.Identity() {
-		if !names(mine[f.Name], f.Value) {
+		if !namedBy(mine[f.Name], f.Value) {
 			return false
 		}
 	}
 	for k, v := range sel.Metadata {
-		if got, ok := scalar(r.member(k)); !ok || got != v {
+		if got, ok := scalarOf(r.member(k)); !ok || got != v {
 			return false
 		}
 	}
@@ -55,18 +55,18 @@ func (r *serverRow) member(key string) jsontext.Value {
 	}[key]
 }
 
-// names reports whether a member is the name. Old payloads have numbers for
+// namedBy reports whether a member is the name. Old payloads have numbers for
 // names, which the server compares as text.
-func names(member jsontext.Value, name string) bool {
+func namedBy(member jsontext.Value, name string) bool {
 	if member.Kind() == '0' {
 		return string(member) == name
 	}
-	v, ok := scalar(member)
+	v, ok := scalarOf(member)
 	return ok && v == store.StringValue(name)
 }
 
-// scalar reads a string, number or boolean.
-func scalar(text jsontext.Value) (store.Value, bool) {
+// scalarOf reads a string, number or boolean.
+func scalarOf(text jsontext.Value) (store.Value, bool) {
 	switch text.Kind() {
 	case '"':
 		var s string
@@ -91,7 +91,7 @@ func (l *serverRows) lacks() string {
 		return "results"
 	}
 	for _, r := range l.Results {
-		if ids := canonical([]string{r.ID}); len(ids) != 1 || ids[0] != r.ID {
+		if ids := serverIDs([]string{r.ID}); len(ids) != 1 || ids[0] != r.ID {
 			return "id"
 		}
 	}
@@ -109,7 +109,7 @@ type serverFault struct {
 func explainServer(text []byte, err error) error {
 	var f serverFault
 	_ = json.Unmarshal(text, &f) // what is no JSON says nothing
-	detail, _ := scalar(f.Detail)
+	detail, _ := scalarOf(f.Detail)
 	said, _ := detail.Any().(string)
 	switch {
 	case errors.Is(err, errNotFound):

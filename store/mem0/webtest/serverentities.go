@@ -8,7 +8,7 @@ import (
 
 // entitiesOf counts memories by user, agent and run. What the server calls
 // entities here are those, and not the things that memories mention.
-func (s *Server) entitiesOf(r *http.Request) answer {
+func (s *Server) entitiesOf(r *http.Request) serverAnswer {
 	if refused := s.admit(r, false); refused != nil {
 		return *refused
 	}
@@ -29,33 +29,33 @@ func (s *Server) entitiesOf(r *http.Request) answer {
 			})
 		}
 	}
-	return answer{http.StatusOK, list}
+	return serverAnswer{http.StatusOK, list}
 }
 
 // The routes that delete without naming a memory. They are here so that a test
 // can show that nobody asks for them.
 
-func (s *Server) deleteAll(r *http.Request) answer {
+func (s *Server) deleteAll(r *http.Request) serverAnswer {
 	if refused := s.admit(r, true); refused != nil {
 		return *refused
 	}
-	names, fine := scope(r.URL.Query())
+	names, fine := serverScope(r.URL.Query())
 	if len(names) == 0 {
-		return detail(http.StatusBadRequest, "At least one identifier is required.")
+		return serverDetail(http.StatusBadRequest, "At least one identifier is required.")
 	}
 	if !fine {
 		return s.upstream("unknown")
 	}
 	s.removeAll(names)
-	return answer{http.StatusOK, map[string]string{"message": "All relevant memories deleted"}}
+	return serverAnswer{http.StatusOK, map[string]string{"message": "All relevant memories deleted"}}
 }
 
-func (s *Server) deleteEntity(r *http.Request, kind, id string) answer {
+func (s *Server) deleteEntity(r *http.Request, kind, id string) serverAnswer {
 	if refused := s.admit(r, true); refused != nil {
 		return *refused
 	}
 	if kind != "user" && kind != "agent" && kind != "run" {
-		return answer{http.StatusUnprocessableEntity, map[string]any{"detail": []any{map[string]any{
+		return serverAnswer{http.StatusUnprocessableEntity, map[string]any{"detail": []any{map[string]any{
 			"type": "literal_error", "loc": []string{"path", "entity_type"}, "msg": "Input should be 'user', 'agent' or 'run'", "input": kind,
 		}}}}
 	}
@@ -64,7 +64,7 @@ func (s *Server) deleteEntity(r *http.Request, kind, id string) answer {
 		return s.upstream("unknown")
 	}
 	s.removeAll(map[string]string{kind + "_id": name})
-	return answer{http.StatusOK, map[string]string{"message": "Entity deleted"}}
+	return serverAnswer{http.StatusOK, map[string]string{"message": "Entity deleted"}}
 }
 
 func (s *Server) removeAll(names map[string]string) {
@@ -75,10 +75,10 @@ func (s *Server) removeAll(names map[string]string) {
 	}
 }
 
-func (s *Server) reset(r *http.Request) answer {
+func (s *Server) reset(r *http.Request) serverAnswer {
 	if refused := s.admit(r, true); refused != nil {
 		return *refused
 	}
 	s.rows, s.history, s.messages = nil, map[string][]ServerHistory{}, nil
-	return answer{http.StatusOK, map[string]string{"message": "All memories reset"}}
+	return serverAnswer{http.StatusOK, map[string]string{"message": "All memories reset"}}
 }

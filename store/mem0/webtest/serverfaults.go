@@ -71,7 +71,7 @@ func (f *ServerFaults) strike(method string) (k stroke) {
 }
 
 // upstream is Mem0's answer to whatever went wrong behind it.
-func (s *Server) upstream(code string) answer {
+func (s *Server) upstream(code string) serverAnswer {
 	detail := map[string]string{
 		"datastore_unavailable":    "The memory database is unreachable.",
 		"vector_store_unavailable": "The vector store is unreachable or returned an error.",
@@ -80,5 +80,5 @@ func (s *Server) upstream(code string) answer {
 	if detail == "" {
 		detail = "Upstream provider error."
 	}
-	return answer{http.StatusBadGateway, map[string]any{"detail": detail, "code": code, "request_id": fmt.Sprintf("%08x", s.requests)}}
+	return serverAnswer{http.StatusBadGateway, map[string]any{"detail": detail, "code": code, "request_id": fmt.Sprintf("%08x", s.requests)}}
 }

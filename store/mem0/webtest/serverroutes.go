@@ -14,14 +14,14 @@ import (
 	"unicode"
 )
 
-// An answer is a status and what is written as JSON.
-type answer struct {
+// A serverAnswer is a status and what is written as JSON.
+type serverAnswer struct {
 	status int
 	body   any
 }
 
-func detail(status int, text string) answer {
-	return answer{status, map[string]string{"detail": text}}
+func serverDetail(status int, text string) serverAnswer {
+	return serverAnswer{status, map[string]string{"detail": text}}
 }
 
 // ServeHTTP implements http.Handler.
@@ -46,10 +46,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if k.limit {
 		w.Header().Set("Retry-After", "0")
 	}
-	write(w, a, k)
+	writeServer(w, a, k)
 }
 
-func write(w http.ResponseWriter, a answer, k stroke) {
+func writeServer(w http.ResponseWriter, a serverAnswer, k stroke) {
 	text, err := json.Marshal(a.body)
 	if err != nil {
 		panic(err)
@@ -72,19 +72,19 @@ func write(w http.ResponseWriter, a answer, k stroke) {
 }
 
 // answer does what is asked and notes the call.
-func (s *Server) answer(r *http.Request) (answer, stroke) {
+func (s *Server) answer(r *http.Request) (serverAnswer, stroke) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests++
 	k := s.faults.strike(r.Method)
 	route, do := s.route(r)
-	a := answer{http.StatusOK, nil}
+	a := serverAnswer{http.StatusOK, nil}
 	switch {
 	case k.before, k.page, k.alien:
 	case k.fail:
 		a = s.upstream(cmp.Or(s.faults.Code, "datastore_unavailable"))
 	case k.limit:
-		a = detail(http.StatusTooManyRequests, "Too many requests")
+		a = serverDetail(http.StatusTooManyRequests, "Too many requests")
 	default:
 		a = do()
 	}
@@ -97,46 +97,46 @@ func (s *Server) answer(r *http.Request) (answer, stroke) {
 }
 
 // route finds what a request asks for, and under which name it is noted.
-func (s *Server) route(r *http.Request) (string, func() answer) {
+func (s *Server) route(r *http.Request) (string, func() serverAnswer) {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	at := func(n int, name string) bool { return len(parts) == n && parts[0] == name }
 	if len(parts) > 1 && parts[len(parts)-1] == "" {
 		to := strings.TrimSuffix(r.URL.Path, "/")
-		return to, func() answer { return answer{http.StatusTemporaryRedirect, to} }
+		return to, func() serverAnswer { return serverAnswer{http.StatusTemporaryRedirect, to} }
 	}
-	do := map[string]func() answer{}
+	do := map[string]func() serverAnswer{}
 	route := r.URL.Path
 	switch {
 	case at(1, "memories"):
-		do["GET"] = func() answer { return s.list(r) }
-		do["DELETE"] = func() answer { return s.deleteAll(r) }
+		do["GET"] = func() serverAnswer { return s.list(r) }
+		do["DELETE"] = func() serverAnswer { return s.deleteAll(r) }
 	case at(2, "memories"):
 		route = "/memories/{memory_id}"
-		do["GET"] = func() answer { return s.get(r, parts[1]) }
-		do["DELETE"] = func() answer { return s.delete(r, parts[1]) }
+		do["GET"] = func() serverAnswer { return s.get(r, parts[1]) }
+		do["DELETE"] = func() serverAnswer { return s.delete(r, parts[1]) }
 	case at(3, "memories") && parts[2] == "history":
 		route = "/memories/{memory_id}/history"
-		do["GET"] = func() answer { return s.historyOf(r, parts[1]) }
+		do["GET"] = func() serverAnswer { return s.historyOf(r, parts[1]) }
 	case at(1, "entities"):
-		do["GET"] = func() answer { return s.entitiesOf(r) }
+		do["GET"] = func() serverAnswer { return s.entitiesOf(r) }
 	case at(3, "entities"):
 		route = "/entities/{entity_type}/{entity_id}"
-		do["DELETE"] = func() answer { return s.deleteEntity(r, parts[1], parts[2]) }
+		do["DELETE"] = func() serverAnswer { return s.deleteEntity(r, parts[1], parts[2]) }
 	case at(1, "reset"):
-		do["POST"] = func() answer { return s.reset(r) }
+		do["POST"] = func() serverAnswer { return s.reset(r) }
 	default:
-		return "none", func() answer { return detail(http.StatusNotFound, "Not Found") }
+		return "none", func() serverAnswer { return serverDetail(http.StatusNotFound, "Not Found") }
 	}
 	if do[r.Method] == nil {
-		return route, func() answer { return detail(http.StatusMethodNotAllowed, "Method Not Allowed") }
+		return route, func() serverAnswer { return serverDetail(http.StatusMethodNotAllowed, "Method Not Allowed") }
 	}
 	return route, do[r.Method]
 }
 
 // admit answers whoever may not ask. It does as Mem0 does, but that a bearer
 // token is one of the keys and no JWT.
-func (s *Server) admit(r *http.Request, admin bool) (refused *answer) {
-	no := func(status int, text string) *answer { a := detail(status, text); return &a }
+func (s *Server) admit(r *http.Request, admin bool) (refused *serverAnswer) {
+	no := func(status int, text string) *serverAnswer { a := serverDetail(status, text); return &a }
 	bearer, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	key := cmp.Or(bearer, r.Header.Get("X-API-Key"))
 	switch {
@@ -169,8 +169,8 @@ func trimmed(name string) (string, bool) {
 	return name, name != "" && strings.IndexFunc(name, unicode.IsSpace) < 0
 }
 
-// scope reads the names of a query. Empty ones are as if they were not there.
-func scope(q url.Values) (scope map[string]string, ok bool) {
+// serverScope reads the names of a query. Empty ones are as if they were not there.
+func serverScope(q url.Values) (scope map[string]string, ok bool) {
 	scope, ok = map[string]string{}, true
 	for _, k := range []string{"user_id", "agent_id", "run_id"} {
 		if q.Get(k) == "" {
@@ -182,14 +182,14 @@ func scope(q url.Values) (scope map[string]string, ok bool) {
 	return scope, ok
 }
 
-func (s *Server) list(r *http.Request) answer {
+func (s *Server) list(r *http.Request) serverAnswer {
 	q := r.URL.Query()
-	names, fine := scope(q)
+	names, fine := serverScope(q)
 	if refused := s.admit(r, false); refused != nil {
 		return *refused
 	}
 	if s.admit(r, true) != nil && len(names) == 0 {
-		return detail(http.StatusForbidden, "Admin role required to list all memories.")
+		return serverDetail(http.StatusForbidden, "Admin role required to list all memories.")
 	}
 	most := ServerListDefault
 	if len(names) == 0 {
@@ -198,7 +198,7 @@ func (s *Server) list(r *http.Request) answer {
 	if q.Has("top_k") {
 		n, err := strconv.Atoi(q.Get("top_k"))
 		if err != nil || n < 0 || n > ServerListMost {
-			return answer{http.StatusUnprocessableEntity, map[string]any{"detail": []any{map[string]any{
+			return serverAnswer{http.StatusUnprocessableEntity, map[string]any{"detail": []any{map[string]any{
 				"type": "less_than_equal", "loc": []string{"query", "top_k"}, "msg": "Input should be less than or equal to 1000",
 				"input": q.Get("top_k"), "ctx": map[string]int{"le": ServerListMost},
 			}}}}
@@ -223,10 +223,10 @@ func (s *Server) list(r *http.Request) answer {
 			results = append(results, m.scoped())
 		}
 	}
-	return answer{http.StatusOK, map[string]any{"results": results}}
+	return serverAnswer{http.StatusOK, map[string]any{"results": results}}
 }
 
-func (s *Server) get(r *http.Request, id string) answer {
+func (s *Server) get(r *http.Request, id string) serverAnswer {
 	if refused := s.admit(r, false); refused != nil {
 		return *refused
 	}
@@ -236,13 +236,13 @@ func (s *Server) get(r *http.Request, id string) answer {
 	id = strings.ToLower(id) // the column is a UUID
 	for i := range s.rows {
 		if s.rows[i].ID == id {
-			return answer{http.StatusOK, s.rows[i].scoped()}
+			return serverAnswer{http.StatusOK, s.rows[i].scoped()}
 		}
 	}
-	return answer{http.StatusOK, nil}
+	return serverAnswer{http.StatusOK, nil}
 }
 
-func (s *Server) delete(r *http.Request, id string) answer {
+func (s *Server) delete(r *http.Request, id string) serverAnswer {
 	if refused := s.admit(r, false); refused != nil {
 		return *refused
 	}
@@ -251,14 +251,14 @@ func (s *Server) delete(r *http.Request, id string) answer {
 	if !isUUID(id) || s.faults.Poison[id] {
 		return s.upstream("unknown")
 	}
-	done := answer{http.StatusOK, map[string]string{"message": "Memory deleted successfully"}}
+	done := serverAnswer{http.StatusOK, map[string]string{"message": "Memory deleted successfully"}}
 	if s.faults.Lie > 0 {
 		s.faults.Lie--
 		return done
 	}
 	id = strings.ToLower(id)
 	if !s.has(id) {
-		return detail(http.StatusNotFound, "Memory with id "+id+" not found")
+		return serverDetail(http.StatusNotFound, "Memory with id "+id+" not found")
 	}
 	s.mu.Unlock() // two deletes of one memory can both find it, and both say deleted
 	runtime.Gosched()
@@ -267,7 +267,7 @@ func (s *Server) delete(r *http.Request, id string) answer {
 	return done
 }
 
-func (s *Server) historyOf(r *http.Request, id string) answer {
+func (s *Server) historyOf(r *http.Request, id string) serverAnswer {
 	if refused := s.admit(r, false); refused != nil {
 		return *refused
 	}
@@ -284,5 +284,5 @@ func (s *Server) historyOf(r *http.Request, id string) answer {
 		}
 		lines = append(lines, line)
 	}
-	return answer{http.StatusOK, lines}
+	return serverAnswer{http.StatusOK, lines}
 }
