@@ -1,3 +1,5 @@
+// Package webtest stands in for Mem0's HTTP APIs, with what they are known for and
+// faults on demand, so that tests need neither a network nor a key.
 package webtest
 
 import (
