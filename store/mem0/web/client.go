@@ -165,6 +165,8 @@ type call struct {
 	// store.Leave lets it, asked directly before, and not after by.
 	destroys bool
 	by       time.Time
+
+	pause time.Duration // that it waits for its turn at most; 0 for maxPause
 }
 
 func (k call) path() string {
@@ -269,5 +271,5 @@ func (c *client) once(ctx context.Context, k call, body []byte) (text []byte, pa
 	case len(text) > maxAnswerBytes:
 		return nil, 0, fmt.Errorf("%w: the answer is larger than %d MiB", store.ErrSchema, maxAnswerBytes>>20)
 	}
-	return text, pauseOf(answer.Header, c.now()), verdict(answer.StatusCode)
+	return text, pauseOf(answer.Header, c.now()), verdict(answer.StatusCode, text)
 }
