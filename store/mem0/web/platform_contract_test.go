@@ -33,6 +33,12 @@ const key = "m0-SECRET-key"
 // platform is a store on a stand-in, whose clock goes on when the store sleeps.
 func platform(t *testing.T, set ...func(*webtest.Platform)) (*web.Platform, *webtest.Platform) {
 	t.Helper()
+	p, world, _ := platformAt(t, set...)
+	return p, world
+}
+
+func platformAt(t *testing.T, set ...func(*webtest.Platform)) (*web.Platform, *webtest.Platform, *clock) {
+	t.Helper()
 	world := webtest.NewPlatform(key)
 	for _, f := range set {
 		f(world)
@@ -45,7 +51,7 @@ func platform(t *testing.T, set ...func(*webtest.Platform)) (*web.Platform, *web
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Close() })
-	return p, world
+	return p, world, clock
 }
 
 // A fixture lets the contract speak of memories by any names: the Platform knows

@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"syscall"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/go-json-experiment/json"
 
 	"lethe/store"
 )
@@ -29,7 +29,7 @@ func verdict(status int, text []byte) error {
 		return nil
 	case status == http.StatusTooManyRequests:
 		return errLater
-	case status == http.StatusNotFound && jsontext.Value(text).IsValid() && jsontext.Value(text).Kind() == '{':
+	case status == http.StatusNotFound && says(text):
 		return errNotFound
 	case status == http.StatusNotFound:
 		return fmt.Errorf("%w: 404, and not from the API: is url right?", store.ErrSchema)
@@ -41,6 +41,12 @@ func verdict(status int, text []byte) error {
 		return fmt.Errorf("%w: the API answers %d, a redirect: set url to where it leads", store.ErrSchema, status)
 	}
 	return fmt.Errorf("the API answers %d", status)
+}
+
+// says reports whether text is an error as Mem0's APIs word it.
+func says(text []byte) bool {
+	var said struct{ Error, Detail, Message string }
+	return json.Unmarshal(text, &said, json.MatchCaseInsensitiveNames(true)) == nil && said.Error+said.Detail+said.Message != ""
 }
 
 // lost is the error of a call that has no answer, or not all of one. Whether it

@@ -69,6 +69,11 @@ func (p *Platform) deleteBatch(_ *http.Request, body []byte) answer {
 		}
 	}
 	for _, m := range b.Memories {
+		if p.Poison != nil && p.Poison(m.ID) {
+			return answer{http.StatusInternalServerError, map[string]any{"error": "failed at " + m.ID}}
+		}
+	}
+	for _, m := range b.Memories {
 		p.remove(m.ID)
 	}
 	return answer{http.StatusOK, map[string]any{"message": fmt.Sprintf("Successfully deleted %d memories", len(b.Memories))}}

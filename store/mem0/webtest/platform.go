@@ -43,6 +43,10 @@ type Platform struct {
 	// with success. nil for none.
 	Stays func(id string) bool
 
+	// Poison reports whether a memory makes the API fail, with 500, on every batch
+	// that it is in. nil for none.
+	Poison func(id string) bool
+
 	// Trouble says what goes wrong with a call before it is answered. It may
 	// change the world. nil for nothing.
 	Trouble func(c Call) Fault

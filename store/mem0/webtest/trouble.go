@@ -44,7 +44,7 @@ func (c Call) String() string {
 type Fault struct {
 	Status int         // answered without any effect
 	Header http.Header // of that answer
-	Body   string      // answered in the place of the API's own
+	Body   string      // answered in the place of the API's own, with 200 if there is no Status
 	Cut    Cut
 }
 
@@ -97,6 +97,9 @@ func (p *Platform) logged(route string, f handler) http.Handler {
 		if fault.Cut == CutAfter {
 			p.leave(c.N, a.status, "cut after")
 			panic(http.ErrAbortHandler)
+		}
+		if fault.Body != "" && fault.Status == 0 {
+			a.status = http.StatusOK
 		}
 		note := ""
 		if wait := fault.Header.Get("Retry-After"); wait != "" {
