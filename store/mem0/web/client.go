@@ -85,6 +85,10 @@ type client struct {
 	scheme scheme
 	token  string
 	http   *http.Client
+
+	// explain says more of an error by the answer's body; nil for nothing.
+	explain func(text []byte, err error) error
+
 	bucket *rate.Limiter
 	now    func() time.Time
 	sleep  func(ctx context.Context, d time.Duration) error
@@ -271,5 +275,9 @@ func (c *client) once(ctx context.Context, k call, body []byte) (text []byte, pa
 	case len(text) > maxAnswerBytes:
 		return nil, 0, fmt.Errorf("%w: the answer is larger than %d MiB", store.ErrSchema, maxAnswerBytes>>20)
 	}
-	return text, pauseOf(answer.Header, c.now()), verdict(answer.StatusCode, text)
+	err = verdict(answer.StatusCode, text)
+	if err != nil && c.explain != nil {
+		err = c.explain(text, err)
+	}
+	return text, pauseOf(answer.Header, c.now()), err
 }

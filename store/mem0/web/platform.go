@@ -5,12 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"lethe/store"
 )
+
+// KindPlatform is what configurations call a Platform.
+const KindPlatform = "mem0-platform"
 
 // A Platform is Mem0's hosted service, reached by its API. Its places are
 // memories, by their IDs, and entities, by type and name as in "user/alice". It
@@ -37,12 +42,13 @@ var _ interface {
 func OpenPlatform(ctx context.Context, c Config) (*Platform, error) {
 	asking, err := newClient(c, tokenScheme)
 	if err != nil {
-		return nil, fmt.Errorf("mem0-platform: %w", err)
+		return nil, fmt.Errorf("%s: %w", KindPlatform, err)
 	}
+	asking.explain = explainPlatform
 	p := &Platform{client: asking, nobody: "nobody-" + uuid.NewString(), erasing: make(chan struct{}, 1)}
 	if p.project, err = p.whose(ctx); err != nil {
 		p.client.close()
-		return nil, fmt.Errorf("mem0-platform: %w", err)
+		return nil, fmt.Errorf("%s: %w", KindPlatform, err)
 	}
 	return p, nil
 }
@@ -80,6 +86,21 @@ func (p *Platform) whose(ctx context.Context) (project string, err error) {
 	return *a.Project, nil
 }
 
+// explainPlatform believes that something is not there only in the Platform's own
+// words: a path that is no more has other ones, and would be taken for an erasure.
+func explainPlatform(text []byte, err error) error {
+	var said struct {
+		Error string `json:"error"`
+	}
+	if !errors.Is(err, errNotFound) {
+		return err
+	}
+	if json.Unmarshal(text, &said) != nil || !strings.Contains(strings.ToLower(said.Error), "not found") {
+		return fmt.Errorf("%w: 404, and not in the API's words", store.ErrSchema)
+	}
+	return err
+}
+
 // Ping implements store.Pinger.
 func (p *Platform) Ping(ctx context.Context) error {
 	project, err := p.whose(ctx)
@@ -95,7 +116,7 @@ func (p *Platform) Ping(ctx context.Context) error {
 }
 
 // MapVersion implements store.Mapper.
-func (p *Platform) MapVersion() string { return "mem0-platform v1 project " + p.project }
+func (p *Platform) MapVersion() string { return KindPlatform + " v1 project " + p.project }
 
 // Unreached implements store.Limiter. An entity is a name of one kind: a selector
 // of two kinds, of metadata or of memories means none.
