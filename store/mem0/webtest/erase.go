@@ -90,10 +90,10 @@ func (p *Platform) deleteByFilter(r *http.Request, _ []byte) answer {
 		return bad("at least one filter is required")
 	}
 	return p.later("DELETE", nil, func() {
-		for _, row := range p.sorted() {
+		for _, row := range p.newest() {
 			ok := true
 			for key, v := range want {
-				have := row.identity()[key]
+				have := row.of(key)
 				ok = ok && (have == v || v == "*" && have != "")
 			}
 			if ok {
@@ -131,7 +131,7 @@ func (p *Platform) deleteEntity(r *http.Request, _ []byte) answer {
 		return answer{http.StatusNotFound, map[string]any{"error": "Entity not found"}}
 	}
 	return p.later("DELETE", map[string]any{e.kind + "_id": e.name}, func() {
-		for _, row := range p.sorted() {
+		for _, row := range p.newest() {
 			if slices.Contains(row.Memory.entities(), e) {
 				p.remove(row.ID)
 			}

@@ -25,7 +25,7 @@ func newFilter(raw json.RawMessage) (filter, error) {
 		return f, errFilter
 	}
 	indexIDs(f.root)
-	if _, err := f.all(f.root, Memory{}); err != nil {
+	if _, err := f.all(f.root, &Memory{}); err != nil {
 		return f, err
 	}
 	if len(f.named) == 0 { // "Must include at least one entity ID"
@@ -63,10 +63,10 @@ func lacking(ok bool) error {
 
 // matches reports whether f lets m pass. With scoping the identities that f does
 // not name must be null.
-func (f filter) matches(m Memory, scoping bool) bool {
+func (f filter) matches(m *Memory, scoping bool) bool {
 	if scoping {
-		for name, value := range m.identity() {
-			if value != "" && !f.named[name] {
+		for _, name := range identities() {
+			if m.of(name) != "" && !f.named[name] {
 				return false
 			}
 		}
@@ -77,7 +77,7 @@ func (f filter) matches(m Memory, scoping bool) bool {
 
 // all reports whether every condition of an object holds. It looks at each, so
 // that none that is wrong is passed over.
-func (f filter) all(object map[string]any, m Memory) (bool, error) {
+func (f filter) all(object map[string]any, m *Memory) (bool, error) {
 	good := true
 	for key, v := range object {
 		ok, err := f.one(key, v, m)
@@ -89,13 +89,13 @@ func (f filter) all(object map[string]any, m Memory) (bool, error) {
 	return good, nil
 }
 
-func (f filter) one(key string, v any, m Memory) (bool, error) {
+func (f filter) one(key string, v any, m *Memory) (bool, error) {
 	switch key {
 	case "AND", "OR", "NOT":
 		return f.joined(key, v, m)
 	case "user_id", "agent_id", "app_id", "run_id":
 		f.named[key] = true
-		return compare(v, m.identity()[key])
+		return compare(v, m.of(key))
 	case "memory_ids":
 		ids, ok := v.(map[string]bool)
 		return ids[m.ID], lacking(ok)
@@ -105,7 +105,7 @@ func (f filter) one(key string, v any, m Memory) (bool, error) {
 	return false, errFilter // an unknown key is refused
 }
 
-func (f filter) joined(key string, v any, m Memory) (bool, error) {
+func (f filter) joined(key string, v any, m *Memory) (bool, error) {
 	list, ok := v.([]any)
 	if !ok {
 		list = []any{v}
@@ -154,7 +154,7 @@ func compare(v any, value string) (bool, error) {
 }
 
 // metadata compares members as text, so that 1, "1" and 1.0 are one.
-func metadata(v any, m Memory) (bool, error) {
+func metadata(v any, m *Memory) (bool, error) {
 	want, ok := v.(map[string]any)
 	if !ok || len(want) == 0 {
 		return false, errFilter

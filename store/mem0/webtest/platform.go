@@ -3,7 +3,6 @@ package webtest
 import (
 	"crypto/subtle"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -53,19 +52,16 @@ type Platform struct {
 
 	mu       sync.Mutex
 	rows     map[string]*row
+	order    []*row // as they came; some have gone
 	entities map[entity]time.Time
 	events   map[string]*event
 	ghosts   []Memory // gone, and still found by search
 	history  []string
 	calls    []Call
-	next     int
 	route    *http.ServeMux
 }
 
-type row struct {
-	Memory
-	order int // of arrival
-}
+type row struct{ Memory }
 
 type entity struct{ kind, name string }
 
@@ -109,7 +105,7 @@ func (p *Platform) Add(memories ...Memory) []string {
 	defer p.mu.Unlock()
 	ids := p.put(memories)
 	for _, m := range memories {
-		for _, e := range m.entities() {
+		for _, e := range (&m).entities() {
 			p.entities[e] = time.Now()
 		}
 	}
@@ -129,8 +125,9 @@ func (p *Platform) put(memories []Memory) (ids []string) {
 		if m.ID == "" {
 			m.ID = uuid.NewString()
 		}
-		p.next++
-		p.rows[m.ID] = &row{m, p.next}
+		r := &row{m}
+		p.rows[m.ID] = r
+		p.order = append(p.order, r)
 		p.history = append(p.history, m.Text)
 		ids = append(ids, m.ID)
 	}
@@ -190,27 +187,41 @@ func (p *Platform) Entities() []string {
 	return all
 }
 
-// sorted returns the rows newest first.
-func (p *Platform) sorted() []*row {
-	return slices.SortedFunc(maps.Values(p.rows), func(a, b *row) int { return b.order - a.order })
+// newest returns the rows, newest first.
+func (p *Platform) newest() []*row {
+	p.order = slices.DeleteFunc(p.order, func(r *row) bool { return p.rows[r.ID] != r })
+	all := slices.Clone(p.order)
+	slices.Reverse(all)
+	return all
 }
 
 // entities are those that a memory names.
-func (m Memory) entities() (all []entity) {
-	for kind, name := range m.identity() {
-		if name != "" {
-			all = append(all, entity{strings.TrimSuffix(kind, "_id"), name})
+func (m *Memory) entities() (all []entity) {
+	for _, field := range identities() {
+		if name := m.of(field); name != "" {
+			all = append(all, entity{strings.TrimSuffix(field, "_id"), name})
 		}
 	}
 	return all
 }
 
-func (m Memory) identity() map[string]string {
-	return map[string]string{"user_id": m.UserID, "agent_id": m.AgentID, "app_id": m.AppID, "run_id": m.RunID}
+func identities() [4]string { return [4]string{"user_id", "agent_id", "app_id", "run_id"} }
+
+// of is one of the identities.
+func (m *Memory) of(field string) string {
+	switch field {
+	case "user_id":
+		return m.UserID
+	case "agent_id":
+		return m.AgentID
+	case "app_id":
+		return m.AppID
+	}
+	return m.RunID
 }
 
 // wire is m as the API shows it.
-func (m Memory) wire() map[string]any {
+func (m *Memory) wire() map[string]any {
 	null := func(s string) any {
 		if s == "" {
 			return nil

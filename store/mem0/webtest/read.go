@@ -40,7 +40,7 @@ func ask(r *http.Request, body []byte) (q question, ok bool) {
 	return q, err == nil
 }
 
-func (q question) shows(m Memory, scoping bool) bool {
+func (q question) shows(m *Memory, scoping bool) bool {
 	return (q.ShowExpired || !m.Expired) && (q.IncludeMerged || !m.Merged) && q.filter.matches(m, scoping)
 }
 
@@ -50,8 +50,8 @@ func (p *Platform) list(r *http.Request, body []byte) answer {
 		return bad("filters must be valid and include at least one of user_id, agent_id, app_id, run_id")
 	}
 	var all []Memory
-	for _, row := range p.sorted() {
-		if !row.Unlisted && q.shows(row.Memory, p.Scoping) {
+	for _, row := range p.newest() {
+		if !row.Unlisted && q.shows(&row.Memory, p.Scoping) {
 			all = append(all, row.Memory)
 		}
 	}
@@ -72,12 +72,12 @@ func (p *Platform) search(r *http.Request, body []byte) answer {
 	}
 	var all []Memory
 	for _, m := range p.ghosts {
-		if q.shows(m, p.Scoping) {
+		if q.shows(&m, p.Scoping) {
 			all = append(all, m)
 		}
 	}
-	for _, row := range p.sorted() {
-		if q.shows(row.Memory, p.Scoping) {
+	for _, row := range p.newest() {
+		if q.shows(&row.Memory, p.Scoping) {
 			all = append(all, row.Memory)
 		}
 	}
@@ -107,8 +107,8 @@ func (p *Platform) readHistory(*http.Request, []byte) answer {
 
 func wires(memories []Memory) []any {
 	all := make([]any, len(memories))
-	for i, m := range memories {
-		all[i] = m.wire()
+	for i := range memories {
+		all[i] = memories[i].wire()
 	}
 	return all
 }
