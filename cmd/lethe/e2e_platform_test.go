@@ -56,7 +56,7 @@ func (h *hosted) trouble(c webtest.Call) webtest.Fault {
 // 300 of others, and facts that an assistant keeps about her, and about her or bob.
 func newHosted(t *testing.T) (*hosted, []string) {
 	t.Helper()
-	h := &hosted{Platform: webtest.NewPlatform("m0-SECRET-key"), seen: map[string]int{}}
+	h := &hosted{Platform: webtest.NewPlatform(platformKey), seen: map[string]int{}}
 	h.Scoping, h.Trouble = true, h.trouble
 	var alice, rest []webtest.Memory
 	for i := range 2500 {
@@ -76,13 +76,15 @@ func newHosted(t *testing.T) (*hosted, []string) {
 	return h, others
 }
 
-func platformCluster(t *testing.T, h *hosted) *cluster {
+const platformKey = "m0-SECRET-key"
+
+func platformCluster(t *testing.T, h http.Handler) *cluster {
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	c := &cluster{t: t, config: writeConfig(t, "listen: 127.0.0.1:0\ndata: data\nlimits: {max_rows: 10000000, max_fraction: 1}\n"+
 		"stores:\n  - {name: platform, kind: mem0-platform, url: \""+server.URL+"\", token_file: key, rate: 5000}\n")}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(c.config), "key"), []byte(h.Key+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(filepath.Dir(c.config), "key"), []byte(platformKey+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -199,4 +201,39 @@ func callByCall(calls []webtest.Call, before int) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// A job whose Platform does not accept the key waits, says why, and goes on once
+// the file has the right one.
+func TestAPlatformThatDeniesTheKeyIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	h := webtest.NewPlatform(platformKey)
+	h.Add(webtest.Memory{UserID: "SECRET-alice"}, webtest.Memory{UserID: "bob"})
+	c := platformCluster(t, h)
+	key := filepath.Join(filepath.Dir(c.config), "key")
+	write := func(text string) {
+		if err := os.WriteFile(key, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("m0-SECRET-of-yesterday\n")
+	m := c.join(allRoles)
+	id := m.forget("SECRET-alice")
+	if text, _ := m.get("/readyz"); !strings.Contains(text, "store denied") || !strings.Contains(text, "token_file") || strings.Contains(text, "SECRET") {
+		t.Errorf("readyz says %s", text)
+	}
+	check := c.command("stores", "check")
+	if text, err := check.CombinedOutput(); err == nil || !strings.Contains(string(text), "PROBLEM") || strings.Contains(string(text), "SECRET") {
+		t.Errorf("stores check with the wrong key: %v\n%s", err, text)
+	}
+	write(platformKey + "\n")
+	if s := m.completed(id).Stores[0]; s.Erased != 2 || len(h.Memories()) != 1 {
+		t.Errorf("the certificate says %s", said(s))
+	}
+	if text := c.lethe("stores", "check"); !strings.Contains(text, "certificates say platform-history") || strings.Contains(text, "PROBLEM") {
+		t.Errorf("stores check:\n%s", text)
+	}
+	if text := c.lethe("serve", "--check"); strings.Contains(text, "SECRET") {
+		t.Errorf("serve --check:\n%s", text)
+	}
 }
