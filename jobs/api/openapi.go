@@ -3,8 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"reflect"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -13,18 +12,25 @@ import (
 	"lethe/store"
 )
 
-// document returns the OpenAPI 3.1 document of routes, in YAML.
-func document(version string, routes []route) []byte {
+// document returns the OpenAPI 3.1 document of operations, in YAML.
+func document(version string, operations []Operation) []byte {
 	d := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info:    &huma.Info{Title: "Lethe", Version: version, Description: "Erases a person's memories from AI-memory stores and proves it."},
 		Components: &huma.Components{
-			Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-			SecuritySchemes: map[string]*huma.SecurityScheme{bearerScheme: {Type: "http", Scheme: "bearer", Description: "A token as lethe token create prints it. A service on loopback that has no tokens needs none."}},
+			Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				SchemeBearer: {Type: "http", Scheme: "bearer", Description: "A token as lethe token create prints it. A service on loopback that has no tokens needs none."},
+			},
 		},
 	}
-	for _, r := range routes {
-		d.AddOperation(operation(d.Components.Schemas, r))
+	for _, o := range operations {
+		d.AddOperation(describe(d.Components.Schemas, o))
+		for _, name := range o.schemes() {
+			if d.Components.SecuritySchemes[name] == nil {
+				d.Components.SecuritySchemes[name] = mem0Scheme(name)
+			}
+		}
 	}
 	for _, s := range d.Components.Schemas.Map() {
 		s.AdditionalProperties = nil // answers may get more fields; bodies, written by hand, may not
@@ -36,46 +42,42 @@ func document(version string, routes []route) []byte {
 	return text
 }
 
-func operation(schemas huma.Registry, r route) *huma.Operation {
-	op := &huma.Operation{
-		Method:      r.method,
-		Path:        strings.ReplaceAll(r.path, "...}", "}"),
-		OperationID: r.id,
-		Summary:     r.summary,
-		Description: r.description,
-		Responses:   map[string]*huma.Response{},
-		Security:    []map[string][]string{},
+// mem0Scheme tells how Mem0's clients show a token.
+func mem0Scheme(name string) *huma.SecurityScheme {
+	if name == SchemeKey {
+		return &huma.SecurityScheme{Type: "apiKey", In: "header", Name: "X-API-Key", Description: "A Lethe token, as clients of the self-hosted Mem0 server show their key."}
 	}
-	if r.may != jobs.ActOpen {
-		op.Security = append(op.Security, map[string][]string{bearerScheme: {}})
-		op.Description = strings.TrimSpace(op.Description + " For the roles: " + rolesOf(r.may) + ".")
-	}
-	for _, segment := range strings.Split(op.Path, "/") {
-		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			op.Parameters = append(op.Parameters, parameter(param{"path", strings.TrimSuffix(name, "}"), ""}))
-		}
-	}
-	for _, p := range r.params {
-		op.Parameters = append(op.Parameters, parameter(p))
-	}
-	if r.takes != nil {
-		op.RequestBody = &huma.RequestBody{
-			Required: true,
-			Content:  map[string]*huma.MediaType{"application/json": {Schema: r.takes()}},
-		}
-	}
-	op.Responses[strconv.Itoa(r.status)] = goodAnswer(schemas, r)
-	for status, v := range r.also {
-		op.Responses[strconv.Itoa(status)] = response(schemas, status, "application/json", v)
-	}
-	for _, status := range append([]int{http.StatusBadRequest, http.StatusTooManyRequests}, r.problems...) { // 400 also for a token in the URL
-		op.Responses[strconv.Itoa(status)] = response(schemas, status, "application/problem+json", Problem{})
-	}
-	return op
+	return &huma.SecurityScheme{Type: "apiKey", In: "header", Name: "Authorization", Description: "The word Token, a space and a Lethe token, as clients of the Mem0 Platform show their key."}
 }
 
-// bearerScheme is how the document names tokens.
-const bearerScheme = "token"
+// operation returns what the document says of a route.
+func (r route) operation() Operation {
+	o := Operation{
+		Method: r.method, Path: strings.ReplaceAll(r.path, "...}", "}"), ID: r.id, Summary: r.summary, Description: r.description, May: r.may,
+		Problems: append([]int{http.StatusTooManyRequests}, r.problems...),
+	}
+	if !slices.Contains(o.Problems, http.StatusBadRequest) {
+		o.Problems = append(o.Problems, http.StatusBadRequest) // a token in the URL
+	}
+	for _, p := range r.params {
+		o.Params = append(o.Params, Param{In: p.in, Name: p.name, Description: p.description})
+	}
+	if r.takes != nil {
+		o.Body = &Body{Shape: r.takes()}
+	}
+	good := Answer{Status: r.status, Media: r.media, Shape: r.answer}
+	if r.status == http.StatusAccepted {
+		good.Headers = []Param{
+			{Name: "Location", Description: "Path of the request"},
+			{Name: "Idempotent-Replayed", Description: "true for a request filed before"},
+		}
+	}
+	o.Answers = append(o.Answers, good)
+	for status, v := range r.also {
+		o.Answers = append(o.Answers, Answer{Status: status, Shape: v})
+	}
+	return o
+}
 
 func rolesOf(do jobs.Act) string {
 	var names []string
@@ -83,37 +85,6 @@ func rolesOf(do jobs.Act) string {
 		names = append(names, string(r))
 	}
 	return strings.Join(names, ", ")
-}
-
-func parameter(p param) *huma.Param {
-	return &huma.Param{
-		Name: p.name, In: p.in, Description: p.description, Required: p.in == "path",
-		Schema: &huma.Schema{Type: huma.TypeString},
-	}
-}
-
-func goodAnswer(schemas huma.Registry, r route) *huma.Response {
-	if r.answer == nil {
-		return &huma.Response{
-			Description: http.StatusText(r.status),
-			Content:     map[string]*huma.MediaType{r.media: {Schema: &huma.Schema{Type: huma.TypeString}}},
-		}
-	}
-	answer := response(schemas, r.status, "application/json", r.answer)
-	if r.status == http.StatusAccepted {
-		answer.Headers = map[string]*huma.Header{
-			"Location":            {Description: "Path of the request", Schema: &huma.Schema{Type: huma.TypeString}},
-			"Idempotent-Replayed": {Description: "true for a request filed before", Schema: &huma.Schema{Type: huma.TypeString}},
-		}
-	}
-	return answer
-}
-
-func response(schemas huma.Registry, status int, media string, v any) *huma.Response {
-	return &huma.Response{
-		Description: http.StatusText(status),
-		Content:     map[string]*huma.MediaType{media: {Schema: schemas.Schema(reflect.TypeOf(v), true, "")}},
-	}
 }
 
 // submissionSchema says of a body what the decoder demands. It is written by

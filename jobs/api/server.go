@@ -36,6 +36,10 @@ type Options struct {
 	Rate     *Meter // of the calls of each token or address; nil for no limit
 	Refusals *Meter // of the calls from each address whose token is refused; nil for no limit
 
+	// Operations are the calls that other doors of the service answer, for the
+	// OpenAPI document alone: whoever mounts the doors gives them.
+	Operations []Operation
+
 	Logger  *slog.Logger // nil for none
 	Version string       // for the OpenAPI document; "" for "dev"
 
@@ -83,11 +87,12 @@ func New(o Options) http.Handler {
 		o.Version = "dev"
 	}
 	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.MaxStreams), flights: make(chan struct{}, o.MaxCalls)}
-	routes := s.routes()
-	for _, r := range routes {
+	var operations []Operation
+	for _, r := range s.routes() {
 		s.mux.HandleFunc(r.method+" "+r.path, s.answer(s.admit(r.may, r.handle)))
+		operations = append(operations, r.operation())
 	}
-	s.openapi = document(o.Version, routes)
+	s.openapi = document(o.Version, append(operations, o.Operations...))
 	return Protect(http.HandlerFunc(s.serve), o)
 }
 
