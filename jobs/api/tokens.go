@@ -27,7 +27,7 @@ type Token struct {
 // A NewToken is the answer to the making of a token.
 type NewToken struct {
 	Token
-	Secret string `json:"token" doc:"The token itself: it is shown this once"`
+	Secret string `json:"token" pattern:"^lethe_[0-9a-f]{64}$" doc:"The token itself: it is shown this once"`
 }
 
 // A TokenOrder is what a [Client] asks for.
