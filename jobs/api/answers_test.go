@@ -133,9 +133,6 @@ func (k *knock) provoke(status int) {
 		fail(jobs.ErrGone)
 	case 413:
 		k.body = strings.Repeat(" ", 70<<10) + k.body
-		if strings.HasPrefix(path, "/v1/holds") {
-			k.body = strings.Repeat(" ", 65<<20)
-		}
 	case 415:
 		k.header = append([]string{"Content-Type", "text/plain"}, k.header[2:]...)
 	case 422:

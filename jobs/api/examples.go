@@ -48,7 +48,7 @@ func bodyExamples() map[string][]Example {
 		"extend-request":  {body("reason", `{"reason":"complexity"}`)},
 		"exempt-part": {
 			body("store", `{"store":"assistant","reason":"art17-3-b"}`),
-			body("place", `{"store":"assistant","place":"history","reason":"art17-3-e","review_at":"2027-06-01T00:00:00Z"}`),
+			body("place", `{"store":"assistant","place":"messages","reason":"art17-3-e","review_at":"2027-06-01T00:00:00Z"}`),
 		},
 		"place-hold": {
 			body("person", `{"selector":{"user_id":"alice"},"reason":"litigation-2026-14","until":"2027-06-01T00:00:00Z"}`),
@@ -91,12 +91,12 @@ func answerExamples() map[string][]Example {
 		"log-key":         text("keys"),
 		"log-keys":        text("keys"),
 		"healthz":         one("serves", "ok\n"),
-		"readyz":          one("ready", readiness{Ready: true, Stores: []StoreState{{Store: "assistant", State: StoreUp, Since: exampleTime()}}}),
+		"readyz":          one("ready", Readiness{Ready: true, Stores: []StoreState{{Store: "assistant", State: StoreUp, Since: exampleTime()}}}),
 	}
 }
 
 func notReadyExamples() []Example {
-	return []Example{{Name: "not-ready", Value: readiness{
+	return []Example{{Name: "not-ready", Value: Readiness{
 		Reasons: []string{"the queue does not answer"},
 		Stores:  []StoreState{{Store: "assistant", State: StoreDown, Reason: "it does not answer: is it running?", Since: exampleTime()}},
 	}}}

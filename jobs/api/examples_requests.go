@@ -57,7 +57,7 @@ func exampleConfirmed() Request {
 func exampleExempt() Request {
 	r := exampleWaiting()
 	r.Status, r.PlanHash, r.Approval = jobs.Planning, "", Approval{}
-	r.RefusedInPart = []Refused{{Store: "assistant", Place: "history", Reason: "art17-3-e", By: "tok-0a1b2c3d4e5f6071", At: exampleTime().Add(time.Hour)}}
+	r.RefusedInPart = []Refused{{Store: "assistant", Place: "messages", Reason: "art17-3-e", By: "tok-0a1b2c3d4e5f6071", At: exampleTime().Add(time.Hour)}}
 	return r
 }
 

@@ -51,7 +51,21 @@ func mem0Scheme(name string) *huma.SecurityScheme {
 	return &huma.SecurityScheme{Type: "apiKey", In: "header", Name: "Authorization", Description: "The word Token, a space and a Lethe token, as clients of the Mem0 Platform show their key."}
 }
 
-// operation returns what the document says of a route.
+// described returns what the document says of routes.
+func described(routes []route) (all []Operation) {
+	bodies, answers := bodyExamples(), answerExamples()
+	for _, r := range routes {
+		o := r.operation()
+		o.Answers[0].Examples = answers[r.id]
+		if o.Body != nil {
+			o.Body.Examples = bodies[r.id]
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// operation returns what the document says of a route, but for the examples.
 func (r route) operation() Operation {
 	o := Operation{
 		Method: r.method, Path: strings.ReplaceAll(r.path, "...}", "}"), ID: r.id, Summary: r.summary, Description: r.description, May: r.may,
@@ -61,9 +75,9 @@ func (r route) operation() Operation {
 		o.Params = append(o.Params, Param{In: p.in, Name: p.name, Description: p.description, Schema: p.schema})
 	}
 	if r.takes != nil {
-		o.Body = &Body{Shape: r.takes(), Examples: bodyExamples()[r.id]}
+		o.Body = &Body{Shape: r.takes()}
 	}
-	good := Answer{Status: r.status, Media: r.media, Shape: r.answer, Examples: answerExamples()[r.id]}
+	good := Answer{Status: r.status, Media: r.media, Shape: r.answer}
 	switch r.status {
 	case http.StatusAccepted:
 		good.Headers = []Param{

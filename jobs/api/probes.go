@@ -16,7 +16,7 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) error {
 
 // readyz is GET /readyz.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
-	answer := readiness{Ready: true}
+	answer := Readiness{Ready: true}
 	if s.Ready != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 		defer cancel()

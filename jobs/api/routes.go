@@ -150,8 +150,8 @@ func (s *server) otherRoutes() []route {
 			summary: "Say whether to send requests here, why not, and how the stores are",
 			description: "A store that is down is listed with its reason and leaves the answer at 200: requests are taken in, also for that store, " +
 				"and wait until it is back. Alert on lethe_store_up.",
-			status: 200, answer: readiness{},
-			also: []Answer{{Status: http.StatusServiceUnavailable, Shape: readiness{}, Examples: notReadyExamples()}},
+			status: 200, answer: Readiness{},
+			also: []Answer{{Status: http.StatusServiceUnavailable, Shape: Readiness{}, Examples: notReadyExamples()}},
 		},
 	}
 }

@@ -88,12 +88,11 @@ func New(o Options) http.Handler {
 		o.Version = "dev"
 	}
 	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.MaxStreams), flights: make(chan struct{}, o.MaxCalls)}
-	var operations []Operation
-	for _, r := range s.routes() {
+	routes := s.routes()
+	for _, r := range routes {
 		s.mux.HandleFunc(r.method+" "+r.path, s.answer(s.admit(r.may, r.handle)))
-		operations = append(operations, r.operation())
 	}
-	s.openapi = sync.OnceValue(func() []byte { return document(o.Version, append(operations, o.Operations...)) })
+	s.openapi = sync.OnceValue(func() []byte { return document(o.Version, append(described(routes), o.Operations...)) })
 	return Protect(http.HandlerFunc(s.serve), o)
 }
 

@@ -86,8 +86,8 @@ type page struct {
 	NextCursor *string   `json:"next_cursor" doc:"Give it as cursor for the next page; null on the last"`
 }
 
-// readiness is the answer of /readyz.
-type readiness struct {
+// A Readiness says whether a server is to get requests.
+type Readiness struct {
 	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons" nullable:"false" doc:"Why it is not"`
 

@@ -182,8 +182,8 @@ func TestClientAsksEverythingElse(t *testing.T) {
 	if got := text(h.client.Checkpoint(ctx)); !strings.HasSuffix(got, "— log /log/checkpoint\n") {
 		t.Errorf("checkpoint = %q", got)
 	}
-	if reasons, err := h.client.Ready(ctx); err != nil || !slices.Equal(reasons, []string{"queue down"}) {
-		t.Errorf("ready = %v, %v", reasons, err)
+	if state, err := h.client.Ready(ctx); err != nil || state.Ready || !slices.Equal(state.Reasons, []string{"queue down"}) {
+		t.Errorf("ready = %v, %v", state, err)
 	}
 	plan, err := h.client.Plan(ctx, api.Submission{Selector: store.Selector{RunID: "r"}})
 	if err != nil || plan.Stores[0].Places[1].With != "memories" {

@@ -52,9 +52,9 @@ func (d *Document) see(name string, status int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.seen[name] == nil {
-		d.seen[name] = map[int]bool{}
+		d.seen[name] = map[int]int{}
 	}
-	d.seen[name][status] = true
+	d.seen[name][status]++
 }
 
 // general are the statuses that any call may get, and that stand in no list: for a

@@ -30,7 +30,7 @@ type Document struct {
 
 	mu       sync.Mutex
 	compiler *jsonschema.Compiler
-	seen     map[string]map[int]bool // statuses by operation
+	seen     map[string]map[int]int // calls by operation and status
 }
 
 // Read takes a document in YAML. An error says what is not OpenAPI 3.1 in it.
@@ -43,7 +43,7 @@ func Read(text []byte) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read document: %w", err)
 	}
-	d := &Document{seen: map[string]map[int]bool{}}
+	d := &Document{seen: map[string]map[int]int{}}
 	d.Root, _ = root.(map[string]any)
 	if err := d.validate(); err != nil {
 		return nil, err
@@ -152,6 +152,16 @@ func (d *Document) Seen(operation string) []int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Sorted(maps.Keys(d.seen[operation]))
+}
+
+// Calls returns how many calls of an operation were answered.
+func (d *Document) Calls(operation string) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, times := range d.seen[operation] {
+		n += times
+	}
+	return n
 }
 
 // ID returns the operationId of an operation.

@@ -71,6 +71,7 @@ type copied struct {
 	mu   sync.Mutex
 	body bytes.Buffer
 	end  bool
+	done func() // when it is closed, or nil
 }
 
 func (c *copied) Read(p []byte) (int, error) {
@@ -92,4 +93,45 @@ func (c *copied) whole() []byte {
 		return nil
 	}
 	return c.body.Bytes()
+}
+
+// Through returns a transport that asks as next does and tells wrong of every
+// answer that is not as the document says, when its body is closed.
+func (d *Document) Through(next http.RoundTripper, wrong func(error)) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		asked := &copied{ReadCloser: r.Body}
+		if r.Body != nil && r.Body != http.NoBody {
+			r = r.Clone(r.Context())
+			r.Body = asked
+		}
+		answer, err := next.RoundTrip(r)
+		if err != nil {
+			return nil, err
+		}
+		body := &copied{ReadCloser: answer.Body}
+		body.done = sync.OnceFunc(func() {
+			text := body.whole()
+			if text == nil && answer.Header.Get("Content-Type") != "text/event-stream" {
+				return
+			}
+			if err := d.Check(Call{Request: r, RequestBody: asked.whole(), Status: answer.StatusCode, Header: answer.Header, Body: text}); err != nil {
+				wrong(err)
+			}
+		})
+		answer.Body = body
+		return answer, nil
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Close closes the body, which nobody reads any more.
+func (c *copied) Close() error {
+	err := c.ReadCloser.Close()
+	if c.done != nil {
+		c.done()
+	}
+	return err
 }
