@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -62,16 +61,21 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 	if !name.MatchString(s.Name) {
 		add("name", "must be 1 to 63 of a-z, 0-9, dot, dash and underscore, and start with a letter or digit")
 	}
-	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + " or " + KindTables
+	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + ", " + KindMem0Server + " or " + KindTables
 	switch {
+	case s.Kind == KindMem0Server:
+		s.checkAPI(add)
+		return
 	case s.Kind == KindTables:
+		s.forAPIsAlone(add)
 		s.checkTables(add)
 		return
 	case s.Kind == KindMem0SQLite:
 	case s.Kind == KindMem0Postgres:
+		s.forAPIsAlone(add)
 		s.checkPostgres(add)
 		return
-	case slices.Contains([]string{"mem0-platform", "mem0-server"}, s.Kind):
+	case s.Kind == "mem0-platform":
 		add("kind", s.Kind+" is not supported yet by this version; "+kinds+" is")
 		return
 	default:
@@ -79,6 +83,7 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 		return
 	}
 	s.forTablesAlone(add)
+	s.forAPIsAlone(add)
 	if s.Purge.Rewrite() {
 		add("purge", "rewrite is for PostgreSQL; here the files are always rewritten: say always, off, or a window such as 02:00-05:00")
 	}

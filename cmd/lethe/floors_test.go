@@ -57,7 +57,7 @@ func floors() map[string][]string {
 		"worker": {"jobs", "store", "audit", "audit/proof", "audit/fault"},
 
 		"cmd/lethe-verify": {"audit/proof"},
-		"cmd/lethe":        {"worker", "jobs", "jobs/*", "jobs/api/mem0", "store", "store/*", "audit", "audit/*"},
+		"cmd/lethe":        {"worker", "jobs", "jobs/*", "jobs/api/mem0", "store", "store/*", "store/mem0/*", "audit", "audit/*"},
 		"cmd/torture":      {"worker", "jobs", "jobs/*", "store", "store/*", "audit", "audit/*"},
 	}
 }
