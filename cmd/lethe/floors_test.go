@@ -48,7 +48,9 @@ func floors() map[string][]string {
 
 		"jobs/webhook": {"jobs", "audit/fault"},
 
-		"jobs/api":      {"jobs", "store", "audit/fault"},
+		"jobs/api":         {"jobs", "store", "audit/fault"},
+		"jobs/api/apitest": {},
+
 		"jobs/api/mem0": {"jobs", "jobs/api", "store"},
 		"jobs/console":  {"jobs", "store"},
 
