@@ -75,6 +75,8 @@ const (
 	OriginCLI = "cli"
 
 	OriginConsole = "console"
+
+	OriginMem0 = "mem0-api" // Mem0's own clients
 )
 
 // A Request is what someone asked. It holds no identity: the Selector is
@@ -84,6 +86,7 @@ type Request struct {
 	Status      Status
 	Origin      string
 	FiledBy     string // ID of the Actor who filed it
+	Related     bool   // what is related is erased too, see store.Selector
 	Ticket      string // the asker's own reference, as given
 	Regime      string // whose clock runs: "gdpr", "ccpa", or one of the configuration's
 	Ground      string // a code such as "art17-1-b", or ""
@@ -119,6 +122,7 @@ type Job struct {
 	Exempt         int // left because of exemptions; Found and Requested count them too
 	Remaining      int
 	Unattributable int
+	Related        int // rows that were related when it was planned, see store.Census
 	BatchesTotal   int
 	BatchesDone    int
 	Round          int          // 1 for the plan, more when new matches were found later
@@ -170,6 +174,7 @@ type StorePlan struct {
 	Found          int // IDs
 	Held           int
 	Unattributable int
+	Related        int // rows; Found has them too if the submission says Related
 	Places         []PlaceCount
 }
 
@@ -215,6 +220,7 @@ type Task struct {
 	Store    string
 	Attempts int // claims of this row so far, this one included
 	Crashes  int // of a BatchTask: see Batch
+	Related  bool
 }
 
 // A Planned is what planning one round of a job came to.
@@ -223,9 +229,17 @@ type Planned struct {
 	Places         []PlaceCount // what the store counted for this round
 	MapVersion     string       // of the data map that it was made by
 	Unattributable int
+	Related        int
 	Exempt         map[string]int // IDs left, by place of exemption; each of the store's has a key
 	Missing        int            // IDs asked for of which nothing was found
 	Digest         string         // of the frozen batches; see PlanDigest
+}
+
+// A Verification is what reading a job again came to: nothing is left.
+type Verification struct {
+	Purge          bool           // the store's files are still to be purged
+	AtMost         store.Evidence // of a store that keeps more than can be read; "" for store.EvidenceVerified
+	Unattributable int
 }
 
 // A Receipt is what is kept of a finished batch: counts of IDs, and a keyed

@@ -16,13 +16,14 @@ type Submission struct {
 	By         Actor          // who files it; required
 	Selector   store.Selector // without IDs if Staged is set
 	Staged     Staging        // the explicit IDs, or nil
+	Related    bool           // erase also what is related, see store.Selector
 	Stores     []string       // names; empty means every configured store
 	Ticket     string
 	Regime     string    // "" means gdpr
 	Ground     string    // a code, or ""
 	ReceivedAt time.Time // zero means now
 	Grace      time.Duration
-	Origin     string // OriginAPI, OriginCLI or OriginConsole
+	Origin     string // one of the origins
 
 	NotifyURL string // who is told of status changes, or ""; a secret
 

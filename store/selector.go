@@ -42,6 +42,12 @@ type Selector struct {
 
 	UserID, AgentID, AppID, RunID string
 	Metadata                      map[string]Value
+
+	// Related selects also what a store knows to be about who is selected although
+	// it does not match: what an assistant said in a conversation with them, or the
+	// older memories that explicit IDs have replaced. A store that knows of none
+	// does as without it. It is no part of who is meant.
+	Related bool
 }
 
 // LogValue keeps a Selector out of logs.

@@ -205,6 +205,10 @@ type Census struct {
 	// that nothing ties to anyone, such as the history of a memory that is
 	// gone. They are left alone.
 	Unattributable int
+
+	// Related counts rows that are about who is selected but do not match, and that
+	// Find yields only for a Selector that says Related. See Selector.
+	Related int
 }
 
 // IDs returns the number of IDs that Find would yield: the rows of the places

@@ -154,8 +154,8 @@ type cancelling struct {
 	cancel func()
 }
 
-func (c cancelling) Verified(ctx ctx, t jobs.Task, asOf time.Time, purge bool, unattributable int) error {
-	err := c.Ledger.Verified(ctx, t, asOf, purge, unattributable)
+func (c cancelling) Verified(ctx ctx, t jobs.Task, asOf time.Time, v jobs.Verification) error {
+	err := c.Ledger.Verified(ctx, t, asOf, v)
 	c.cancel()
 	return err
 }

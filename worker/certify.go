@@ -51,11 +51,15 @@ func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
 // clock was set back after the job had been verified.
 var errNotDone = errors.New("the job has been verified after its purge")
 
+// relatedCode is what a certificate calls rows that are about who was selected and
+// were left, because the request did not ask for them. See store.Selector.
+const relatedCode = "related-rows"
+
 // exclusions lists what erasing in each of the request's stores does not reach:
 // as configured, and the places that its selector could not be compared with.
 func (e *Eraser) exclusions(ctx context.Context, rec jobs.Record) (map[string][]jobs.Exclusion, error) {
 	var selector store.Selector
-	for sel, err := range e.selectors(ctx, rec.ID) {
+	for sel, err := range e.selectors(ctx, jobs.Task{Request: rec.ID}) {
 		if err != nil {
 			return nil, err
 		}
@@ -72,6 +76,9 @@ func (e *Eraser) exclusions(ctx context.Context, rec jobs.Record) (map[string][]
 			continue
 		}
 		all[j.Store] = slices.Clone(s.Exclusions)
+		if j.Related > 0 && !rec.Related {
+			all[j.Store] = append(all[j.Store], jobs.Exclusion{Code: relatedCode})
+		}
 		places, err := s.unreached(ctx, selector)
 		if err != nil {
 			return nil, err

@@ -145,8 +145,8 @@ func (m mortal) Residue(ctx context.Context, t jobs.Task, remaining int) error {
 	return m.fate.step("Residue", func() error { return m.Ledger.Residue(ctx, t, remaining) })
 }
 
-func (m mortal) Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error {
-	return m.fate.step("Verified", func() error { return m.Ledger.Verified(ctx, t, asOf, purge, unattributable) })
+func (m mortal) Verified(ctx context.Context, t jobs.Task, asOf time.Time, v jobs.Verification) error {
+	return m.fate.step("Verified", func() error { return m.Ledger.Verified(ctx, t, asOf, v) })
 }
 
 func (m mortal) Purged(ctx context.Context, storeName string, since time.Time) (int, error) {

@@ -39,15 +39,15 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	if err := e.covered(ctx, t, s); err != nil {
 		return err
 	}
-	census, err := s.Count(ctx, e.selectors(ctx, t.Request))
+	census, err := s.Count(ctx, e.selectors(ctx, t))
 	if err != nil {
 		return fmt.Errorf("plan: count: %w", err)
 	}
-	p := jobs.Planned{Round: f.round, Places: places(x.without(census)), Unattributable: census.Unattributable}
+	p := jobs.Planned{Round: f.round, Places: places(x.without(census)), Unattributable: census.Unattributable, Related: census.Related}
 	if p.MapVersion, err = s.mapVersion(ctx); err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
-	for sel, err := range e.selectors(ctx, t.Request) {
+	for sel, err := range e.selectors(ctx, t) {
 		if err != nil {
 			return fmt.Errorf("plan: %w", err)
 		}
@@ -107,19 +107,21 @@ func missing(sel store.Selector, found map[string]bool) int {
 
 // selectors yields what to ask a store: the request's selector or, for a list
 // of IDs, a Selector for each store.MaxBatch of them.
-func (e *Eraser) selectors(ctx context.Context, request string) iter.Seq2[store.Selector, error] {
+func (e *Eraser) selectors(ctx context.Context, t jobs.Task) iter.Seq2[store.Selector, error] {
 	return func(yield func(store.Selector, error) bool) {
-		text, err := e.Ledger.Selector(ctx, request)
+		text, err := e.Ledger.Selector(ctx, t.Request)
 		if err != nil {
 			yield(store.Selector{}, err)
 			return
 		}
 		if text != nil {
-			yield(jobs.DecodeSelector(text))
+			sel, err := jobs.DecodeSelector(text)
+			sel.Related = t.Related
+			yield(sel, err)
 			return
 		}
-		for ids, err := range e.Ledger.Staged(ctx, request) {
-			if !yield(store.Selector{IDs: ids}, err) || err != nil {
+		for ids, err := range e.Ledger.Staged(ctx, t.Request) {
+			if !yield(store.Selector{IDs: ids, Related: t.Related}, err) || err != nil {
 				return
 			}
 		}

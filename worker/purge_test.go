@@ -139,8 +139,8 @@ type clockSetBack struct {
 	clock *clock
 }
 
-func (c clockSetBack) Verified(ctx ctx, t jobs.Task, asOf time.Time, purge bool, unattributable int) error {
-	err := c.Ledger.Verified(ctx, t, asOf, purge, unattributable)
+func (c clockSetBack) Verified(ctx ctx, t jobs.Task, asOf time.Time, v jobs.Verification) error {
+	err := c.Ledger.Verified(ctx, t, asOf, v)
 	c.clock.add(-time.Second)
 	return err
 }

@@ -17,6 +17,7 @@ type Store struct {
 	Purge       PurgePolicy      // when its files may be rewritten
 	Rewrites    bool             // a purge rewrites the tables of a server, which keeps a log of its own
 	Exclusions  []jobs.Exclusion // what erasing in it does not reach
+	AtMost      store.Evidence   // of a store that keeps what it does not show: "erased"; else ""
 
 	once  sync.Once
 	slots chan struct{}

@@ -69,7 +69,7 @@ func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, erro
 		mac.Write([]byte(version + "\n"))
 		found = append(found, jobs.Job{Store: st.Name, Places: places(census)})
 		plan.Stores = append(plan.Stores, jobs.StorePlan{
-			Store: st.Name, Kind: st.Kind, Found: census.IDs(), Held: held, Unattributable: census.Unattributable, Places: places(census),
+			Store: st.Name, Kind: st.Kind, Found: census.IDs(), Held: held, Unattributable: census.Unattributable, Related: census.Related, Places: places(census),
 		})
 	}
 	plan.Beyond = v.Rules.Judge(found)
@@ -162,11 +162,13 @@ func (v *Surveyor) chosen(names []string) []*Store {
 func selectorsOf(ctx context.Context, s jobs.Submission) iter.Seq2[store.Selector, error] {
 	return func(yield func(store.Selector, error) bool) {
 		if s.Staged == nil {
-			yield(s.Selector, s.Selector.Validate())
+			sel := s.Selector
+			sel.Related = s.Related
+			yield(sel, sel.Validate())
 			return
 		}
 		for ids, err := range s.Staged.Chunks(ctx) {
-			if !yield(store.Selector{IDs: ids}, err) || err != nil {
+			if !yield(store.Selector{IDs: ids, Related: s.Related}, err) || err != nil {
 				return
 			}
 		}

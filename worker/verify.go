@@ -20,7 +20,7 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 		return err
 	}
 	if job.Stage == jobs.StageVerifying && fault.Bug("worker/certify-unverified") {
-		if err := e.Ledger.Verified(ctx, t, e.Now(), false, 0); err != nil {
+		if err := e.Ledger.Verified(ctx, t, e.Now(), jobs.Verification{}); err != nil {
 			return err
 		}
 	} else if job.Stage == jobs.StageVerifying {
@@ -88,7 +88,9 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 		if err := e.left(ctx, t, x); err != nil {
 			return false, err
 		}
-		return true, e.Ledger.Verified(ctx, t, asOf, purge && !x.whole(), counted.Unattributable)
+		return true, e.Ledger.Verified(ctx, t, asOf, jobs.Verification{
+			Purge: purge && !x.whole(), AtMost: s.AtMost, Unattributable: counted.Unattributable,
+		})
 	}
 	if err := f.flush(); err != nil {
 		return false, err
@@ -129,7 +131,7 @@ func (e *Eraser) remaining(ctx context.Context, t jobs.Task, s *Store, add func(
 // findAgain passes on what the selector selects now, and counts it, with the
 // rows that nothing ties to anyone.
 func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, x *exempt, add func(store.ID) error) (store.Census, error) {
-	for sel, err := range e.selectors(ctx, t.Request) {
+	for sel, err := range e.selectors(ctx, t) {
 		if err != nil {
 			return store.Census{}, fmt.Errorf("verify: %w", err)
 		}
@@ -148,7 +150,7 @@ func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, x *exempt
 			}
 		}
 	}
-	census, err := s.Count(ctx, e.selectors(ctx, t.Request))
+	census, err := s.Count(ctx, e.selectors(ctx, t))
 	if err != nil {
 		return store.Census{}, fmt.Errorf("verify: count: %w", err)
 	}

@@ -38,7 +38,7 @@ type StoreProof struct {
 	Unattributable int // rows left alone that nothing ties to anyone
 	Batches        int
 	Rounds         int
-	Evidence       string // EvidenceVerified or EvidencePurged
+	Evidence       string // EvidenceErased, EvidenceVerified or EvidencePurged
 	Method         string // code: how it was read again, and how it was purged: see MethodRewrite
 	FirstErasedAt  Time
 	VerifiedAt     Time
@@ -136,8 +136,8 @@ func (s *StoreProof) check(c *checks, exempt int) {
 		"stores.requested must equal erased + absent + held + refused, and the ids of exemptions")
 	c.that(s.Found <= s.Requested, "stores.found must not exceed requested")
 	c.that(s.Erased <= s.Found-s.Held-exempt, "stores.found must be at least erased + held, and the ids of exemptions")
-	c.that(s.Evidence == EvidenceVerified || s.Evidence == EvidencePurged,
-		"stores.evidence must be verified or purged in a completed erasure")
+	c.that(s.Evidence == EvidenceVerified || s.Evidence == EvidencePurged || s.Evidence == EvidenceErased,
+		"stores.evidence must be erased, verified or purged in a completed erasure")
 	c.that((s.Evidence == EvidencePurged) == (s.PurgedAt != 0),
 		"stores.purged_at must be there for evidence purged and no other")
 	c.that(!s.rewritten() || s.Evidence == EvidencePurged, "stores.method +rewrite is for evidence purged")
@@ -150,4 +150,6 @@ func (s *StoreProof) rewritten() bool { return strings.HasSuffix(s.Method, Metho
 func (s *StoreProof) unseen() bool { return strings.HasSuffix(s.Method, MethodUnseen) }
 
 // excludesWAL reports whether a log that the store keeps may still hold bytes.
-func (s *StoreProof) excludesWAL() bool { return s.Evidence == EvidenceVerified || s.rewritten() }
+func (s *StoreProof) excludesWAL() bool {
+	return s.Evidence == EvidenceErased || s.Evidence == EvidenceVerified || s.rewritten()
+}

@@ -31,6 +31,7 @@ const (
 
 // The levels of evidence that a completed erasure can have in a store.
 const (
+	EvidenceErased   = "erased"   // read again, nothing left of the memories; what the store keeps of them it names as residue
 	EvidenceVerified = "verified" // read again by another path, nothing left
 	EvidencePurged   = "purged"   // and no bytes left in the store's files
 )

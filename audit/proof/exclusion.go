@@ -3,6 +3,7 @@ package proof
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // The exclusions that the figures of a store imply. Each stands in a
@@ -22,6 +23,11 @@ const (
 	// to anyone.
 	ExcludesUnattributable = "unattributable-rows"
 )
+
+// ExcludesResidue begins the codes of what a store is known to keep of what it has
+// erased, because its API cannot reach it, such as residue-history. Exactly a store
+// whose evidence is [EvidenceErased] has one at least.
+const ExcludesResidue = "residue-"
 
 // Exclusions lists what an erasure did not reach, sorted by code and store.
 // Each code stands once for each store.
@@ -73,10 +79,20 @@ func (x Exclusion) meaning() string {
 	case ExcludesUnattributable:
 		return " (rows that nothing ties to anyone)"
 	}
+	if x.residue() {
+		return " (the store keeps this of what it has erased, out of reach of its API)"
+	}
 	return ""
 }
 
-func (x Exclusion) implied() bool { return x.meaning() != "" }
+// implied reports whether x follows from the figures of a store.
+func (x Exclusion) implied() bool {
+	return x.Code == ExcludesWAL || x.Code == ExcludesHeld || x.Code == ExcludesUnattributable
+}
+
+func (x Exclusion) residue() bool {
+	return strings.HasPrefix(x.Code, ExcludesResidue) && x.Code != ExcludesResidue
+}
 
 // compare orders exclusions by code and store.
 func (x Exclusion) compare(y Exclusion) int {
@@ -136,6 +152,11 @@ func (e *Completed) checkExclusions(c *checks, stores []string) {
 		if found {
 			implied = implied[1:]
 		}
+	}
+	for i := range e.Stores {
+		s := &e.Stores[i]
+		left := slices.ContainsFunc(e.Exclusions, func(x Exclusion) bool { return x.Store == s.Name && x.residue() })
+		c.that(left == (s.Evidence == EvidenceErased), "exclusions must name the residue of a store whose evidence is erased, and of no other")
 	}
 	c.that(len(implied) == 0, "exclusions must name what the figures of the stores imply: wal, held, unattributable-rows")
 }

@@ -130,7 +130,7 @@ func explain(err yaml.Error) string {
 
 // notYet lists keys that the manual promises and this version does not act on.
 func notYet() []string {
-	return strings.Fields("policies url token_file")
+	return strings.Fields("policies")
 }
 
 // at returns where the value at a YAML path such as "stores[0].kind" stands,

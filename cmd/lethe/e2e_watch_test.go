@@ -105,8 +105,8 @@ func (w watchedLedger) Residue(ctx context.Context, t jobs.Task, remaining int) 
 	return w.at.do(ctx, "Residue", func() error { return w.Ledger.Residue(ctx, t, remaining) })
 }
 
-func (w watchedLedger) Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error {
-	return w.at.do(ctx, "Verified", func() error { return w.Ledger.Verified(ctx, t, asOf, purge, unattributable) })
+func (w watchedLedger) Verified(ctx context.Context, t jobs.Task, asOf time.Time, v jobs.Verification) error {
+	return w.at.do(ctx, "Verified", func() error { return w.Ledger.Verified(ctx, t, asOf, v) })
 }
 
 func (w watchedLedger) Purged(ctx context.Context, storeName string, since time.Time) (int, error) {

@@ -18,6 +18,8 @@ func planCommand(c *console) *cobra.Command {
 		sel    selectorFlags
 		stores []string
 		asJSON bool
+
+		related bool
 	)
 	cmd := &cobra.Command{
 		Use:   "plan SELECTOR",
@@ -39,26 +41,27 @@ changes nothing and files no request.
 			if err != nil {
 				return err
 			}
-			plan, err := client.Plan(cmd.Context(), who.submission(api.Submission{Stores: stores}))
+			plan, err := client.Plan(cmd.Context(), who.submission(api.Submission{Stores: stores, Related: related}))
 			if err := who.blame(err); err != nil {
 				return err
 			}
 			if asJSON {
 				return c.answerJSON(plan)
 			}
-			return c.showPlan(plan)
+			return c.showPlan(plan, related)
 		},
 	}
 	r.add(cmd)
 	sel.add(cmd)
 	cmd.Flags().StringArrayVar(&stores, "store", nil, "only in the store of this `NAME` (repeatable)")
+	cmd.Flags().BoolVar(&related, "related", false, relatedHelp)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 // showPlan prints the counts per store and place. Rows that hang on others go
 // with those and are not counted as IDs.
-func (c *console) showPlan(p api.Plan) error {
+func (c *console) showPlan(p api.Plan, related bool) error {
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	placesHead(w)
 	for _, s := range p.Stores {
@@ -67,12 +70,22 @@ func (c *console) showPlan(p api.Plan) error {
 		if s.Unattributable > 0 {
 			fmt.Fprintf(w, "%s\tunattributable\t%d\t\trows that nothing ties to anyone; left alone\n", s.Store, s.Unattributable)
 		}
+		if s.Related > 0 {
+			fmt.Fprintf(w, "%s\trelated\t%d\t\t%s\n", s.Store, s.Related, relatedNote(related))
+		}
 	}
 	fmt.Fprintf(w, "\nplan %s\n", p.PlanHash)
 	for _, x := range p.Beyond {
 		fmt.Fprintf(w, "a request for this would wait for a second person: %s\n", excess(x))
 	}
 	return w.Flush()
+}
+
+func relatedNote(asked bool) string {
+	if asked {
+		return "about the same person, though they name another; erased too"
+	}
+	return "about the same person, though they name another; left alone without --related"
 }
 
 func placesHead(w io.Writer) { _, _ = fmt.Fprintln(w, "STORE\tPLACE\tFOUND\tOF\tNOTE") }

@@ -13,6 +13,9 @@ import (
 	"lethe/jobs/api"
 )
 
+// relatedHelp says what --related is.
+const relatedHelp = "erase also what is about the person but names another, where a store can tell (see lethe plan)"
+
 // submitFlags are what submit knows besides who is meant.
 type submitFlags struct {
 	stores                 []string
@@ -20,6 +23,7 @@ type submitFlags struct {
 	receivedAt, grace, key string
 	receipt, notifyURL     string
 	wait, asJSON           bool
+	related                bool
 }
 
 func submitCommand(c *console) *cobra.Command {
@@ -82,6 +86,7 @@ was accepted, even if the operator should deny it.
 func (f *submitFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringArrayVar(&f.stores, "store", nil, "only in the store of this `NAME` (repeatable; default every store)")
+	fs.BoolVar(&f.related, "related", false, relatedHelp)
 	fs.StringVar(&f.ticket, "ticket", "", "your own `REFERENCE` for the case; keep names out of it")
 	fs.StringVar(&f.regime, "regime", "", "whose clock runs: gdpr (default), ccpa, …")
 	fs.StringVar(&f.ground, "ground", "", "why the person may ask, as a `CODE` such as art17-1-b")
@@ -95,7 +100,7 @@ func (f *submitFlags) add(cmd *cobra.Command) {
 }
 
 func (f *submitFlags) submission(cmd *cobra.Command) (api.Submission, error) {
-	s := api.Submission{Stores: f.stores, Ticket: f.ticket, Regime: f.regime, Ground: f.ground, NotifyURL: f.notifyURL, IdempotencyKey: f.key}
+	s := api.Submission{Related: f.related, Stores: f.stores, Ticket: f.ticket, Regime: f.regime, Ground: f.ground, NotifyURL: f.notifyURL, IdempotencyKey: f.key}
 	var err error
 	if f.receivedAt != "" {
 		if s.ReceivedAt, err = time.Parse(time.RFC3339, f.receivedAt); err != nil {

@@ -21,6 +21,7 @@ type Submission struct {
 	// wire as they come, and an error of theirs ends the call.
 	IDs iter.Seq2[string, error]
 
+	Related    bool      // erase also what is related, see store.Selector
 	Stores     []string  // names; none means every configured store
 	Ticket     string    // the asker's own reference, at most 200 bytes
 	Regime     string    // "" means gdpr
@@ -41,6 +42,10 @@ func (s Submission) encode(w io.Writer) error {
 	e.token(jsontext.BeginObject)
 	e.text("selector")
 	e.selector(s.Selector, s.IDs)
+	if s.Related {
+		e.text("related")
+		e.token(jsontext.True)
+	}
 	if len(s.Stores) > 0 {
 		e.text("stores")
 		e.token(jsontext.BeginArray)

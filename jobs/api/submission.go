@@ -26,6 +26,7 @@ func readSubmission(r io.Reader, take func([]string) error) (jobs.Submission, er
 	d := newDecoder(r, take)
 	err := d.object("", []field{
 		{"selector", func(at string) error { given = true; return d.selector(&s.Selector, at) }},
+		{"related", d.related(&s.Related)},
 		{"stores", d.stores(&s.Stores)},
 		{"ticket", d.ticket(&s.Ticket)},
 		{"regime", d.code(&s.Regime)},
@@ -63,6 +64,20 @@ func (d *decoder) stores(to *[]string) func(string) error {
 		}
 		_, err := d.token(at)
 		return err
+	}
+}
+
+func (d *decoder) related(to *bool) func(string) error {
+	return func(at string) error {
+		t, err := d.token(at)
+		if err != nil {
+			return err
+		}
+		if k := t.Kind(); k != jsontext.KindTrue && k != jsontext.KindFalse {
+			return malformed(at, "must be true or false")
+		}
+		*to = t.Bool()
+		return nil
 	}
 }
 

@@ -12,8 +12,9 @@ import (
 type Request struct {
 	ID          string          `json:"id" format:"uuid" doc:"UUID version 7"`
 	Status      jobs.Status     `json:"status" enum:"received,planning,awaiting_approval,waiting,erasing,verifying,held,completed,cancelled,rejected" doc:"How far it is. Only completed, cancelled and rejected are ends."`
-	Origin      string          `json:"origin" doc:"Through which door it came"`
+	Origin      string          `json:"origin" enum:"api,cli,console,mem0-api" doc:"Through which door it came"`
 	FiledBy     string          `json:"filed_by" doc:"ID of the token with which it was filed, or open or local" example:"tok-0a1b2c3d4e5f6071"`
+	Related     bool            `json:"related" doc:"What is related is erased too"`
 	Ticket      string          `json:"ticket" doc:"The asker's own reference, as given"`
 	Regime      string          `json:"regime" doc:"Whose clock runs" example:"gdpr"`
 	Ground      string          `json:"ground" doc:"A code, or empty" example:"art17-1-b"`
@@ -53,6 +54,7 @@ type StoreProgress struct {
 	Exempt         int               `json:"exempt" doc:"Left because a part of the request was refused; found and requested count them too"`
 	Remaining      int               `json:"remaining" doc:"Could still be read when last verified"`
 	Unattributable int               `json:"unattributable" doc:"Rows of the store that nothing ties to anyone"`
+	Related        int               `json:"related" doc:"Rows that were about who is selected but did not match, when it was planned: left alone unless the request says related"`
 	BatchesTotal   int               `json:"batches_total"`
 	BatchesDone    int               `json:"batches_done"`
 	Round          int               `json:"round" doc:"More than 1 when matches turned up after planning"`
@@ -74,6 +76,7 @@ type StorePlan struct {
 	Found          int               `json:"found"`
 	Held           int               `json:"held"`
 	Unattributable int               `json:"unattributable"`
+	Related        int               `json:"related" doc:"Rows that are about who is selected but do not match; found has them too if related was asked for"`
 	Places         []jobs.PlaceCount `json:"places" nullable:"false"`
 }
 
@@ -83,13 +86,19 @@ type page struct {
 	NextCursor *string   `json:"next_cursor" doc:"Give it as cursor for the next page; null on the last"`
 }
 
-// readiness is the answer of /readyz.
-type readiness struct {
+// A Readiness says whether a server is to get requests.
+type Readiness struct {
 	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons" nullable:"false" doc:"Why it is not"`
 
 	Stores []StoreState `json:"stores" nullable:"false" doc:"How each store is. One that is down keeps nobody from filing requests: its jobs wait until it is back"`
 }
+
+// The states of a Store.
+const (
+	StoreUp   = "up"
+	StoreDown = "down"
+)
 
 // A StoreState is how one Store is.
 type StoreState struct {
@@ -103,7 +112,7 @@ func requestPath(id string) string { return "/v1/requests/" + id }
 
 func wireRequest(r jobs.Request) Request {
 	w := Request{
-		ID: r.ID, Status: r.Status, Origin: r.Origin, FiledBy: r.FiledBy, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
+		ID: r.ID, Status: r.Status, Origin: r.Origin, FiledBy: r.FiledBy, Related: r.Related, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
 		ReceivedAt: r.ReceivedAt.UTC(), DueAt: r.DueAt, CreatedAt: r.CreatedAt.UTC(), PlanHash: r.PlanHash, Approval: wireApproval(r.Approval),
 		Receipt: requestPath(r.ID) + "/receipt", Deadlines: wireDeadlines(r),
 	}
@@ -126,7 +135,7 @@ func wireProgress(j jobs.Job) StoreProgress {
 	p := StoreProgress{
 		Store: j.Store, Kind: j.Kind, Stage: j.Stage, Evidence: j.Evidence, Requested: j.Requested,
 		Found: j.Found, Erased: j.Erased, Absent: j.Absent, Held: j.Held, Refused: j.Refused, Exempt: j.Exempt,
-		Remaining: j.Remaining, Unattributable: j.Unattributable,
+		Remaining: j.Remaining, Unattributable: j.Unattributable, Related: j.Related,
 		BatchesTotal: j.BatchesTotal, BatchesDone: j.BatchesDone,
 		Round: j.Round, Places: j.Places, Note: j.Note,
 	}
@@ -141,7 +150,7 @@ func wirePlan(p jobs.Plan) Plan {
 	for _, s := range p.Stores {
 		w.Stores = append(w.Stores, StorePlan{
 			Store: s.Store, Kind: s.Kind, Found: s.Found, Held: s.Held,
-			Unattributable: s.Unattributable, Places: s.Places,
+			Unattributable: s.Unattributable, Related: s.Related, Places: s.Places,
 		})
 	}
 	return w

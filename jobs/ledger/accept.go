@@ -72,10 +72,10 @@ func (l *Ledger) insertRequest(ctx context.Context, tx *txn, a jobs.Acceptance) 
 	}
 	res, err := tx.ExecContext(ctx, tx.Rebind(`
 		INSERT INTO requests (id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
-			by_id, requested, selector, subject, ticket_hmac, idempotency, body, filed_by, confirm_by)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency) DO NOTHING`),
+			by_id, requested, selector, subject, ticket_hmac, idempotency, body, filed_by, confirm_by, related)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency) DO NOTHING`),
 		r.ID, r.Status, r.Origin, r.Ticket, r.Regime, r.Ground, millis(r.ReceivedAt), millis(r.DueAt), millis(r.CreatedAt), millis(r.NotBefore),
-		byID, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body, r.FiledBy, confirmBy(r))
+		byID, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body, r.FiledBy, confirmBy(r), r.Related)
 	if err != nil {
 		return false, err
 	}

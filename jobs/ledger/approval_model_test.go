@@ -153,7 +153,7 @@ func (m *approvalModel) work(rt *rapid.T) {
 			m.plan(rt, task)
 			return
 		}
-		m.must(m.Verified(ctx, task, m.Now(), false, 0), jobs.ErrStale)
+		m.must(m.Verified(ctx, task, m.Now(), jobs.Verification{}), jobs.ErrStale)
 		m.must(m.complete(ctx, task), jobs.ErrStale, jobs.ErrStopped, jobs.ErrNotFound)
 		m.must(m.Drop(ctx, task.Ring), jobs.ErrStale)
 	}

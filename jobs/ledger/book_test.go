@@ -327,7 +327,7 @@ func (b *book) finish(t testing.TB, sizes ...int) {
 func (b *book) settle(t testing.TB) {
 	t.Helper()
 	task := b.task(t, jobs.SettleTask)
-	if err := b.Verified(t.Context(), task, b.Now(), false, 0); err != nil {
+	if err := b.Verified(t.Context(), task, b.Now(), jobs.Verification{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.complete(t.Context(), task); err != nil {

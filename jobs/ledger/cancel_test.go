@@ -186,7 +186,7 @@ func TestCompleteIsRefusedWhileCancelling(t *testing.T) {
 		r := b.submit(t, "u1", "notes")
 		b.plan(t, b.task(t, jobs.PlanTask))
 		settle := b.task(t, jobs.SettleTask)
-		if err := b.Verified(t.Context(), settle, b.Now(), false, 0); err != nil {
+		if err := b.Verified(t.Context(), settle, b.Now(), jobs.Verification{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := b.intake.Cancel(t.Context(), jobs.ActorLocal, r.ID); err != nil {
@@ -218,7 +218,7 @@ func TestCompleteNeedsEveryJob(t *testing.T) {
 			b.plan(t, task)
 		}
 		settles := b.tasks(t)
-		if err := b.Verified(t.Context(), settles[0], b.Now(), false, 0); err != nil {
+		if err := b.Verified(t.Context(), settles[0], b.Now(), jobs.Verification{}); err != nil {
 			t.Fatal(err)
 		}
 		// The entry itself is in order; the ledger looks at its own rows.
@@ -231,7 +231,7 @@ func TestCompleteNeedsEveryJob(t *testing.T) {
 		if err := b.Complete(t.Context(), settles[0], entry, b.Now()); !errors.Is(err, jobs.ErrStale) {
 			t.Errorf("err = %v, want ErrStale", err)
 		}
-		if err := b.Verified(t.Context(), settles[1], b.Now(), false, 0); err != nil {
+		if err := b.Verified(t.Context(), settles[1], b.Now(), jobs.Verification{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.complete(t.Context(), settles[1]); err != nil {

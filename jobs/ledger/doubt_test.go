@@ -63,7 +63,7 @@ func TestATaskWhoseCommitIsInDoubtComesBack(t *testing.T) {
 		}
 
 		task = b.task(t, jobs.SettleTask)
-		if err := b.Verified(t.Context(), task, b.Now(), false, 0); err != nil {
+		if err := b.Verified(t.Context(), task, b.Now(), jobs.Verification{}); err != nil {
 			t.Fatal(err)
 		}
 		mend = b.spoil(t, "UPDATE OF status ON requests")

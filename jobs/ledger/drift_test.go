@@ -135,7 +135,7 @@ func TestMoreFoundWhileVerifyingThanWasApprovedWaits(t *testing.T) {
 			b.erase(t, task)
 		}
 		for _, task := range b.tasks(t) {
-			if err := b.Verified(t.Context(), task, b.Now(), false, 0); err != nil {
+			if err := b.Verified(t.Context(), task, b.Now(), jobs.Verification{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := b.complete(t.Context(), task); err != nil && !errors.Is(err, jobs.ErrStale) {

@@ -120,7 +120,7 @@ func (c *Collector) totals(ctx context.Context, ch chan<- prometheus.Metric, gau
 	}
 	open := map[string]float64{}
 	total := map[[2]string]float64{}
-	for _, origin := range []string{jobs.OriginAPI, jobs.OriginCLI, jobs.OriginConsole} {
+	for _, origin := range []string{jobs.OriginAPI, jobs.OriginCLI, jobs.OriginConsole, jobs.OriginMem0} {
 		for _, outcome := range []string{"accepted", "completed", "cancelled", "rejected"} {
 			total[[2]string{origin, outcome}] = 0
 		}

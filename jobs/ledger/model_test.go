@@ -199,7 +199,7 @@ func (m *model) carryOut(rt *rapid.T, task jobs.Task) {
 		if m.owned(err); err != nil {
 			return
 		}
-		err = m.Verified(rt.Context(), task, m.Now(), false, 0)
+		err = m.Verified(rt.Context(), task, m.Now(), jobs.Verification{})
 		if m.owned(err); err != nil {
 			return
 		}

@@ -93,6 +93,24 @@ func (l *Ledger) Unqueue(ctx context.Context, r jobs.Ring, after time.Duration) 
 		millis(l.now().Add(after)), r.ID, r.Epoch)
 }
 
+// Next returns the ring of a row of a request whose time has come, of a job with no
+// more than one batch: one that is ready, or that the queue has been told of and
+// nobody has claimed. It returns jobs.ErrStale if there is none. Nothing is marked:
+// whoever claims the row first has it.
+func (l *Ledger) Next(ctx context.Context, request string) (jobs.Ring, error) {
+	var r jobs.Ring
+	err := l.read.GetContext(ctx, &r, l.read.Rebind(`SELECT o.id, o.epoch FROM outbox o
+		WHERE o.request = ? AND o.state IN ('ready', 'queued') AND o.next_at <= ? AND (SELECT COUNT(*) FROM batches b WHERE b.job = o.job) <= 1
+		ORDER BY o.next_at, o.id LIMIT 1`), request, millis(l.now()))
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, jobs.ErrStale
+	}
+	if err != nil {
+		return r, fmt.Errorf("read outbox: %w", err)
+	}
+	return r, nil
+}
+
 // Claim takes the row of r for owner until the lease ends. It returns
 // jobs.ErrStale if the row is gone, has another epoch, or is taken: then there
 // is nothing to do. So it does while the log refuses to append: the row stays,
@@ -105,13 +123,15 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 	var task struct {
 		Kind, Request, Job, Batch, Store string
 		Attempts, Crashes                int
+		Related                          bool
 	}
 	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
 		return tx.GetContext(ctx, &task, tx.Rebind(`
 			UPDATE outbox SET state = 'running', attempts = attempts + 1, owner = ?, lease_until = ?
 			WHERE id = ? AND epoch = ? AND state IN ('ready', 'queued')
 			RETURNING kind, request, job, batch, store, attempts,
-				COALESCE((SELECT b.crashes + b.open FROM batches b WHERE b.id = outbox.batch), 0) AS crashes`),
+				COALESCE((SELECT b.crashes + b.open FROM batches b WHERE b.id = outbox.batch), 0) AS crashes,
+				(SELECT r.related FROM requests r WHERE r.id = outbox.request) AS related`),
 			owner, millis(l.now().Add(lease)), r.ID, r.Epoch)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -120,7 +140,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 	if err != nil {
 		return jobs.Task{}, fmt.Errorf("claim task: %w", err)
 	}
-	return jobs.Task{Ring: r, Kind: jobs.TaskKind(task.Kind), Request: task.Request, Job: task.Job, Batch: task.Batch, Store: task.Store, Attempts: task.Attempts, Crashes: task.Crashes}, nil
+	return jobs.Task{Ring: r, Kind: jobs.TaskKind(task.Kind), Request: task.Request, Job: task.Job, Batch: task.Batch, Store: task.Store, Attempts: task.Attempts, Crashes: task.Crashes, Related: task.Related}, nil
 }
 
 // Extend moves the end of the lease of a claimed row. It returns jobs.ErrStale

@@ -106,9 +106,9 @@ func (l *Ledger) Planned(ctx context.Context, t jobs.Task, p jobs.Planned, after
 		if p.Round > 1 {
 			return l.anotherRound(ctx, tx, t, p, now, after)
 		}
-		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET round = ?, places = ?, unattributable = ?, missing = ?, plan = ?, map_version = ?, planned_at = ?,
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET round = ?, places = ?, unattributable = ?, related = ?, missing = ?, plan = ?, map_version = ?, planned_at = ?,
 			note = CASE note WHEN ? THEN note ELSE '' END WHERE id = ?`),
-			p.Round, string(places), p.Unattributable, p.Missing, p.Digest, p.MapVersion, now, jobs.NoteDrifted, t.Job)
+			p.Round, string(places), p.Unattributable, p.Related, p.Missing, p.Digest, p.MapVersion, now, jobs.NoteDrifted, t.Job)
 		if err != nil {
 			return err
 		}

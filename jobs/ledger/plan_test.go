@@ -246,7 +246,7 @@ func TestPurgingServesWhatWasVerifiedBefore(t *testing.T) {
 			b.plan(t, b.task(t, jobs.PlanTask))
 			settles = append(settles, b.task(t, jobs.SettleTask))
 		}
-		if err := b.Verified(t.Context(), settles[0], b.Now(), true, 0); err != nil {
+		if err := b.Verified(t.Context(), settles[0], b.Now(), jobs.Verification{Purge: true}); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.Retry(t.Context(), settles[0].Ring, time.Hour, "purge-window"); err != nil {
@@ -254,7 +254,7 @@ func TestPurgingServesWhatWasVerifiedBefore(t *testing.T) {
 		}
 		began := b.Now()
 		b.advance(time.Second)
-		if err := b.Verified(t.Context(), settles[1], b.Now(), true, 0); err != nil {
+		if err := b.Verified(t.Context(), settles[1], b.Now(), jobs.Verification{Purge: true}); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := b.Purged(t.Context(), "memories", began); err != nil || n != 0 {

@@ -137,7 +137,7 @@ func (s *strain) carryOut(ctx context.Context, b *book, r *rand.Rand, task jobs.
 			s.plan(ctx, b, task, 1)
 			return
 		}
-		if !s.tolerable("verified", b.Verified(ctx, task, b.Now(), false, 0)) {
+		if !s.tolerable("verified", b.Verified(ctx, task, b.Now(), jobs.Verification{})) {
 			return
 		}
 		rec, err := b.Record(ctx, task.Request)

@@ -33,15 +33,16 @@ type requestRow struct {
 	KeyGone    bool `db:"key_gone"`
 
 	FiledBy     string `db:"filed_by"`
+	Related     bool
 	CancelledBy string `db:"cancelled_by"`
 }
 
 const requestColumns = `id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
-	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by, ` + approvalColumns + `, ` + clockColumns
+	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by, related, ` + approvalColumns + `, ` + clockColumns
 
 func (r requestRow) request() jobs.Request {
 	return jobs.Request{
-		ID: r.ID, Status: jobs.Status(r.Status), Origin: r.Origin, FiledBy: r.FiledBy, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
+		ID: r.ID, Status: jobs.Status(r.Status), Origin: r.Origin, FiledBy: r.FiledBy, Related: r.Related, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
 		ReceivedAt: at(r.ReceivedAt), DueAt: at(r.DueAt), CreatedAt: at(r.CreatedAt), NotBefore: at(r.NotBefore),
 		CompletedAt: atOrNil(r.CompletedAt), PlanHash: r.PlanHash, Certificate: r.Entry != "",
 		Clock:    r.times(),
@@ -56,7 +57,7 @@ type jobRow struct {
 	Round, Missing, Remaining, Unattributable int
 	Plan                                      string
 	MapVersion                                string `db:"map_version"`
-	Residue                                   int
+	Residue, Related                          int
 	Found, Erased, Absent, Held, Refused      int
 	Exempt                                    int
 	BatchesTotal                              int           `db:"batches_total"`
@@ -68,7 +69,7 @@ type jobRow struct {
 	ErasedAt                                  sql.NullInt64 `db:"erased_at"`
 }
 
-const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.rewrite, j.round, j.missing, j.plan, j.map_version, j.residue,
+const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.rewrite, j.round, j.missing, j.plan, j.map_version, j.residue, j.related,
 		j.remaining, j.unattributable, j.planned_at, j.verified_at, j.purged_at,
 		COALESCE(SUM(b.size), 0) AS found, COALESCE(SUM(b.erased), 0) AS erased, COALESCE(SUM(b.absent), 0) AS absent,
 		COALESCE(SUM(b.held), 0) AS held, COALESCE(SUM(b.refused), 0) AS refused,
@@ -82,7 +83,7 @@ func (r jobRow) job() (jobs.Job, error) {
 		ID: r.ID, Request: r.Request, Store: r.Store, Kind: r.Kind, Stage: jobs.Stage(r.Stage), Evidence: store.Evidence(r.Evidence),
 		Requested: r.Missing + r.Found + r.Exempt, Found: r.Found + r.Exempt, Exempt: r.Exempt, Erased: r.Erased, Absent: r.Missing + r.Absent, Held: r.Held, Refused: r.Refused,
 		Remaining: r.Remaining, Unattributable: r.Unattributable, BatchesTotal: r.BatchesTotal, BatchesDone: r.BatchesDone,
-		MapVersion: r.MapVersion, Digest: r.Plan, Residue: r.Residue,
+		MapVersion: r.MapVersion, Digest: r.Plan, Residue: r.Residue, Related: r.Related,
 		Round: r.Round, Rewrite: jobs.Rewrite(r.Rewrite), Note: r.Note, PlannedAt: atOrNil(r.PlannedAt), VerifiedAt: atOrNil(r.VerifiedAt),
 		PurgedAt: atOrNil(r.PurgedAt), FirstErasedAt: atOrNil(r.FirstErasedAt), ErasedAt: atOrNil(r.ErasedAt),
 	}

@@ -130,7 +130,7 @@ func TestEveryReceiptOfARequestCanBeProvedAfterItsEnd(t *testing.T) {
 			t.Errorf("before the end: err = %v, want ErrTooLate", err)
 		}
 		for _, task := range b.tasks(t) {
-			if err := b.Verified(t.Context(), task, b.Now(), false, 0); err != nil {
+			if err := b.Verified(t.Context(), task, b.Now(), jobs.Verification{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := b.complete(t.Context(), task); err != nil && !errors.Is(err, jobs.ErrStale) {
@@ -243,7 +243,7 @@ func TestAMemoryThatIsStillThereIsSaidFirst(t *testing.T) {
 				})
 			}
 			for _, task := range b.tasks(t) {
-				if err := b.Verified(t.Context(), task, b.Now(), false, 0); err != nil {
+				if err := b.Verified(t.Context(), task, b.Now(), jobs.Verification{}); err != nil {
 					t.Fatal(err)
 				}
 				if err := b.complete(t.Context(), task); err != nil && !errors.Is(err, jobs.ErrStale) {

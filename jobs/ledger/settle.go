@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -69,14 +70,14 @@ func (l *Ledger) Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch,
 // Verified commits that nothing of a job's plan and nothing that its selector
 // selects could be read after asOf. The job is done, or waits for its store to
 // be purged. The task goes on.
-func (l *Ledger) Verified(ctx context.Context, t jobs.Task, asOf time.Time, purge bool, unattributable int) error {
+func (l *Ledger) Verified(ctx context.Context, t jobs.Task, asOf time.Time, v jobs.Verification) error {
 	stage := jobs.StageDone
-	if purge {
+	if v.Purge {
 		stage = jobs.StagePurging
 	}
 	return l.ordered(ctx, "commit verification", t, func(ctx context.Context, tx *txn) error {
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET stage = ?, evidence = ?, remaining = 0, unattributable = ?, verified_at = ?, note = '' WHERE id = ?`),
-			stage, store.EvidenceVerified, unattributable, millis(asOf), t.Job)
+			stage, cmp.Or(v.AtMost, store.EvidenceVerified), v.Unattributable, millis(asOf), t.Job)
 		if err != nil {
 			return err
 		}

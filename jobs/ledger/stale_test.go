@@ -31,7 +31,7 @@ func workerWrites(b *book) map[string]func(context.Context, jobs.Task) error {
 			return b.Split(ctx, t, jobs.Batch{ID: t.Batch, IDs: []store.ID{{Place: "a", Key: "1"}, {Place: "a", Key: "2"}}}, 1, 0)
 		},
 		"Residue":  func(ctx context.Context, t jobs.Task) error { return b.Residue(ctx, t, 7) },
-		"Verified": func(ctx context.Context, t jobs.Task) error { return b.Verified(ctx, t, b.Now(), false, 0) },
+		"Verified": func(ctx context.Context, t jobs.Task) error { return b.Verified(ctx, t, b.Now(), jobs.Verification{}) },
 		"Complete": b.complete,
 	}
 }

@@ -140,7 +140,7 @@ func TestCompletingWipesEverything(t *testing.T) {
 			s.clean(t, "erased")
 		}
 		for _, task := range b.tasks(t) {
-			if err := b.Verified(t.Context(), task, b.Now(), false, 0); err != nil {
+			if err := b.Verified(t.Context(), task, b.Now(), jobs.Verification{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := b.complete(t.Context(), task); err != nil {
@@ -247,7 +247,7 @@ func TestNothingEndsWithoutItsEntry(t *testing.T) {
 		b.plan(t, b.task(t, jobs.PlanTask), 2)
 		b.erase(t, b.task(t, jobs.BatchTask))
 		settle := b.task(t, jobs.SettleTask)
-		if err := b.Verified(t.Context(), settle, b.Now(), false, 0); err != nil {
+		if err := b.Verified(t.Context(), settle, b.Now(), jobs.Verification{}); err != nil {
 			t.Fatal(err)
 		}
 		before := b.tables(t)
