@@ -65,6 +65,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"EraseIsIdempotent", eraseIsIdempotent},
 		{"KeysAreExact", keysAreExact},
 		{"OthersAreUntouched", othersAreUntouched},
+		{"TellsWhatGoesAlong", tellsWhatGoesAlong},
 		{"HistoryWrittenLaterGoesToo", historyWrittenLaterGoesToo},
 		{"RemainingSeesWhatEraseMissed", remainingSeesWhatEraseMissed},
 		{"ConcurrentErasesAgree", concurrentErasesAgree},
