@@ -127,9 +127,13 @@ func TestMem0ClientsDeleteThroughLethe(t *testing.T) {
 		}
 		return ids
 	}
-	single := add("kanari-single", 2, func(m *mem0.Memory) { m.Metadata, m.Message, m.Entities = map[string]any{"immutable": true}, false, nil })
+	single := add("kanari-single", 2, func(m *mem0.Memory) {
+		m.Metadata, m.Message, m.Entities = map[string]any{"immutable": true}, false, nil
+	})
 	many := add("kanari-batch", 1000, func(m *mem0.Memory) { m.Entities, m.Message = nil, false })
-	add("kanari-meta", 3, func(m *mem0.Memory) { m.Metadata, m.Message = map[string]any{"kanari-tier": 3, "kanari-is": "gold"}, false })
+	add("kanari-meta", 3, func(m *mem0.Memory) {
+		m.Metadata, m.Message = map[string]any{"kanari-tier": 3, "kanari-is": "gold"}, false
+	})
 	add("kanari-user", 3, nil)
 	add("kanari-server", 3, nil)
 	add("kanari/agent", 3, func(m *mem0.Memory) { m.UserID, m.AgentID = "", m.UserID })
