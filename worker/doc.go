@@ -44,6 +44,19 @@
 // then. The road not taken, a mark in the store in the transaction that erases,
 // needs a table of ours in every store.
 //
+// 2026-11-29. What goes along with an ID, an entity with the last memory that it
+// links to, is counted by its own batch if the plan has it, as erased, and by
+// nobody if not. The store says what goes, directly before it commits, and the
+// ledger keeps it sealed with the batch it goes with; whoever of the same job and
+// round finds an ID gone asks there. The crash lab had found a row of four that
+// was absent by the certificate of the request that had erased it: a hold had
+// parted it from its memory, whose batch came first. It costs one write of the
+// ledger under the store's locks, of a batch that takes something along while
+// another is open. Roads not taken: to keep kin in one batch, which holds, splits
+// and sizes undo; to order the batches, likewise; to leave an entity to its own
+// batch, which a cancellation would keep from ever coming; to tell after the
+// commit, which a crash in between makes a lie.
+//
 // 2026-11-29. A batch that was begun before its request was cancelled is read
 // again before the request ends, and what is gone of it gets its receipt. The
 // road not taken, to end at once, certified less than was erased.

@@ -54,6 +54,13 @@ type Batches interface {
 	SplitSpared(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error
 	Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error]
 
+	// GoesAlong keeps what is about to go from the store along with b, whether or
+	// not another batch of the job has it. See store.Along.
+	GoesAlong(ctx context.Context, t jobs.Task, b jobs.Batch, also []store.ID) error
+	// GoneAlong returns those of ids that may have gone along with another batch of
+	// the same round as b.
+	GoneAlong(ctx context.Context, t jobs.Task, b jobs.Batch, ids []store.ID) (map[store.ID]bool, error)
+
 	// Look returns the holds that stand now, of which the next Fence goes out.
 	Look(ctx context.Context, t jobs.Task) ([]jobs.Standing, error)
 	// SetAside answers the task, too: held waits until a hold ends.

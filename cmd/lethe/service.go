@@ -108,6 +108,10 @@ func connectStore(ctx context.Context, c StoreConfig) (store.Store, error) {
 	switch c.Kind {
 	case KindMem0Postgres:
 		return openPostgresStore(ctx, c)
+	case KindMem0Server:
+		return openServerStore(ctx, c)
+	case KindMem0Platform:
+		return openPlatformStore(ctx, c)
 	case KindTables:
 		return openTablesStore(ctx, c)
 	}
@@ -141,12 +145,19 @@ func (c *StoreConfig) kept() *worker.Store {
 			ws.Concurrency = postgresWriters
 		}
 	}
+	if c.Kind == KindMem0Server {
+		ws.AtMost, ws.Purge.Off = store.EvidenceErased, true
+	}
+	if c.Kind == KindMem0Platform {
+		ws.Purge.Off = true
+	}
 	return ws
 }
 
-// exclusions lists what the operator says that erasing in a store does not
-// reach.
+// exclusions lists what erasing in a store does not reach: what the operator says,
+// and what its kind is known to keep.
 func (c *StoreConfig) exclusions() (list []jobs.Exclusion) {
+	list = append(c.residue(), c.unseen()...)
 	if c.BackupsUntil > 0 {
 		list = append(list, jobs.Exclusion{Code: backupsCode, For: time.Duration(c.BackupsUntil)})
 	}

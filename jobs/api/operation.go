@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"path"
 	"reflect"
@@ -86,7 +87,11 @@ const (
 	SchemeKey    = "mem0-key"   // X-API-Key: TOKEN, as clients of the self-hosted Mem0 server say it
 )
 
-const mediaJSON, mediaProblem = "application/json", "application/problem+json"
+const (
+	mediaJSON    = "application/json"
+	mediaProblem = "application/problem+json"
+	responses    = "#/components/responses/"
+)
 
 // describe returns what the document says of an operation.
 func describe(schemas huma.Registry, o Operation) *huma.Operation {
@@ -117,8 +122,9 @@ func describe(schemas huma.Registry, o Operation) *huma.Operation {
 		addAnswer(schemas, op, a)
 	}
 	for _, status := range o.Problems {
-		addAnswer(schemas, op, Answer{Status: status, Media: mediaProblem, Shape: Problem{}})
+		addProblem(schemas, op, status)
 	}
+	op.Responses["default"] = &huma.Response{Ref: responses + "Problem"}
 	return op
 }
 
@@ -160,16 +166,24 @@ func addAnswer(schemas huma.Registry, op *huma.Operation, a Answer) {
 	status := strconv.Itoa(a.Status)
 	r := op.Responses[status]
 	if r == nil {
-		r = &huma.Response{Description: cmp.Or(a.Description, http.StatusText(a.Status)), Content: map[string]*huma.MediaType{}}
+		r = &huma.Response{Description: cmp.Or(a.Description, http.StatusText(a.Status)), Content: map[string]*huma.MediaType{}, Headers: map[string]*huma.Header{}}
 		op.Responses[status] = r
 	}
 	r.Content[cmp.Or(a.Media, mediaJSON)] = content(schemas, a.Shape, a.Examples)
 	for _, h := range a.Headers {
-		if r.Headers == nil {
-			r.Headers = map[string]*huma.Header{}
-		}
 		r.Headers[h.Name] = &huma.Header{Description: h.Description, Schema: schemaOr(h.Schema)}
 	}
+}
+
+// addProblem refers to the Problem of that status, which all operations share.
+func addProblem(schemas huma.Registry, op *huma.Operation, status int) {
+	name := strconv.Itoa(status)
+	if r := op.Responses[name]; r != nil { // it is answered in another shape as well
+		r.Content[mediaProblem] = content(schemas, Problem{}, problemExamples(status))
+		maps.Copy(r.Headers, problemHeaders(status))
+		return
+	}
+	op.Responses[name] = &huma.Response{Ref: responses + "Problem" + name}
 }
 
 func content(schemas huma.Registry, shape any, examples []Example) *huma.MediaType {

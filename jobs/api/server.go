@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"lethe/jobs"
@@ -65,7 +66,7 @@ type server struct {
 	mux     *http.ServeMux
 	streams chan struct{} // holds one element for each open stream
 	flights chan struct{} // likewise for each other call
-	openapi []byte
+	openapi func() []byte // made when it is first asked for
 }
 
 // New returns the handler of /v1/, /log/, /healthz and /readyz, with the guard
@@ -87,12 +88,11 @@ func New(o Options) http.Handler {
 		o.Version = "dev"
 	}
 	s := &server{Options: o, mux: http.NewServeMux(), streams: make(chan struct{}, o.MaxStreams), flights: make(chan struct{}, o.MaxCalls)}
-	var operations []Operation
-	for _, r := range s.routes() {
+	routes := s.routes()
+	for _, r := range routes {
 		s.mux.HandleFunc(r.method+" "+r.path, s.answer(s.admit(r.may, r.handle)))
-		operations = append(operations, r.operation())
 	}
-	s.openapi = document(o.Version, append(operations, o.Operations...))
+	s.openapi = sync.OnceValue(func() []byte { return document(o.Version, append(described(routes), o.Operations...)) })
 	return Protect(http.HandlerFunc(s.serve), o)
 }
 
