@@ -51,7 +51,23 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 	if !s.config.Roles.has(roleAPI) {
 		return plainPaths(mux, doors)
 	}
-	return below(mem0.Prefix, mem0.New(s.intake, o), plainPaths(mux, doors))
+	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand}, o), plainPaths(mux, doors))
+}
+
+// A promptBook has what is filed begun at once, if this process has a worker: who
+// files waits for the end.
+type promptBook struct {
+	*jobs.Intake
+	hand *worker.Hand
+}
+
+// Submit implements jobs.Book.
+func (b promptBook) Submit(ctx context.Context, s jobs.Submission) (jobs.Request, bool, error) {
+	r, replayed, err := b.Intake.Submit(ctx, s)
+	if err == nil && !replayed {
+		b.hand.Begin(r.ID)
+	}
+	return r, replayed, err
 }
 
 // below gives a door all paths below a prefix, as they are: what stands in them is

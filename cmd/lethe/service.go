@@ -58,6 +58,7 @@ type service struct {
 	intake   *jobs.Intake
 	holds    *jobs.Custodian
 	eraser   *worker.Eraser
+	hand     *worker.Hand
 	webhooks *webhook.Sender
 	listener net.Listener
 	oidc     *web.OIDC // nil: one signs in to the page by token alone
@@ -249,6 +250,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
 	}
+	s.hand = worker.NewHand(s.eraser)
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
 		return err
 	}
@@ -295,7 +297,8 @@ func (s *service) Run(ctx context.Context) error {
 	}
 	finish := func() error { return nil }
 	if s.config.Roles.has(roleWorker) {
-		group.Go(func() error { return s.queue.Run(ctx, s.eraser.Handle) })
+		group.Go(func() error { return s.queue.Run(ctx, s.eraser.Carry) })
+		group.Go(func() error { return s.hand.Run(ctx) })
 	}
 	if s.config.Roles.has(roleScheduler) {
 		group.Go(func() error { return relay.Run(ctx) })
