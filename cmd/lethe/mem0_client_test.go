@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	neturl "net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +23,8 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"lethe/jobs"
+	"lethe/jobs/api/apitest"
+	mem0door "lethe/jobs/api/mem0"
 	"lethe/store/mem0"
 )
 
@@ -135,9 +140,10 @@ func TestMem0sOwnClientErasesThroughLethe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	between, seen := documented(t, r)
 	script := exec.CommandContext(t.Context(), "node", "client.mjs", "world.json")
 	script.Dir = dir
-	script.Env = append(os.Environ(), "LETHE_MEM0="+r.s.URL()+"/mem0", "LETHE_TOKEN_FILE="+token, "HOME="+dir)
+	script.Env = append(os.Environ(), "LETHE_MEM0="+between+mem0door.Prefix, "LETHE_TOKEN_FILE="+token, "HOME="+dir)
 	said, err := script.CombinedOutput()
 	t.Logf("\n%s", said)
 	if err != nil {
@@ -149,7 +155,12 @@ func TestMem0sOwnClientErasesThroughLethe(t *testing.T) {
 	} else {
 		world.certified(t, r, secret, ids)
 	}
-	asPython(t, r, secret)
+	asPython(t, between, secret)
+	for _, operation := range seen.Operations() {
+		if strings.Contains(operation, " "+mem0door.Prefix+"/") && seen.Calls(operation) == 0 {
+			t.Errorf("nothing here calls %s", operation)
+		}
+	}
 	r.stop()
 	world.gone(t, files, before, rows)
 	if left := telemetryOf(dir); len(left) > 0 {
@@ -232,16 +243,38 @@ func (w mem0World) certified(t *testing.T, r *running, token string, ids []strin
 	}
 }
 
+// documented puts a proxy in front of a service that compares whatever it answers
+// with the document that it serves.
+func documented(t *testing.T, r *running) (url string, d *apitest.Document) {
+	t.Helper()
+	text, err := r.client.OpenAPI(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err = apitest.Read(text); err != nil {
+		t.Fatal(err)
+	}
+	target, err := neturl.Parse(r.s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target) }}
+	front := httptest.NewServer(d.Watch(proxy, func(err error) { t.Errorf("not as documented: %v", err) }))
+	t.Cleanup(front.Close)
+	return front.URL, d
+}
+
 // asPython makes calls as Mem0's Python client writes them (mem0/client/main.py, by
 // way of httpx): with what it adds to them, and where it does not write what it is
 // given. None of them may erase anything that is left.
-func asPython(t *testing.T, r *running, token string) {
+func asPython(t *testing.T, url, token string) {
 	t.Helper()
 	for _, tt := range []struct {
 		name, call, body string
 		status           int
 		says             string
 	}{
+		{"the key is tried, with an account", "GET /v1/ping/?org_id=o&project_id=p", "", 200, `"user_email":"lethe"`},
 		{"the key is tried", "GET /v1/ping/", "", 200, `"user_email":"lethe"`},
 		{"delete(), with the account that older ones add", "DELETE /v1/memories/" + uuid.Nil.String() + "/?org_id=lethe&project_id=lethe", "", 404, "Memory not found!"},
 		{"delete_all(user_id=…, metadata={…}), which is no JSON", "DELETE /v1/memories/?user_id=alice&metadata=%7B%27channel%27%3A%20%27chat%27%7D", "", 400, "json.dumps"},
@@ -253,9 +286,14 @@ func asPython(t *testing.T, r *running, token string) {
 		{"delete_users() and reset(), which list them first", "GET /v1/entities/", "", 405, "only deletes"},
 		{"delete_users(user_id='a/b'), which is not escaped", "DELETE /v2/entities/user/a/b/", "", 405, "only deletes"},
 		{"delete_users(user_id='a?b'), which is not escaped", "DELETE /v2/entities/user/a?b/", "", 400, "not known"},
+		{"the self-hosted server's: one", "DELETE /memories/" + uuid.Nil.String(), "", 404, "not found"},
+		{"the self-hosted server's: by filter", "DELETE /memories?user_id=nobody", "", 200, "All relevant memories deleted"},
+		{"the self-hosted server's: no filter", "DELETE /memories", "", 400, "At least one identifier"},
+		{"the self-hosted server's: an entity", "DELETE /entities/user/nobody", "", 200, "Entity deleted"},
+		{"the self-hosted server's: reset", "POST /reset", "", 400, "never erases everything"},
 	} {
 		method, target, _ := strings.Cut(tt.call, " ")
-		ask, err := http.NewRequestWithContext(t.Context(), method, r.s.URL()+"/mem0"+target, strings.NewReader(tt.body))
+		ask, err := http.NewRequestWithContext(t.Context(), method, url+mem0door.Prefix+target, strings.NewReader(tt.body))
 		if err != nil {
 			t.Fatal(err)
 		}
