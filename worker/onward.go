@@ -32,7 +32,7 @@ func (e *Eraser) onward(ctx context.Context, request string) error {
 		if err != nil {
 			return nil //nolint:nilerr // there is none, or the ledger does not answer: the row stays, and is rung
 		}
-		fault.Point("worker/onward")
+		fault.Point("worker/goes-on")
 		if done, err := e.handle(ctx, next); err != nil || done == nil {
 			return err
 		}

@@ -61,9 +61,9 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 	if !name.MatchString(s.Name) {
 		add("name", "must be 1 to 63 of a-z, 0-9, dot, dash and underscore, and start with a letter or digit")
 	}
-	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + ", " + KindMem0Server + " or " + KindTables
+	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + ", " + KindMem0Server + ", " + KindMem0Platform + " or " + KindTables
 	switch {
-	case s.Kind == KindMem0Server:
+	case s.Kind == KindMem0Server, s.Kind == KindMem0Platform:
 		s.checkAPI(add)
 		return
 	case s.Kind == KindTables:
@@ -74,9 +74,6 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 	case s.Kind == KindMem0Postgres:
 		s.forAPIsAlone(add)
 		s.checkPostgres(add)
-		return
-	case s.Kind == "mem0-platform":
-		add("kind", s.Kind+" is not supported yet by this version; "+kinds+" is")
 		return
 	default:
 		add("kind", "must be "+kinds)

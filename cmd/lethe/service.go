@@ -110,6 +110,8 @@ func connectStore(ctx context.Context, c StoreConfig) (store.Store, error) {
 		return openPostgresStore(ctx, c)
 	case KindMem0Server:
 		return openServerStore(ctx, c)
+	case KindMem0Platform:
+		return openPlatformStore(ctx, c)
 	case KindTables:
 		return openTablesStore(ctx, c)
 	}
@@ -146,13 +148,16 @@ func (c *StoreConfig) kept() *worker.Store {
 	if c.Kind == KindMem0Server {
 		ws.AtMost, ws.Purge.Off = store.EvidenceErased, true
 	}
+	if c.Kind == KindMem0Platform {
+		ws.Purge.Off = true
+	}
 	return ws
 }
 
 // exclusions lists what erasing in a store does not reach: what the operator says,
 // and what its kind is known to keep.
 func (c *StoreConfig) exclusions() (list []jobs.Exclusion) {
-	list = c.residue()
+	list = append(c.residue(), c.unseen()...)
 	if c.BackupsUntil > 0 {
 		list = append(list, jobs.Exclusion{Code: backupsCode, For: time.Duration(c.BackupsUntil)})
 	}

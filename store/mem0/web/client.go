@@ -169,6 +169,8 @@ type call struct {
 	// store.Leave lets it, asked directly before, and not after by.
 	destroys bool
 	by       time.Time
+
+	pause time.Duration // that it waits for its turn at most; 0 for maxPause
 }
 
 func (k call) path() string {
@@ -273,7 +275,7 @@ func (c *client) once(ctx context.Context, k call, body []byte) (text []byte, pa
 	case len(text) > maxAnswerBytes:
 		return nil, 0, fmt.Errorf("%w: the answer is larger than %d MiB", store.ErrSchema, maxAnswerBytes>>20)
 	}
-	err = verdict(answer.StatusCode)
+	err = verdict(answer.StatusCode, text)
 	if err != nil && c.explain != nil {
 		err = c.explain(text, err)
 	}
