@@ -76,6 +76,7 @@ func TestConfigPathsAreMeantFromItsFolder(t *testing.T) {
 
 func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 	const store = "stores:\n  - {name: a, kind: mem0-sqlite, vectors: v.db, entities: e.db, history: h.db"
+	const server = "stores: [{name: a, kind: mem0-server, token_file: t, "
 	for _, tt := range []struct{ name, text, want string }{
 		{"unknown key", "listen: 127.0.0.1:1\nlisten_on: x\n", "lethe.yaml:2:1: listen_on: is not a key"},
 		{"key twice", "data: a\ndata: b\n", "lethe.yaml:2:1: syntax: mapping key \"data\" already defined at [1:1]"},
@@ -91,9 +92,21 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"more tolerance", store + ", limits: {tolerance: 2}}\n", "stores[0].limits.tolerance: must be from 0"},
 		{"unknown limit", "limits: {rows: 5}\n", "lethe.yaml:1:10: limits.rows: is not a key"},
 		{"approval", "approval: never\n", "lethe.yaml:1:11: approval: must be beyond-limits or always"},
-		{"kind to come", "stores:\n  - name: a\n    kind: mem0-platform\n", "lethe.yaml:3:11: stores[0].kind: mem0-platform is not supported yet"},
-		{"key to come", "stores:\n  - name: a\n    kind: mem0-platform\n    url: x\n", "lethe.yaml:4:5: stores[0].url: is not supported yet"},
-		{"unknown kind", "stores: [{name: a, kind: pinecone}]\n", "stores[0].kind: must be mem0-sqlite, mem0-postgres or tables"},
+		{"platform without url", "stores:\n  - name: a\n    kind: mem0-platform\n    token_file: t\n", "stores[0].url: must be a URL such as https://api.mem0.ai"},
+		{"platform in the clear", "stores: [{name: a, kind: mem0-platform, token_file: t, url: \"http://api.mem0.ai\"}]\n", "stores[0].url: must be an https URL"},
+		{"url of a file", store + ", url: \"https://x.example\"}\n", "stores[0].url: is for stores behind an API alone"},
+		{"token of tables", "stores: [{name: a, kind: tables, driver: sqlite3, file: f, token_file: t}]\n", "stores[0].token_file: is for stores behind an API alone"},
+		{"rate of a database", "stores: [{name: a, kind: mem0-postgres, dsn_file: d, history: none, rate: 5}]\n", "stores[0].rate: is for stores behind an API alone"},
+		{"api without url", "stores: [{name: a, kind: mem0-server, token_file: t}]\n", "stores[0].url: must be a URL"},
+		{"api without key", "stores: [{name: a, kind: mem0-server, url: \"https://x.example\"}]\n", "stores[0].token_file: must be the path of a file"},
+		{"key in the clear", server + "url: \"http://x.example\"}]\n", "stores[0].url: must be an https URL"},
+		{"key in the url", server + "url: \"https://SECRET@x.example\"}]\n", "stores[0].url: must be a URL without user"},
+		{"slow", server + "url: \"https://x.example\", rate: 0.5}]\n", "stores[0].rate: must be from 1 to 10000"},
+		{"endless", server + "url: \"https://x.example\", rate: .nan}]\n", "stores[0].rate: must be from 1 to 10000"},
+		{"burst", server + "url: \"https://x.example\", burst: -1}]\n", "stores[0].burst: must be from 1 to 10000"},
+		{"purge behind an API", server + "url: \"https://x.example\", purge: always}]\n", "stores[0].purge: must be off"},
+		{"file behind an API", server + "url: \"https://x.example\", history: h.db}]\n", "stores[0].history: is not for mem0-server"},
+		{"unknown kind", "stores: [{name: a, kind: pinecone}]\n", "stores[0].kind: must be mem0-sqlite, mem0-postgres, mem0-server, mem0-platform or tables"},
 		{"bad name", "stores: [{name: A b, kind: mem0-sqlite, vectors: v, entities: e, history: h}]\n", "lethe.yaml:1:17: stores[0].name: must be 1 to 63"},
 		{"name twice", store + "}\n  - {name: a, kind: mem0-sqlite, vectors: w, entities: e, history: h}\n", "lethe.yaml:3:12: stores[1].name: is taken"},
 		{"forgotten file", "stores:\n  - name: a\n    kind: mem0-sqlite\n    vectors: v.db\n    history: h.db\n", "stores[0].entities: must be the path"},
@@ -121,6 +134,10 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"two documents", "data: a\n---\ndata: b\n", "one YAML document"},
 		{"wrong type", "stores: hunter2\n", "lethe.yaml:1:9: stores: value is of the wrong type"},
 		{"list of text", "listen: [hunter2]\n", "value is of the wrong type"},
+		{"a value for a key", "data: x\n\"redis://:hunter2@h/0\": y\n", "lethe.yaml:2:1: is not a key that lethe knows"},
+		{"a value for a key of a part", "limits: {\"hunter2@\": y}\n", "lethe.yaml:1:10: limits: is not a key"},
+		{"key twice", "\":hunter2@\": x\n\":hunter2@\": y\n", "lethe.yaml:2:1: syntax: mapping key already defined at [1:1]"},
+		{"converted", "limits: {max_rows: !!bool hunter2}\n", "lethe.yaml:1:"},
 		{"not a mapping", "hunter2\n", "lethe.yaml:1:1: "},
 		{"syntax", "data: [a\n", "lethe.yaml:1:"},
 		{"too large", "data: " + strings.Repeat("a", maxConfigBytes), "larger than"},

@@ -69,7 +69,7 @@ func (s *server) Identifiers(ctx context.Context) iter.Seq2[store.Identifier, er
 		return s.Postgres.Identifiers(ctx)
 	}
 	return tables.Identifiers(func(yield func(tables.Sighting, error) bool) {
-		for seen, err := range s.Postgres.Sightings(ctx) {
+		for seen, err := range s.Sightings(ctx) {
 			if !yield(seen, err) || err != nil {
 				return
 			}

@@ -14,7 +14,7 @@ import (
 )
 
 // noon is in the middle of the times of these promises.
-var noon = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
+func noon() time.Time { return time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC) }
 
 // times are texts that say when something was, and the last instant that each can
 // mean; the zero time for one that cannot be read.
@@ -22,13 +22,13 @@ func times() map[string]time.Time {
 	const second = time.Second - 1
 	return map[string]time.Time{
 		"":                          {},
-		"2026-06-15T12:00:00Z":      noon.Add(second),
-		"2026-06-15T14:00:00+02:00": noon.Add(second),
-		"2026-06-15T00:00:00-12:00": noon.Add(second),
-		"2026-06-15T11:59:59+00:00": noon.Add(second - time.Second),
-		"2026-06-15 12:00:00":       noon.Add(12*time.Hour + second),
-		"2026-06-15":                noon.Add(24*time.Hour - 1),
-		"2026-06-14":                noon.Add(-1),
+		"2026-06-15T12:00:00Z":      noon().Add(second),
+		"2026-06-15T14:00:00+02:00": noon().Add(second),
+		"2026-06-15T00:00:00-12:00": noon().Add(second),
+		"2026-06-15T11:59:59+00:00": noon().Add(second - time.Second),
+		"2026-06-15 12:00:00":       noon().Add(12*time.Hour + second),
+		"2026-06-15":                noon().Add(24*time.Hour - 1),
+		"2026-06-14":                noon().Add(-1),
 		"2031-01-01T00:00:00Z":      time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC).Add(second),
 		"9999-12-31":                time.Date(10000, 1, 1, 12, 0, 0, 0, time.UTC).Add(-1),
 	}
@@ -58,7 +58,7 @@ func ageIsNotIgnored(c contract) {
 	}
 	c.add(of("alice", 9)...)
 	for _, sel := range []store.Selector{
-		{CreatedBefore: noon}, {ExpiredBefore: noon}, {Orphaned: true}, {UserID: "alice", CreatedBefore: noon}, {UserID: "alice", ExpiredBefore: noon},
+		{CreatedBefore: noon()}, {ExpiredBefore: noon()}, {Orphaned: true}, {UserID: "alice", CreatedBefore: noon()}, {UserID: "alice", ExpiredBefore: noon()},
 	} {
 		if err := c.findError(c.ctx, sel); !errors.Is(err, store.ErrRefused) {
 			c.Errorf("find: error %v, want ErrRefused", err)
@@ -97,7 +97,7 @@ func selectsByAgeExactly(c contract) {
 	world := c.aged()
 	kept := c.has("messages")
 	rng := rand.New(rand.NewPCG(8, 1))
-	cutoffs := []time.Time{noon, noon.AddDate(0, 0, 3)}
+	cutoffs := []time.Time{noon(), noon().AddDate(0, 0, 3)}
 	for _, at := range times() {
 		if !at.IsZero() {
 			cutoffs = append(cutoffs, at, at.Add(1), at.Add(-1))
@@ -220,7 +220,7 @@ func anUnreadableTimeIsNeverOld(c contract) {
 	if err != nil || ends["memories"] != len(odd) {
 		c.Errorf("%d memories end nobody knows when, want %d; error %v", ends["memories"], len(odd), err)
 	}
-	both, err := s.Undated(c.ctx, store.Selector{CreatedBefore: noon, ExpiredBefore: far})
+	both, err := s.Undated(c.ctx, store.Selector{CreatedBefore: noon(), ExpiredBefore: far})
 	if err != nil || both["memories"] != 0 {
 		c.Errorf("%d memories could be selected but for a time that cannot be read, want none: they have no end, or are too young; error %v", both["memories"], err)
 	}
@@ -231,7 +231,7 @@ func anUnreadableTimeIsNeverOld(c contract) {
 func whatIsNotSelectedIsKept(c contract) {
 	s := c.sweepable()
 	world := c.aged()
-	sel := store.Selector{UserID: "alice", CreatedBefore: noon.AddDate(0, 0, 3)}
+	sel := store.Selector{UserID: "alice", CreatedBefore: noon().AddDate(0, 0, 3)}
 	found := c.find(sel)
 	if len(found) == 0 {
 		c.Skip("memories do not say when they were made")
@@ -421,7 +421,7 @@ func (c contract) identifier(f store.Field, got store.Identifier, world []Record
 	if rows := len(c.find(sel)); got.Rows != rows {
 		c.Errorf("%s %q: %d rows, find yields %d", f.Name, f.Value, got.Rows, rows)
 	}
-	if !c.reaches("memories", store.Selector{CreatedBefore: noon}) {
+	if !c.reaches("memories", store.Selector{CreatedBefore: noon()}) {
 		return
 	}
 	var oldest, newest time.Time
