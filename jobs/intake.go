@@ -69,6 +69,21 @@ func (in *Intake) Stage(ctx context.Context) (Staging, error) { return in.stage(
 
 // Submit implements Book.
 func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, error) {
+	return in.file(ctx, s, occasion{})
+}
+
+// An occasion is why Lethe itself files a request. Of a request that somebody asks
+// for it is zero.
+type occasion struct {
+	unasked  bool                             // there is nobody to whom its receipt could be confirmed
+	sweep    *Sweep                           // that files it
+	brakes   *Brakes                          // frozen with it
+	watched  []Watched                        // looks that it answers
+	replayed func(request string) proof.Entry // says so in the log
+}
+
+// file is Submit on an occasion.
+func (in *Intake) file(ctx context.Context, s Submission, o occasion) (Request, bool, error) {
 	if err := s.By.Check(ActFile); err != nil {
 		return Request{}, false, err
 	}
@@ -76,13 +91,15 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	if err != nil {
 		return Request{}, false, err
 	}
-	a := Acceptance{Request: r, Sweep: s.sweep, Brakes: s.brakes, Watched: s.watched}
+	a := Acceptance{Request: r, Sweep: o.sweep, Brakes: o.brakes, Watched: o.watched}
+	if o.unasked {
+		a.Request.Clock.ConfirmBy = nil
+	}
 	if fault.Bug("jobs/keys-ignored") {
 		s.IdempotencyKey = ""
 	}
 	if s.IdempotencyKey != "" {
-		a.Idempotency = in.blind(keysOf(s.By), []byte(s.IdempotencyKey))
-		a.Body = in.blind("body", s.BodyDigest)
+		a.Idempotency, a.Body = in.blindKey(s)
 		if found, body, err := in.Ledger.ByIdempotency(ctx, a.Idempotency); err != nil || found != nil {
 			return replay(found, body, a.Body, err)
 		}
@@ -95,8 +112,8 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	if staged {
 		st.used = true // before the commit, which may happen however this ends
 	}
-	if s.replayed != nil {
-		a.Also = append(a.Also, s.replayed(a.Request.ID))
+	if o.replayed != nil {
+		a.Also = append(a.Also, o.replayed(a.Request.ID))
 	}
 	existing, body, err := in.Ledger.Accept(ctx, a)
 	fault.Point("jobs/accepted")
@@ -117,6 +134,26 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	}
 	r, err = in.look(ctx, a.Request.ID)
 	return r, false, err
+}
+
+// Filed returns the request that s.By filed before with the same idempotency key
+// and body, and whether there is one. ErrConflict if the body was another one. It
+// files nothing.
+func (in *Intake) Filed(ctx context.Context, s Submission) (Request, bool, error) {
+	if err := s.By.Check(ActFile); err != nil || s.IdempotencyKey == "" {
+		return Request{}, false, err
+	}
+	key, want := in.blindKey(s)
+	found, body, err := in.Ledger.ByIdempotency(ctx, key)
+	if err != nil || found == nil {
+		return Request{}, false, err
+	}
+	return replay(found, body, want, nil)
+}
+
+// blindKey digests the idempotency key of a Submission, and its body.
+func (in *Intake) blindKey(s Submission) (key, body []byte) {
+	return in.blind(keysOf(s.By), []byte(s.IdempotencyKey)), in.blind("body", s.BodyDigest)
 }
 
 // seal makes the request's keys, or takes those its IDs were staged under, and
@@ -217,9 +254,6 @@ func (in *Intake) request(s Submission) (Request, error) {
 		return r, &Invalid{"regime", "must be one of " + clock.Names()}
 	default:
 		r.start(regime)
-	}
-	if s.sweep != nil || s.Origin == OriginWatch || s.Origin == OriginReplay {
-		r.Clock.ConfirmBy = nil // nobody has asked
 	}
 	switch {
 	case r.ReceivedAt.After(now.Add(clockSkew)):

@@ -69,17 +69,18 @@ func (f *finding) discard(ctx context.Context) {
 func (f *finding) file(ctx context.Context, due []Watched, entry *proof.Replayed) error {
 	for i, st := range f.staged {
 		s := Submission{By: f.by, Staged: st, Stores: []string{f.store}, Origin: f.origin}
+		o := occasion{unasked: true}
 		if i == len(f.staged)-1 {
-			s.watched = due
+			o.watched = due
 			if entry != nil {
-				s.replayed = func(request string) proof.Entry {
+				o.replayed = func(request string) proof.Entry {
 					filed := append(slices.Clone(f.filed), request)
 					entry.Requests, entry.First = len(filed), filed[0]
 					return entry
 				}
 			}
 		}
-		r, _, err := f.w.Intake.Submit(ctx, s)
+		r, _, err := f.w.Intake.file(ctx, s, o)
 		if err != nil {
 			return err
 		}

@@ -194,6 +194,7 @@ type Batch struct {
 	Crashes  int  // earlier attempts that were never answered: their worker died, or lost its lease
 	Touched  bool // an earlier attempt may have erased of it: it was not answered, or had called the store's Erase
 	IDs      []store.ID
+	Along    []store.ID // what may have gone along with them in earlier attempts; see store.Along
 	Holds    []Standing // that stood when the attempt began
 	Kept     int        // IDs of a sweep that this attempt has left, and taken out of IDs
 }
@@ -249,6 +250,7 @@ type Verification struct {
 	Purge          bool           // the store's files are still to be purged
 	AtMost         store.Evidence // of a store that keeps more than can be read; "" for store.EvidenceVerified
 	Unattributable int
+	Related        int // rows that are related now, see store.Census
 }
 
 // A Receipt is what is kept of a finished batch: counts of IDs, and a keyed

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"time"
 
-	"lethe/audit/proof"
 	"lethe/store"
 )
 
@@ -30,12 +29,6 @@ type Submission struct {
 
 	IdempotencyKey string // "" for none
 	BodyDigest     []byte // SHA-256 of the bytes received; compared when a key is used again
-
-	sweep  *Sweep  // that files it, or nil
-	brakes *Brakes // frozen with it, or nil
-
-	watched  []Watched                        // looks that it answers, or nil
-	replayed func(request string) proof.Entry // says so in the log, or nil
 }
 
 // An Invalid error says which field of a Submission cannot be accepted and

@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -182,4 +183,65 @@ func TestAClockThatJumpsIsNotBelieved(t *testing.T) {
 		cancel()
 		<-done
 	})
+}
+
+// What a sweep cannot trust refuses it, each with its own reason, and nothing is
+// filed.
+func TestASweepThatCannotBeTrustedIsRefused(t *testing.T) {
+	every, err := jobs.Every(time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := jobs.Policy{Name: "old", Stores: []string{"s"}, Schedule: every, OlderThan: 24 * time.Hour}
+	now := func() time.Time { return clock }
+	five := func() (jobs.SweepSight, error) { return rows(5, 10) }
+	for name, c := range map[string]struct {
+		off         time.Duration
+		clock       error
+		sight       func() (jobs.SweepSight, error)
+		stay        bool
+		want        string
+		wantIsFiled bool
+	}{
+		"a store 61 s ahead":   {off: 61 * time.Second, sight: five, want: jobs.RefusedSkew},
+		"a store 61 s behind":  {off: -61 * time.Second, sight: five, want: jobs.RefusedSkew},
+		"a store of 1970":      {off: -56 * 365 * 24 * time.Hour, sight: five, want: jobs.RefusedSkew},
+		"a store 59 s ahead":   {off: 59 * time.Second, sight: five, wantIsFiled: true},
+		"a store that is down": {clock: fmt.Errorf("s: %w", store.ErrUnavailable), want: jobs.RefusedDown},
+		"a store that breaks":  {clock: errBroken, want: jobs.RefusedError},
+		"a store without ages": {clock: fmt.Errorf("s: %w", jobs.ErrUnable), want: jobs.RefusedUnable},
+		"down after its clock": {sight: func() (jobs.SweepSight, error) { return jobs.SweepSight{}, store.ErrUnavailable }, want: jobs.RefusedDown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShelf(now)
+			l := larder{
+				clock: func(string) (time.Time, error) { return clock.Add(c.off), c.clock },
+				sight: func(string, store.Selector) (jobs.SweepSight, error) { return c.sight() },
+			}
+			sweeper := newSweeper(s, l, now, p)
+			list, err := sweeper.Sweep(t.Context(), jobs.ActorLocal, "old")
+			if err != nil || list[0].Reason != c.want || (list[0].State == jobs.SweepFiled) != c.wantIsFiled || len(s.requests) == 0 == c.wantIsFiled {
+				t.Errorf("%+v, %v", list, err)
+			}
+			if jobs.ExplainRefusal(c.want) == c.want && c.want != "" || !slices.Contains(append(jobs.SweepRefusals(), ""), c.want) {
+				t.Errorf("%s is not explained", c.want)
+			}
+			dry, err := sweeper.Preview(t.Context(), jobs.ActorLocal, "old")
+			if err != nil || dry[0].Refused != c.want {
+				t.Errorf("dry run: %+v, %v", dry, err)
+			}
+		})
+	}
+	sweeper := newSweeper(newShelf(now), larder{}, now, p)
+	for _, role := range []jobs.Role{jobs.RoleSubmitter, jobs.RoleApprover, jobs.RoleAuditor} {
+		who := jobs.Actor{ID: "x", Role: role}
+		_, err1 := sweeper.Sweep(t.Context(), who, "old")
+		_, err2 := sweeper.Preview(t.Context(), who, "old")
+		if !errors.Is(err1, jobs.ErrForbidden) || !errors.Is(err2, jobs.ErrForbidden) {
+			t.Errorf("%s may run it: %v, %v", role, err1, err2)
+		}
+	}
+	if _, err := sweeper.Sweep(t.Context(), jobs.ActorLocal, "young"); !errors.Is(err, jobs.ErrNotFound) {
+		t.Errorf("a policy that is not there: %v", err)
+	}
 }

@@ -38,6 +38,9 @@ func layOut(t *testing.T) desk {
 	put("key.tlog-proof", l.certificate(t, 4, 30, signer).Text())
 	put("ours.evidence", evidence(t, policy, f, l, 30, 40, signer).Text())
 	put("forged.evidence", evidence(t, policy, l, l, 30, 40, signer).Text())
+	kept := &tree{}
+	kept.append(t, encode(t, erasedAlone()))
+	put("residue.tlog-proof", kept.certificate(t, 0, 1, signer).Text())
 	put("noise", []byte("hello\n"))
 	for name, l := range map[string]*tree{"log": l, "fork": f} {
 		for _, path := range []string{"checkpoint", "tile/0/000.p/40"} {
@@ -69,6 +72,7 @@ func TestAnswersAreTheGoldenOnes(t *testing.T) {
 		status int
 	}{
 		{"key", "plain.tlog-proof --key log.pub", 0},
+		{"residue", "residue.tlog-proof --key log.pub", 0},
 		{"met", "seen.tlog-proof --policy policy", 0},
 		{"unmet", "lonely.tlog-proof --policy policy", 10},
 		{"unseen", "plain.tlog-proof --policy policy", 10},

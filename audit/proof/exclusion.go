@@ -79,10 +79,20 @@ func (x Exclusion) meaning() string {
 	case ExcludesUnattributable:
 		return " (rows that nothing ties to anyone)"
 	}
+	if x.residue() {
+		return " (the store keeps this of what it has erased, out of reach of its API)"
+	}
 	return ""
 }
 
-func (x Exclusion) implied() bool { return x.meaning() != "" }
+// implied reports whether x follows from the figures of a store.
+func (x Exclusion) implied() bool {
+	return x.Code == ExcludesWAL || x.Code == ExcludesHeld || x.Code == ExcludesUnattributable
+}
+
+func (x Exclusion) residue() bool {
+	return strings.HasPrefix(x.Code, ExcludesResidue) && x.Code != ExcludesResidue
+}
 
 // compare orders exclusions by code and store.
 func (x Exclusion) compare(y Exclusion) int {
@@ -145,7 +155,7 @@ func (e *Completed) checkExclusions(c *checks, stores []string) {
 	}
 	for i := range e.Stores {
 		s := &e.Stores[i]
-		left := slices.ContainsFunc(e.Exclusions, func(x Exclusion) bool { return x.Store == s.Name && strings.HasPrefix(x.Code, ExcludesResidue) })
+		left := slices.ContainsFunc(e.Exclusions, func(x Exclusion) bool { return x.Store == s.Name && x.residue() })
 		c.that(left == (s.Evidence == EvidenceErased), "exclusions must name the residue of a store whose evidence is erased, and of no other")
 	}
 	c.that(len(implied) == 0, "exclusions must name what the figures of the stores imply: wal, held, unattributable-rows")

@@ -200,7 +200,12 @@ func (s *StoreProof) report(p *report, exempt bool) {
 	case exempt:
 		left = "nothing left but what was refused"
 	}
-	p.line("", "verified: read again (%s, %s), %s", s.Method, s.VerifiedAt, left)
+	if s.Evidence == EvidenceErased {
+		p.line("", "erased, by the store's own word: it shows no more of it (%s, %s), %s to see", s.Method, s.VerifiedAt, left)
+		p.line("", "NOT verified: the store keeps what it does not show; see what is excluded as residue")
+	} else {
+		p.line("", "verified: read again (%s, %s), %s", s.Method, s.VerifiedAt, left)
+	}
 	switch {
 	case s.rewritten():
 		p.line("", "purged: the tables rewritten; of their pages, those of indexes and those written since aside, each was read: nothing but rows (%s)", s.PurgedAt)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -65,23 +64,26 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 	if !name.MatchString(s.Name) {
 		add("name", "must be 1 to 63 of a-z, 0-9, dot, dash and underscore, and start with a letter or digit")
 	}
-	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + " or " + KindTables
-	switch {
-	case s.Kind == KindTables:
+	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + ", " + KindMem0Server + ", " + KindMem0Platform + " or " + KindTables
+	switch s.Kind {
+	case KindMem0Server, KindMem0Platform:
+		s.checkAPI(add)
+		return
+	case KindTables:
+		s.forAPIsAlone(add)
 		s.checkTables(add)
 		return
-	case s.Kind == KindMem0SQLite:
-	case s.Kind == KindMem0Postgres:
+	case KindMem0SQLite:
+	case KindMem0Postgres:
+		s.forAPIsAlone(add)
 		s.checkPostgres(add)
-		return
-	case slices.Contains([]string{"mem0-platform", "mem0-server"}, s.Kind):
-		add("kind", s.Kind+" is not supported yet by this version; "+kinds+" is")
 		return
 	default:
 		add("kind", "must be "+kinds)
 		return
 	}
 	s.forTablesAlone(add)
+	s.forAPIsAlone(add)
 	if s.Purge.Rewrite() {
 		add("purge", "rewrite is for PostgreSQL; here the files are always rewritten: say always, off, or a window such as 02:00-05:00")
 	}

@@ -89,6 +89,7 @@ func (c *Config) resolve(dir string) {
 		from(&s.DSNFile)
 		from(&s.File)
 		from(&s.AppDSNFile)
+		from(&s.TokenFile)
 	}
 }
 

@@ -61,6 +61,7 @@ type service struct {
 	sweeper  *jobs.Sweeper
 	returns  *jobs.Watch
 	eraser   *worker.Eraser
+	hand     *worker.Hand
 	webhooks *webhook.Sender
 	listener net.Listener
 	oidc     *web.OIDC // nil: one signs in to the page by token alone
@@ -110,6 +111,10 @@ func connectStore(ctx context.Context, c StoreConfig) (store.Store, error) {
 	switch c.Kind {
 	case KindMem0Postgres:
 		return openPostgresStore(ctx, c)
+	case KindMem0Server:
+		return openServerStore(ctx, c)
+	case KindMem0Platform:
+		return openPlatformStore(ctx, c)
 	case KindTables:
 		return openTablesStore(ctx, c)
 	}
@@ -143,12 +148,19 @@ func (c *StoreConfig) kept() *worker.Store {
 			ws.Concurrency = postgresWriters
 		}
 	}
+	if c.Kind == KindMem0Server {
+		ws.AtMost, ws.Purge.Off = store.EvidenceErased, true
+	}
+	if c.Kind == KindMem0Platform {
+		ws.Purge.Off = true
+	}
 	return ws
 }
 
-// exclusions lists what the operator says that erasing in a store does not
-// reach.
+// exclusions lists what erasing in a store does not reach: what the operator says,
+// and what its kind is known to keep.
 func (c *StoreConfig) exclusions() (list []jobs.Exclusion) {
+	list = append(c.residue(), c.unseen()...)
 	if c.BackupsUntil > 0 {
 		list = append(list, jobs.Exclusion{Code: backupsCode, For: time.Duration(c.BackupsUntil)})
 	}
@@ -253,6 +265,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		Ledger:      s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
 	}
+	s.hand = worker.NewHand(s.eraser)
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
 		return err
 	}
@@ -299,7 +312,8 @@ func (s *service) Run(ctx context.Context) error {
 	}
 	finish := func() error { return nil }
 	if s.config.Roles.has(roleWorker) {
-		group.Go(func() error { return s.queue.Run(ctx, s.eraser.Handle) })
+		group.Go(func() error { return s.queue.Run(ctx, s.eraser.Carry) })
+		group.Go(func() error { return s.hand.Run(ctx) })
 	}
 	if s.config.Roles.has(roleScheduler) {
 		group.Go(func() error { return relay.Run(ctx) })

@@ -50,7 +50,7 @@ func secretFiles(c Config) []secretFile {
 		}
 	}
 	for _, s := range c.Stores {
-		all = append(all, secretFile{"stores." + s.Name + ".app_dsn_file", s.AppDSNFile})
+		all = append(all, secretFile{"stores." + s.Name + ".app_dsn_file", s.AppDSNFile}, secretFile{"stores." + s.Name + ".token_file", s.TokenFile})
 		if s.Driver != driverSQLite { // there it holds a path
 			all = append(all, secretFile{"stores." + s.Name + ".dsn_file", s.DSNFile})
 		}

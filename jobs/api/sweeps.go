@@ -90,7 +90,7 @@ func (s *server) sweepRoutes() []route {
 			summary: "Run a retention policy now",
 			description: "In each of its stores it files one request, unless there is nothing to erase, and says which. A store in which it cannot be run has the state refused, and a reason. " +
 				"A clock that is not believed by itself is believed then. With dry_run it changes nothing, and says what would be erased: 200. The body may be left out.",
-			takes: sweepSchema, bare: true, status: 202, answer: SweepResult{}, also: map[int]any{200: SweepResult{}}, problems: []int{400, 401, 403, 404, 408, 413, 415, 503},
+			takes: sweepSchema, bare: true, status: 202, answer: SweepResult{}, also: []Answer{{Status: http.StatusOK, Shape: SweepResult{}, Examples: sweepPlanExamples()}}, problems: []int{400, 401, 403, 404, 408, 413, 415, 503},
 		},
 	}
 }

@@ -105,13 +105,13 @@ func sweepsOf(ctx context.Context, q querier, where string, args ...any) ([]jobs
 func (l *Ledger) OpenSweep(ctx context.Context, s jobs.Sweep, after time.Time) (taken bool, err error) {
 	err = l.write(ctx, func(ctx context.Context, tx *txn) error {
 		taken = false
-		moved, err := changes(tx.ExecContext(ctx, tx.Rebind(`UPDATE policies SET newest = ? WHERE policy = ? AND store = ? AND (newest = ? OR ?)`),
-			millis(s.DueAt), s.Policy, s.Store, millis(after), fault.Bug("sweep/tick-twice")))
+		moved, err := changes(tx.ExecContext(ctx, tx.Rebind(`UPDATE policies SET newest = ? WHERE policy = ? AND store = ? AND newest = ?`),
+			millis(s.DueAt), s.Policy, s.Store, millis(after)))
 		if err != nil || moved == 0 {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, tx.Rebind(`UPDATE sweeps SET state = ?, done_at = ? WHERE policy = ? AND store = ? AND state = ? AND actor = ''`),
-			jobs.SweepCovered, millis(l.now()), s.Policy, s.Store, jobs.SweepOpen)
+		_, err = tx.ExecContext(ctx, tx.Rebind(`UPDATE sweeps SET state = ?, done_at = ? WHERE policy = ? AND store = ? AND state = ? AND actor = '' AND due_at <> ?`),
+			jobs.SweepCovered, millis(l.now()), s.Policy, s.Store, jobs.SweepOpen, millis(s.DueAt))
 		if err != nil {
 			return err
 		}

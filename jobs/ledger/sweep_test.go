@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -128,6 +129,9 @@ func TestATickIsTakenAndFiledOnce(t *testing.T) {
 		sealed, err := b.keys.Sealed()
 		if err != nil || len(sealed) != 1 {
 			t.Errorf("%d keys for one request, %v", len(sealed), err)
+		}
+		if err := b.EndSweep(t.Context(), list[0]); !errors.Is(err, jobs.ErrSwept) || b.swept(t)[0].State != jobs.SweepFiled {
+			t.Errorf("it ends twice: %v", err)
 		}
 		text, err := b.Selector(t.Context(), r.ID)
 		want := list[0].AsOf.Add(-24 * time.Hour)

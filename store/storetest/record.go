@@ -1,6 +1,10 @@
 package storetest
 
-import "lethe/store"
+import (
+	"slices"
+
+	"lethe/store"
+)
 
 // A Record is one memory to put into a store, as its application would.
 type Record struct {
@@ -14,6 +18,21 @@ type Record struct {
 	// What the application says about when the memory, and its message, was made,
 	// and when the memory ends, as it writes it; "" for nothing.
 	Created, Expires string
+
+	// About is the user, or the memory, that the record is related to although
+	// it does not match them: see store.Selector.Related. Memory alone knows.
+	About string
+}
+
+// related reports whether r is about who sel selects, and does not match.
+func (r Record) related(sel store.Selector) bool {
+	if r.About == "" {
+		return false
+	}
+	if sel.ByID() {
+		return slices.Contains(sel.IDs, r.About) && !slices.Contains(sel.IDs, r.ID)
+	}
+	return r.About == sel.UserID && !r.selects(sel)
 }
 
 // identity is whom the memory is of.

@@ -14,7 +14,7 @@ import (
 )
 
 // noon is in the middle of the times of these promises.
-var noon = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
+func noon() time.Time { return time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC) }
 
 // times are texts that say when something was, and the last instant that each can
 // mean; the zero time for one that cannot be read.
@@ -22,13 +22,13 @@ func times() map[string]time.Time {
 	const second = time.Second - 1
 	return map[string]time.Time{
 		"":                          {},
-		"2026-06-15T12:00:00Z":      noon.Add(second),
-		"2026-06-15T14:00:00+02:00": noon.Add(second),
-		"2026-06-15T00:00:00-12:00": noon.Add(second),
-		"2026-06-15T11:59:59+00:00": noon.Add(second - time.Second),
-		"2026-06-15 12:00:00":       noon.Add(12*time.Hour + second),
-		"2026-06-15":                noon.Add(24*time.Hour - 1),
-		"2026-06-14":                noon.Add(-1),
+		"2026-06-15T12:00:00Z":      noon().Add(second),
+		"2026-06-15T14:00:00+02:00": noon().Add(second),
+		"2026-06-15T00:00:00-12:00": noon().Add(second),
+		"2026-06-15T11:59:59+00:00": noon().Add(second - time.Second),
+		"2026-06-15 12:00:00":       noon().Add(12*time.Hour + second),
+		"2026-06-15":                noon().Add(24*time.Hour - 1),
+		"2026-06-14":                noon().Add(-1),
 		"2031-01-01T00:00:00Z":      time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC).Add(second),
 		"9999-12-31":                time.Date(10000, 1, 1, 12, 0, 0, 0, time.UTC).Add(-1),
 	}
@@ -58,7 +58,7 @@ func ageIsNotIgnored(c contract) {
 	}
 	c.add(of("alice", 9)...)
 	for _, sel := range []store.Selector{
-		{CreatedBefore: noon}, {ExpiredBefore: noon}, {Orphaned: true}, {UserID: "alice", CreatedBefore: noon}, {UserID: "alice", ExpiredBefore: noon},
+		{CreatedBefore: noon()}, {ExpiredBefore: noon()}, {Orphaned: true}, {UserID: "alice", CreatedBefore: noon()}, {UserID: "alice", ExpiredBefore: noon()},
 	} {
 		if err := c.findError(c.ctx, sel); !errors.Is(err, store.ErrRefused) {
 			c.Errorf("find: error %v, want ErrRefused", err)
@@ -95,16 +95,23 @@ func old(said string, cutoff time.Time) bool {
 func selectsByAgeExactly(c contract) {
 	s := c.sweepable()
 	world := c.aged()
+	kept := c.has("messages")
 	rng := rand.New(rand.NewPCG(8, 1))
-	cutoffs := []time.Time{{}, noon, noon.AddDate(0, 0, 3)}
+	cutoffs := []time.Time{noon(), noon().AddDate(0, 0, 3)}
 	for _, at := range times() {
 		if !at.IsZero() {
 			cutoffs = append(cutoffs, at, at.Add(1), at.Add(-1))
 		}
 	}
 	slices.SortFunc(cutoffs, time.Time.Compare)
+	some := func() time.Time {
+		if rng.IntN(3) == 0 {
+			return time.Time{}
+		}
+		return cutoffs[rng.IntN(len(cutoffs))]
+	}
 	for i := range 30 {
-		sel := store.Selector{CreatedBefore: cutoffs[rng.IntN(len(cutoffs))], ExpiredBefore: cutoffs[rng.IntN(len(cutoffs))]}
+		sel := store.Selector{CreatedBefore: some(), ExpiredBefore: some()}
 		if rng.IntN(2) == 0 {
 			sel.UserID = "alice"
 		}
@@ -114,8 +121,11 @@ func selectsByAgeExactly(c contract) {
 		if sel.Validate() != nil {
 			continue
 		}
-		want, ends := []string{}, []time.Time{}
+		want, ends, messages := []string{}, []time.Time{}, 0
 		for _, r := range world {
+			if r.Message && r.selects(sel) && old(r.Created, sel.CreatedBefore) && c.reaches("messages", sel) {
+				messages++
+			}
 			if r.selects(sel) && old(r.Created, sel.CreatedBefore) && old(r.Expires, sel.ExpiredBefore) && c.reaches("memories", sel) {
 				want = append(want, r.ID)
 				ends = append(ends, times()[r.Expires])
@@ -124,6 +134,9 @@ func selectsByAgeExactly(c contract) {
 		slices.Sort(want)
 		if diff := cmp.Diff(want, c.memories(sel)); diff != "" {
 			c.Fatalf("created before %v, expired before %v: (-want +got)\n%s", sel.CreatedBefore, sel.ExpiredBefore, diff)
+		}
+		if got := c.in("messages", sel); kept && got != messages {
+			c.Errorf("created before %v, expired before %v: %d messages, want %d", sel.CreatedBefore, sel.ExpiredBefore, got, messages)
 		}
 		if i%5 == 0 {
 			c.agrees(sel)
@@ -139,6 +152,22 @@ func selectsByAgeExactly(c contract) {
 			c.Errorf("expired before %v: span %v to %v of %d", sel.ExpiredBefore, oldest, newest, len(ends))
 		}
 	}
+}
+
+// has reports whether the store has a place.
+func (c contract) has(place string) bool {
+	c.Helper()
+	census, err := c.s.Count(c.ctx, store.Selector{UserID: "alice"}.Only())
+	if err != nil {
+		c.Fatal(err)
+	}
+	return slices.ContainsFunc(census.Places, func(p store.PlaceCount) bool { return p.Place == place && p.With == "" })
+}
+
+// in counts what is found in a place.
+func (c contract) in(place string, sel store.Selector) int {
+	c.Helper()
+	return len(slices.DeleteFunc(c.find(sel), func(id store.ID) bool { return id.Place != place }))
 }
 
 // agrees compares what other methods say of a selector with Find.
@@ -191,7 +220,7 @@ func anUnreadableTimeIsNeverOld(c contract) {
 	if err != nil || ends["memories"] != len(odd) {
 		c.Errorf("%d memories end nobody knows when, want %d; error %v", ends["memories"], len(odd), err)
 	}
-	both, err := s.Undated(c.ctx, store.Selector{CreatedBefore: noon, ExpiredBefore: far})
+	both, err := s.Undated(c.ctx, store.Selector{CreatedBefore: noon(), ExpiredBefore: far})
 	if err != nil || both["memories"] != 0 {
 		c.Errorf("%d memories could be selected but for a time that cannot be read, want none: they have no end, or are too young; error %v", both["memories"], err)
 	}
@@ -202,7 +231,7 @@ func anUnreadableTimeIsNeverOld(c contract) {
 func whatIsNotSelectedIsKept(c contract) {
 	s := c.sweepable()
 	world := c.aged()
-	sel := store.Selector{UserID: "alice", CreatedBefore: noon.AddDate(0, 0, 3)}
+	sel := store.Selector{UserID: "alice", CreatedBefore: noon().AddDate(0, 0, 3)}
 	found := c.find(sel)
 	if len(found) == 0 {
 		c.Skip("memories do not say when they were made")
@@ -409,11 +438,11 @@ func (c contract) listed(want map[store.Field]bool) {
 		}
 	}
 	old := map[store.ID]bool{}
-	for _, id := range c.find(store.Selector{CreatedBefore: noon}) {
+	for _, id := range c.find(store.Selector{CreatedBefore: noon()}) {
 		old[id] = true
 	}
 	for id, r := range rows {
-		if c.reaches(id.Place, store.Selector{CreatedBefore: noon}) && (!r.Made.IsZero() && r.Made.Before(noon)) != old[id] {
+		if c.reaches(id.Place, store.Selector{CreatedBefore: noon()}) && (!r.Made.IsZero() && r.Made.Before(noon())) != old[id] {
 			c.Errorf("a row of %s made at %v is listed, and before noon found: %v", id.Place, r.Made, old[id])
 		}
 	}
@@ -441,7 +470,7 @@ func (c contract) identifier(f store.Field, got store.Identifier, world []Record
 	if rows := len(c.find(sel)); got.Rows != rows {
 		c.Errorf("%s %q: %d rows, find yields %d", f.Name, f.Value, got.Rows, rows)
 	}
-	if !c.reaches("memories", store.Selector{CreatedBefore: noon}) {
+	if !c.reaches("memories", store.Selector{CreatedBefore: noon()}) {
 		return
 	}
 	var oldest, newest time.Time

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"lethe/store"
@@ -217,10 +218,12 @@ func (r *reader) offset() (time.Duration, bool) {
 	} else if !r.skip("+") {
 		return 0, false
 	}
-	parts := [3]int{r.number(2)}
+	parts, colon := [3]int{r.number(2)}, ""
+	if strings.HasPrefix(r.rest, ":") {
+		colon = ":"
+	}
 	for i := 1; i < len(parts) && r.rest != ""; i++ {
-		r.skip(":")
-		parts[i] = r.number(2)
+		parts[i] = r.then(colon, 2)
 	}
 	offset := sign * (time.Duration(parts[0])*time.Hour + time.Duration(parts[1])*time.Minute + time.Duration(parts[2])*time.Second)
 	ok := r.rest == "" && min(parts[0], parts[1], parts[2]) >= 0 && max(parts[1], parts[2]) < 60

@@ -2,6 +2,8 @@ package tables
 
 import (
 	"context"
+	"iter"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -77,4 +79,12 @@ func (s *Store) Plans(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	return plans, nil
+}
+
+// LatestMeant is how a text or a number is read as a time.
+func LatestMeant(value any) (time.Time, bool) { return latestMeant(value) }
+
+// IdentifiersAtOnce is Identifiers with a limit of its own.
+func IdentifiersAtOnce(rows iter.Seq2[Sighting, error], limit int) iter.Seq2[store.Identifier, error] {
+	return identifiers(rows, limit)
 }

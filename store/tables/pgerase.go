@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,7 +79,7 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 		if rest, err = e.eraseIn(ctx, batch.keys); err != nil {
 			return err
 		}
-		return e.beside(ctx, batch.beside, gone)
+		return e.beside(ctx, ids, batch.beside, gone)
 	})
 	if err != nil {
 		return nil, s.lacking(ctx, err)
@@ -89,10 +90,10 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 		switch {
 		case batch.refused[id] || refused[id]:
 			receipt[i] = store.Refused
-		case kept[id]:
-			receipt[i] = store.Kept
 		case gone[id] || here[id]:
 			receipt[i] = store.Erased
+		case kept[id]:
+			receipt[i] = store.Kept
 		default:
 			receipt[i] = store.Absent
 		}
@@ -111,12 +112,21 @@ func still(ctx context.Context) (*store.Selector, error) {
 
 // beside erases and commits in the files beside the database, while the database's
 // locks keep other erasures of the same rows waiting.
-func (e pgErasure) beside(ctx context.Context, ids []store.ID, gone map[store.ID]bool) error {
+//
+// What goes along in either is told before both commit.
+func (e pgErasure) beside(ctx context.Context, asked, ids []store.ID, gone map[store.ID]bool) error {
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id store.ID) bool { return e.kept[id] })
 	if len(ids) == 0 {
-		return nil
+		return store.Along(ctx, besides(asked, e.gone))
 	}
-	receipt, err := e.s.beside.Erase(ctx, ids)
+	var along map[store.ID]bool
+	receipt, err := e.s.beside.Erase(store.WithAlong(ctx, func(_ context.Context, also []store.ID) error {
+		along = make(map[store.ID]bool, len(also))
+		for _, id := range also {
+			along[id] = true
+		}
+		return store.Along(ctx, besides(asked, gone, e.gone, along))
+	}), ids)
 	if err != nil {
 		return fmt.Errorf("beside the database: %w", err)
 	}
@@ -128,6 +138,7 @@ func (e pgErasure) beside(ctx context.Context, ids []store.ID, gone map[store.ID
 			e.kept[id] = true
 		}
 	}
+	maps.Copy(gone, along)
 	return nil
 }
 
@@ -327,11 +338,7 @@ func (e pgErasure) rows(ctx context.Context, parts []*pgPart, keys []string, lin
 				l.drop(gone[i])
 			}
 		}
-		for _, same := range e.s.parts {
-			if same == p || same.tie != "" && same.of() == p.of() {
-				e.took(same.Name, gone[i])
-			}
-		}
+		e.tookOf(p, gone[i])
 	}
 	return nil
 }
@@ -357,6 +364,15 @@ func (e pgErasure) delete(ctx context.Context, parts []*pgPart, keys []string) (
 		return nil, err
 	}
 	return gone, nil
+}
+
+// tookOf takes the keys of rows of p that are gone, under each place that they had.
+func (e pgErasure) tookOf(p *pgPart, keys []string) {
+	for _, same := range e.s.parts {
+		if same == p || same.tie != "" && same.of() == p.of() {
+			e.took(same.Name, keys)
+		}
+	}
 }
 
 func (e pgErasure) took(place string, keys []string) {
