@@ -71,6 +71,9 @@ const (
 	Unconfirmed Due = "unconfirmed" // by the period for the confirmation of their receipt
 )
 
+// Dues returns every Due.
+func Dues() []Due { return []Due{Overdue, DueIn1, DueIn3, DueIn7, Unconfirmed} }
+
 // ParseDue returns the Due that s names, and whether there is one.
 func ParseDue(s string) (Due, bool) {
 	d := Due(s)

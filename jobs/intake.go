@@ -81,8 +81,7 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 		s.IdempotencyKey = ""
 	}
 	if s.IdempotencyKey != "" {
-		a.Idempotency = in.blind(keysOf(s.By), []byte(s.IdempotencyKey))
-		a.Body = in.blind("body", s.BodyDigest)
+		a.Idempotency, a.Body = in.blindKey(s)
 		if found, body, err := in.Ledger.ByIdempotency(ctx, a.Idempotency); err != nil || found != nil {
 			return replay(found, body, a.Body, err)
 		}
@@ -108,6 +107,26 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	}
 	r, err = in.look(ctx, a.Request.ID)
 	return r, false, err
+}
+
+// Filed returns the request that s.By filed before with the same idempotency key
+// and body, and whether there is one. ErrConflict if the body was another one. It
+// files nothing.
+func (in *Intake) Filed(ctx context.Context, s Submission) (Request, bool, error) {
+	if err := s.By.Check(ActFile); err != nil || s.IdempotencyKey == "" {
+		return Request{}, false, err
+	}
+	key, want := in.blindKey(s)
+	found, body, err := in.Ledger.ByIdempotency(ctx, key)
+	if err != nil || found == nil {
+		return Request{}, false, err
+	}
+	return replay(found, body, want, nil)
+}
+
+// blindKey digests the idempotency key of a Submission, and its body.
+func (in *Intake) blindKey(s Submission) (key, body []byte) {
+	return in.blind(keysOf(s.By), []byte(s.IdempotencyKey)), in.blind("body", s.BodyDigest)
 }
 
 // seal makes the request's keys, or takes those its IDs were staged under, and

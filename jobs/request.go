@@ -188,6 +188,7 @@ type Batch struct {
 	Crashes  int  // earlier attempts that were never answered: their worker died, or lost its lease
 	Touched  bool // an earlier attempt may have erased of it: it was not answered, or had called the store's Erase
 	IDs      []store.ID
+	Along    []store.ID // what may have gone along with them in earlier attempts; see store.Along
 	Holds    []Standing // that stood when the attempt began
 }
 

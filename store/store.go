@@ -64,7 +64,7 @@ type Store interface {
 	// in one transaction for each database the store has. It is durable once it
 	// returns nil. It is idempotent: an ID that is not there is Absent, which
 	// is no error. On an error anything may or may not have been erased, and
-	// the same call may be repeated.
+	// the same call may be repeated. What goes along with them it tells: see [Along].
 	Erase(ctx context.Context, ids []ID) (Receipt, error)
 
 	// Remaining returns those of ids, at most MaxBatch, of which anything can

@@ -44,6 +44,19 @@
 // then. The road not taken, a mark in the store in the transaction that erases,
 // needs a table of ours in every store.
 //
+// 2026-11-29. What goes along with an ID, an entity with the last memory that it
+// links to, is counted by its own batch if the plan has it, as erased, and by
+// nobody if not. The store says what goes, directly before it commits, and the
+// ledger keeps it sealed with the batch it goes with; whoever of the same job and
+// round finds an ID gone asks there. The crash lab had found a row of four that
+// was absent by the certificate of the request that had erased it: a hold had
+// parted it from its memory, whose batch came first. It costs one write of the
+// ledger under the store's locks, of a batch that takes something along while
+// another is open. Roads not taken: to keep kin in one batch, which holds, splits
+// and sizes undo; to order the batches, likewise; to leave an entity to its own
+// batch, which a cancellation would keep from ever coming; to tell after the
+// commit, which a crash in between makes a lie.
+//
 // 2026-11-29. A batch that was begun before its request was cancelled is read
 // again before the request ends, and what is gone of it gets its receipt. The
 // road not taken, to end at once, certified less than was erased.
@@ -98,4 +111,13 @@
 // The road not taken, to compare inside the store's own transaction, would close the
 // last gap, an application that gives a row to somebody else within those
 // milliseconds, and would keep every hold's selector under the store's locks.
+//
+// 2026-11-29. A worker that has carried out a task goes on at once with what its
+// request has ready, if its jobs have one batch each: a queue that is polled costs
+// 50 ms a task, which was most of the time that one memory took. It claims rows of
+// the ledger, as ever; the rings that the queue has for them come too late and do
+// nothing. For the same reason a [Hand] begins what somebody waits for, four at a
+// time, in the process that was asked. Large jobs take their turns in the queue, so
+// that no one keeps a worker to himself. The road not taken, to poll the queue more
+// often, would make every idle process pay for it.
 package worker

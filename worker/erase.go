@@ -79,7 +79,7 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		return nil, context.Cause(ctx)
 	}
 	began := e.Now()
-	receipt, err := s.Erase(ctx, b.IDs)
+	receipt, err := s.Erase(e.noting(ctx, t, b), b.IDs)
 	did.called, did.receipt = !errors.Is(err, errUnasked), receipt
 	if err != nil && fault.Bug("worker/error-names-an-id") {
 		return nil, fmt.Errorf("erase %s: %w", b.IDs[0].Key, err)
@@ -112,9 +112,9 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 	fault.Point("worker/read-again")
 	touched := b.Touched || b.Attempts > 1 && fault.Bug("worker/every-retry-touched")
 	if touched && !fault.Bug("worker/retry-counts-absent") || fault.Bug("worker/absent-is-erased") {
-		receipt = asErased(receipt)
+		return asErased(receipt), nil
 	}
-	return receipt, nil
+	return e.withAlong(ctx, t, b, receipt)
 }
 
 // asErased reads Absent as Erased; see the package's Decisions.

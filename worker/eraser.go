@@ -25,6 +25,7 @@ type Tasks interface {
 	Fence(ctx context.Context, r jobs.Ring) error // jobs.ErrUnapproved: later
 	Retry(ctx context.Context, r jobs.Ring, after time.Duration, note string) error
 	Drop(ctx context.Context, r jobs.Ring) error
+	Next(ctx context.Context, request string) (jobs.Ring, error) // jobs.ErrStale if there is none
 }
 
 // Plans is how a plan is written. Freeze has no effect before Planned, and
@@ -52,6 +53,13 @@ type Batches interface {
 	// SplitSpared is a Split of b of whose first IDs this attempt has erased none.
 	SplitSpared(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error
 	Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error]
+
+	// GoesAlong keeps what is about to go from the store along with b, whether or
+	// not another batch of the job has it. See store.Along.
+	GoesAlong(ctx context.Context, t jobs.Task, b jobs.Batch, also []store.ID) error
+	// GoneAlong returns those of ids that may have gone along with another batch of
+	// the same round as b.
+	GoneAlong(ctx context.Context, t jobs.Task, b jobs.Batch, ids []store.ID) (map[store.ID]bool, error)
 
 	// Look returns the holds that stand now, of which the next Fence goes out.
 	Look(ctx context.Context, t jobs.Task) ([]jobs.Standing, error)
@@ -109,13 +117,19 @@ const lease = 8 * time.Second
 // Handle answers one ring. It returns an error only if the ledger could not be
 // told the outcome; then the lease ends by itself.
 func (e *Eraser) Handle(ctx context.Context, r jobs.Ring) error {
+	_, err := e.handle(ctx, r)
+	return err
+}
+
+// handle answers one ring, and returns its task if that was carried out.
+func (e *Eraser) handle(ctx context.Context, r jobs.Ring) (done *jobs.Task, err error) {
 	asked := time.Now()
 	t, err := e.Ledger.Claim(ctx, r, e.Owner, lease)
 	if errors.Is(err, jobs.ErrStale) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fault.Point("worker/claimed")
 	held, release := e.hold(ctx, t, asked)
@@ -123,10 +137,13 @@ func (e *Eraser) Handle(ctx context.Context, r jobs.Ring) error {
 	cause := context.Cause(held)
 	release()
 	if errors.Is(cause, jobs.ErrStale) {
-		return nil
+		return nil, nil
 	}
 	fault.Point("worker/answer")
-	return e.answer(ctx, t, err)
+	if err == nil {
+		return &t, nil
+	}
+	return nil, e.answer(ctx, t, err)
 }
 
 func (e *Eraser) carryOut(ctx context.Context, t jobs.Task) error {

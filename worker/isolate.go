@@ -117,34 +117,25 @@ func (e *Eraser) isolate(ctx context.Context, t jobs.Task, s *Store, b jobs.Batc
 
 // account answers a batch of a request that is being cancelled. Nothing more is
 // erased, but what an earlier attempt has erased, which failed or died before
-// it could say so, is found by reading and gets its receipt: the end of the
-// request must not say less than was done.
+// it could say so, or what went along with another batch, is found by reading and
+// gets its receipt: the end of the request must not say less than was done.
 func (e *Eraser) account(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch) error {
-	if !b.Touched || fault.Bug("worker/cancel-without-looking") {
+	if fault.Bug("worker/cancel-without-looking") {
 		return jobs.ErrStopped
 	}
-	left, err := s.Remaining(ctx, b.IDs)
+	gone, rest, err := e.gone(ctx, t, s, b)
 	if err != nil {
-		return fmt.Errorf("read batch %d that was begun before its request was cancelled: %w", b.Seq, err)
-	}
-	remains := make(map[store.ID]bool, len(left))
-	for _, id := range left {
-		remains[id] = true
-	}
-	var gone, rest []store.ID
-	for _, id := range b.IDs {
-		if remains[id] {
-			rest = append(rest, id)
-		} else {
-			gone = append(gone, id)
-		}
+		return fmt.Errorf("read batch %d that may have been erased before its request was cancelled: %w", b.Seq, err)
 	}
 	switch {
 	case len(gone) == 0:
 		return jobs.ErrStopped
-	case len(rest) > 0: // in two batches they can be told apart
+	case len(rest) > 0 && b.Touched: // in two batches they can be told apart
 		b.IDs = append(gone, rest...)
 		return e.Ledger.Split(ctx, t, b, len(gone), 0)
+	case len(rest) > 0: // of the rest nothing was erased
+		b.IDs = append(rest, gone...)
+		return e.Ledger.SplitSpared(ctx, t, b, len(rest), 0)
 	}
 	receipt := make(store.Receipt, len(b.IDs))
 	for i := range receipt {

@@ -129,6 +129,14 @@ func (m mortal) Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, 
 	return mortals(m.fate, "Batches", m.Ledger.Batches(ctx, t))
 }
 
+func (m mortal) GoesAlong(ctx context.Context, t jobs.Task, b jobs.Batch, also []store.ID) error {
+	return m.fate.step("GoesAlong", func() error { return m.Ledger.GoesAlong(ctx, t, b, also) })
+}
+
+func (m mortal) GoneAlong(ctx context.Context, t jobs.Task, b jobs.Batch, ids []store.ID) (map[store.ID]bool, error) {
+	return answered(m.fate, "GoneAlong", func() (map[store.ID]bool, error) { return m.Ledger.GoneAlong(ctx, t, b, ids) })
+}
+
 func (m mortal) Job(ctx context.Context, id string) (jobs.Job, error) {
 	return answered(m.fate, "Job", func() (jobs.Job, error) { return m.Ledger.Job(ctx, id) })
 }

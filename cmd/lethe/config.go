@@ -164,7 +164,9 @@ type StoreConfig struct {
 	// "mem0-postgres" is Mem0's self-hosted server on PostgreSQL (pgvector) with
 	// its SQLite history file, "mem0-server" is the same server reached through its
 	// REST API, for those who cannot reach its database: certificates then say
-	// "erased", never "verified". "tables" is any tables of one SQLite file or one
+	// "erased", never "verified". "mem0-platform" is Mem0's hosted service, reached
+	// through its API: certificates say "verified", and name what the API hides.
+	// "tables" is any tables of one SQLite file or one
 	// PostgreSQL database, as driver, places and waived say.
 	Kind string `yaml:"kind"`
 
@@ -250,20 +252,21 @@ type StoreConfig struct {
 	// together against max_rows. See LimitsConfig.
 	Limits *LimitsConfig `yaml:"limits"`
 
-	// url: for mem0-server, where the API is, such as https://mem0.example.com;
-	// https, or http on a loopback address.
+	// url: for mem0-platform and mem0-server, where the API is, such as
+	// https://api.mem0.ai; https, or http on a loopback address.
 	URL string `yaml:"url"`
 
-	// token_file: for mem0-server, the path of a file that holds the API's key: one
-	// that may delete. Who is selected by app_id or metadata alone can be found with
+	// token_file: for mem0-platform and mem0-server, the path of a file that holds
+	// the API's key: one that may delete. On a mem0-server who is selected by app_id or metadata alone can be found with
 	// an admin's key only. It is read whenever the store is opened.
 	TokenFile string `yaml:"token_file"`
 
-	// rate: for mem0-server, how many calls a second the API gets at most, from 1
-	// to 10000. Default 100.
+	// rate: for mem0-platform and mem0-server, how many calls a second the API gets
+	// at most from one process, from 1 to 10000. Default 10 for mem0-platform, 100
+	// for mem0-server.
 	CallRate float64 `yaml:"rate"`
 
-	// burst: for mem0-server, how many calls the API gets at once after a rest.
+	// burst: for mem0-platform and mem0-server, how many calls the API gets at once after a rest.
 	// Default twice the rate.
 	Burst int `yaml:"burst"`
 

@@ -61,22 +61,19 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 	if !name.MatchString(s.Name) {
 		add("name", "must be 1 to 63 of a-z, 0-9, dot, dash and underscore, and start with a letter or digit")
 	}
-	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + ", " + KindMem0Server + " or " + KindTables
-	switch {
-	case s.Kind == KindMem0Server:
+	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + ", " + KindMem0Server + ", " + KindMem0Platform + " or " + KindTables
+	switch s.Kind {
+	case KindMem0Server, KindMem0Platform:
 		s.checkAPI(add)
 		return
-	case s.Kind == KindTables:
+	case KindTables:
 		s.forAPIsAlone(add)
 		s.checkTables(add)
 		return
-	case s.Kind == KindMem0SQLite:
-	case s.Kind == KindMem0Postgres:
+	case KindMem0SQLite:
+	case KindMem0Postgres:
 		s.forAPIsAlone(add)
 		s.checkPostgres(add)
-		return
-	case s.Kind == "mem0-platform":
-		add("kind", s.Kind+" is not supported yet by this version; "+kinds+" is")
 		return
 	default:
 		add("kind", "must be "+kinds)

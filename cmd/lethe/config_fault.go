@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -33,7 +34,7 @@ func (f *fault) Unwrap() error { return errUsage }
 
 // faultAt returns a fault at node, for document.decode to complete.
 func faultAt(node ast.Node, text string) *fault {
-	f := &fault{text: strings.TrimPrefix(node.GetPath(), "$.") + ": " + text}
+	f := &fault{text: prefixed(node.GetPath()) + text}
 	if t := node.GetToken(); t != nil && t.Position != nil {
 		f.line, f.column = t.Position.Line, t.Position.Column
 	}
@@ -74,11 +75,35 @@ type tokenFinder struct {
 
 func (v *tokenFinder) Visit(n ast.Node) ast.Visitor {
 	_, pair := n.(*ast.MappingValueNode)
-	if path := strings.TrimPrefix(n.GetPath(), "$."); !pair && v.field == "" && n.GetToken() == v.token && path != "$" {
-		v.field = path + ": "
+	if !pair && v.field == "" && n.GetToken() == v.token {
+		v.field = prefixed(n.GetPath())
 	}
 	return v
 }
+
+// prefixed returns a path as a prefix of an error. Where a key does not look like one
+// it may be a value, or a password, that stands where no key was meant: then the
+// path ends before it, and the line says where it is.
+func prefixed(path string) string {
+	path = strings.TrimPrefix(strings.TrimPrefix(path, "$"), ".")
+	if i := strings.IndexFunc(path, ofNoKey); i >= 0 {
+		path = path[:max(0, strings.LastIndexAny(path[:i], ".["))]
+	}
+	if path == "" {
+		return ""
+	}
+	return path + ": "
+}
+
+// ofNoKey reports whether no key of ours has r, nor a path of such keys.
+func ofNoKey(r rune) bool {
+	word := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+	return !word && !strings.ContainsRune("_-.[]'", r)
+}
+
+// repeated is a text of the file in a message of the library, with the space
+// before it. One character is left, such as one that is reserved.
+var repeated = regexp.MustCompile(` ?"(?:[^"\\]|\\.){2,}"`)
 
 // explain words an error of the YAML library without the value it is about.
 func explain(err yaml.Error) string {
@@ -93,7 +118,12 @@ func explain(err yaml.Error) string {
 		}
 		return "is not a key that lethe knows"
 	case errors.As(err, &syntax):
-		return "syntax: " + syntax.Message
+		return "syntax: " + repeated.ReplaceAllStringFunc(syntax.Message, func(text string) string {
+			if strings.HasPrefix(syntax.Message, "mapping key ") && strings.IndexFunc(strings.Trim(text, ` "`), ofNoKey) < 0 {
+				return text
+			}
+			return ""
+		})
 	}
 	return "value is of the wrong type"
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // FuzzLoad: whatever a configuration holds, it is refused as wrong usage or
-// means one thing, and no error repeats a password that stands where one may.
+// means one thing, and no error repeats a password, wherever it stands: where a key
+// should be, too, unless it looks like one.
 func FuzzLoad(f *testing.F) {
 	f.Add(goodConfig)
 	f.Add("")
@@ -20,6 +21,9 @@ func FuzzLoad(f *testing.F) {
 	f.Add("zone: Europe/Berlin\nholidays: [de-be, 2026-12-24]\nregime: a\nregimes: [{name: a, months: 1, extend_days: 3, confirm_business_days: 2, next_working_day: true, holidays: [us]}]\nexemptions: [x]\n")
 	f.Add("data: &a x\nlisten: *a\n")
 	f.Add("witnesses: [{key: k, url: 'https://u:hunter2@w.example'}]\nanchors: [{file: a}]\n")
+	f.Add(":hunter2@: x\n")
+	f.Add("limits: {':hunter2@h': 1}\n':hunter2@h': 1\n':hunter2@h': 2\n")
+	f.Add("stores: [{name: a, kind: tables, driver: sqlite3, file: x, places: [{table: ':hunter2@', id: i, match: {':hunter2@': b}}], waived: {':hunter2@': ':hunter2@'}}]\n")
 	path := filepath.Join(f.TempDir(), "lethe.yaml")
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "_file") || len(text) > 4096 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"lethe/audit/proof"
+	"lethe/jobs/api"
 )
 
 const (
@@ -16,16 +18,31 @@ const (
 	maxLogFile   = 32 << 20 // bytes; a bundle of 256 entries has at most 16 MB
 )
 
-// publishedAt returns a Fetch for the log that is published under the URL
-// prefix. What comes is not trusted: it is checked against a signed head.
-func publishedAt(ctx context.Context) func(prefix string) proof.Fetch {
-	return publishedThrough(ctx, nil)
+// publishedBy returns a Fetch for the log of a server. What comes is not trusted: it
+// is checked against a signed head.
+func publishedBy(ctx context.Context, server *api.Client) proof.Fetch {
+	return func(path string) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+		defer cancel()
+		get := server.Tile
+		if path == "checkpoint" {
+			get = func(ctx context.Context, _ string) ([]byte, error) { return server.Checkpoint(ctx) }
+		}
+		b, err := get(ctx, path)
+		if p, ok := errors.AsType[*api.Problem](err); ok && (p.Status == http.StatusNotFound || p.Status == http.StatusGone) {
+			return nil, fs.ErrNotExist
+		}
+		if err != nil {
+			return nil, fmt.Errorf("fetch from the log: %w", err)
+		}
+		return b, nil
+	}
 }
 
-// publishedThrough is publishedAt over a transport; nil is the default one.
-func publishedThrough(ctx context.Context, transport http.RoundTripper) func(prefix string) proof.Fetch {
+// publishedAt returns a Fetch for a log that is published under the URL prefix, by
+// whomever: nothing of ours need answer there. It is not trusted either.
+func publishedAt(ctx context.Context) func(prefix string) proof.Fetch {
 	client := &http.Client{
-		Transport:     transport,
 		Timeout:       fetchTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -48,15 +48,17 @@ func floors() map[string][]string {
 
 		"jobs/webhook": {"jobs", "audit/fault"},
 
-		"jobs/api":      {"jobs", "store", "audit/fault"},
+		"jobs/api":         {"jobs", "store", "audit/fault"},
+		"jobs/api/apitest": {},
+
 		"jobs/api/mem0": {"jobs", "jobs/api", "store"},
 		"jobs/console":  {"jobs", "store"},
 
 		"worker": {"jobs", "store", "audit", "audit/proof", "audit/fault"},
 
 		"cmd/lethe-verify": {"audit/proof"},
-		"cmd/lethe":        {"worker", "jobs", "jobs/*", "store", "store/*", "store/mem0/*", "audit", "audit/*"},
-		"cmd/torture":      {"worker", "jobs", "jobs/*", "store", "store/*", "audit", "audit/*"},
+		"cmd/lethe":        {"worker", "jobs", "jobs/*", "jobs/api/mem0", "store", "store/*", "store/mem0/*", "audit", "audit/*"},
+		"cmd/torture":      {"worker", "jobs", "jobs/*", "store", "store/*", "store/mem0/*", "audit", "audit/*"},
 	}
 }
 

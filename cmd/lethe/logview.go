@@ -103,14 +103,11 @@ func (s *source) open(ctx context.Context) (logReader, func(), error) {
 		}
 		return guardedLog{l}, done, nil
 	}
-	if _, err := s.client(); err != nil { // for what it says about a bad URL
-		return nil, nil, err
-	}
-	transport, err := s.transport()
+	client, err := s.client()
 	if err != nil {
 		return nil, nil, err
 	}
-	return readPublished(publishedThrough(ctx, transport)(strings.TrimRight(s.server, "/")+"/log"), keys), func() {}, nil
+	return readPublished(publishedBy(ctx, client), keys), func() {}, nil
 }
 
 // believed returns the keys under which the log is read: those given, or else

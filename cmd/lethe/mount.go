@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,7 @@ import (
 
 	"lethe/jobs"
 	"lethe/jobs/api"
+	"lethe/jobs/api/mem0"
 	"lethe/jobs/ledger"
 	"lethe/worker"
 )
@@ -32,6 +34,7 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
+		Operations: append(mem0.Operations(), s.metricsOperation()),
 	}
 	mux, doors := http.NewServeMux(), api.New(o)
 	if s.config.Roles.has(roleAPI) {
@@ -45,7 +48,38 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 	}
 	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, Timeout: 10 * time.Second})
 	mux.Handle("GET /metrics", api.Guarded(metrics, s.mayMeasure(), o))
-	return plainPaths(mux, doors)
+	if !s.config.Roles.has(roleAPI) {
+		return plainPaths(mux, doors)
+	}
+	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand}, o), plainPaths(mux, doors))
+}
+
+// A promptBook has what is filed begun at once, if this process has a worker: who
+// files waits for the end.
+type promptBook struct {
+	*jobs.Intake
+	hand *worker.Hand
+}
+
+// Submit implements jobs.Book.
+func (b promptBook) Submit(ctx context.Context, s jobs.Submission) (jobs.Request, bool, error) {
+	r, replayed, err := b.Intake.Submit(ctx, s)
+	if err == nil && !replayed {
+		b.hand.Begin(r.ID)
+	}
+	return r, replayed, err
+}
+
+// below gives a door all paths below a prefix, as they are: what stands in them is
+// its own to read, and a mux would clean them.
+func below(prefix string, door, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, prefix+"/") {
+			door.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 // plainPaths keeps from a mux the paths that it would answer itself, before any
@@ -67,6 +101,20 @@ func (s *service) mayMeasure() jobs.Act {
 		return jobs.ActOpen
 	}
 	return jobs.ActMetrics
+}
+
+// metricsOperation is what the OpenAPI document says of /metrics.
+func (s *service) metricsOperation() api.Operation {
+	shown := []api.Example{{Name: "beginning", Value: "# HELP lethe_queue_up 1 if the queue answers.\n# TYPE lethe_queue_up gauge\nlethe_queue_up 1\n"}}
+	return api.Operation{
+		Method: http.MethodGet, Path: "/metrics", ID: "metrics", May: s.mayMeasure(), Summary: "Get the metrics, for Prometheus",
+		Description: "In the text format, or in OpenMetrics to who accepts it. Everybody may ask from the service's own machine, if it listens on loopback.",
+		Answers: []api.Answer{
+			{Status: http.StatusOK, Media: "text/plain", Examples: shown},
+			{Status: http.StatusOK, Media: "application/openmetrics-text", Examples: shown},
+		},
+		Problems: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests},
+	}
 }
 
 // measure registers what the ledger, the queue and the process say.

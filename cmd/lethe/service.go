@@ -58,6 +58,7 @@ type service struct {
 	intake   *jobs.Intake
 	holds    *jobs.Custodian
 	eraser   *worker.Eraser
+	hand     *worker.Hand
 	webhooks *webhook.Sender
 	listener net.Listener
 	oidc     *web.OIDC // nil: one signs in to the page by token alone
@@ -109,6 +110,8 @@ func connectStore(ctx context.Context, c StoreConfig) (store.Store, error) {
 		return openPostgresStore(ctx, c)
 	case KindMem0Server:
 		return openServerStore(ctx, c)
+	case KindMem0Platform:
+		return openPlatformStore(ctx, c)
 	case KindTables:
 		return openTablesStore(ctx, c)
 	}
@@ -145,13 +148,16 @@ func (c *StoreConfig) kept() *worker.Store {
 	if c.Kind == KindMem0Server {
 		ws.AtMost, ws.Purge.Off = store.EvidenceErased, true
 	}
+	if c.Kind == KindMem0Platform {
+		ws.Purge.Off = true
+	}
 	return ws
 }
 
 // exclusions lists what erasing in a store does not reach: what the operator says,
 // and what its kind is known to keep.
 func (c *StoreConfig) exclusions() (list []jobs.Exclusion) {
-	list = c.residue()
+	list = append(c.residue(), c.unseen()...)
 	if c.BackupsUntil > 0 {
 		list = append(list, jobs.Exclusion{Code: backupsCode, For: time.Duration(c.BackupsUntil)})
 	}
@@ -249,6 +255,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
 	}
+	s.hand = worker.NewHand(s.eraser)
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
 		return err
 	}
@@ -295,7 +302,8 @@ func (s *service) Run(ctx context.Context) error {
 	}
 	finish := func() error { return nil }
 	if s.config.Roles.has(roleWorker) {
-		group.Go(func() error { return s.queue.Run(ctx, s.eraser.Handle) })
+		group.Go(func() error { return s.queue.Run(ctx, s.eraser.Carry) })
+		group.Go(func() error { return s.hand.Run(ctx) })
 	}
 	if s.config.Roles.has(roleScheduler) {
 		group.Go(func() error { return relay.Run(ctx) })

@@ -74,10 +74,10 @@ func (s *service) down(name string) bool {
 func (s *service) storeStates() []api.StoreState {
 	var all []api.StoreState
 	for _, l := range s.links {
-		state := api.StoreState{Store: l.Name, State: "up"}
+		state := api.StoreState{Store: l.Name, State: api.StoreUp}
 		since, reason := l.Down()
 		if reason != nil {
-			state.State, state.Reason = "down", reason.Error()
+			state.State, state.Reason = api.StoreDown, reason.Error()
 		}
 		state.Since = since.UTC()
 		all = append(all, state)

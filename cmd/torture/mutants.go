@@ -62,6 +62,8 @@ func workerMutants() []mutant {
 		{bug: "worker/works-without-lease", check: "worker TestLeaseLostMidBatchWritesNothing"},
 		{bug: "worker/no-quarantine", check: "worker TestAnIDThatKillsItsWorkerIsSetAside"},
 		{bug: "worker/cancel-without-looking", check: "worker TestACancelledRequestCountsWhatADeadWorkerErased"},
+		{bug: "worker/along-untold", check: "worker TestACrashLosesNothingOfWhatWentAlong"},
+		{bug: "worker/along-forgotten", check: "worker TestAnEntityThatGoesAlongWithItsLastMemoryIsCountedErased"},
 		{bug: "worker/exempt-erased-anyway", check: "worker TestWhatIsExemptStaysAndIsNoResidue"},
 	}
 }
@@ -108,6 +110,8 @@ func ledgerMutants() []mutant {
 		{bug: "ledger/erase-on-half-a-plan", check: "jobs/ledger TestErasingBeginsWhenEveryJobIsPlanned"},
 		{bug: "ledger/settle-early", scene: kill(2, s.slow)},
 		{bug: "ledger/no-epoch", check: "jobs/ledger TestStaleEpochWritesNothing"},
+		{bug: "ledger/along-unlooked", check: "worker TestACancelledRequestCountsWhatWentAlong"},
+		{bug: "ledger/along-of-any-round", check: "worker TestWhatCameBackIsNotSaidToHaveGoneAlong"},
 		{bug: "ledger/others-receipts", scene: kill(1, s.all)},
 		{bug: "ledger/any-durability", check: "jobs/ledger TestSynchronousIsFullOnEveryConnection"},
 		{bug: "ledger/nothing-abandoned", check: "jobs/ledger TestAbandonedTasksAreRungAtStart"},

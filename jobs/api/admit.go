@@ -34,27 +34,33 @@ const (
 // who it is.
 func (s *server) admit(may jobs.Act, handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := refuseURL(r); err != nil {
-			return err
-		}
-		if may == jobs.ActOpen || may == jobs.ActMetrics && s.local(r) {
-			if err := s.metered(r, jobs.Actor{}); err != nil {
-				return err
-			}
-			return handle(w, r)
-		}
-		a, err := Authenticate(r, s.Tokens, s.Listen)
+		r, err := s.admitted(r, may)
 		if err != nil {
-			return s.refused(r, err)
-		}
-		if err := s.metered(r, a); err != nil {
 			return err
 		}
-		if err := a.Check(may); err != nil {
-			return err
-		}
-		return handle(w, r.WithContext(WithActor(r.Context(), a)))
+		return handle(w, r)
 	}
+}
+
+// admitted returns r with who makes it, or why it is not let in.
+func (s *server) admitted(r *http.Request, may jobs.Act) (*http.Request, error) {
+	if err := refuseURL(r); err != nil {
+		return nil, err
+	}
+	if may == jobs.ActOpen || may == jobs.ActMetrics && s.local(r) {
+		return r, s.metered(r, jobs.Actor{})
+	}
+	a, err := Authenticate(r, s.Tokens, s.Listen)
+	if err != nil {
+		return nil, s.refused(r, err)
+	}
+	if err := s.metered(r, a); err != nil {
+		return nil, err
+	}
+	if err := a.Check(may); err != nil {
+		return nil, err
+	}
+	return r.WithContext(WithActor(r.Context(), a)), nil
 }
 
 // Authenticate returns who makes a call, by the token in its Authorization header

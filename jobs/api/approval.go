@@ -117,12 +117,16 @@ func readDecision(r io.Reader, name string) (value string, err error) {
 	return value, d.end()
 }
 
-// Approve approves the plan with this hash.
+// Approve approves the plan with this hash, as the request shows it. 403 with the
+// code self_approval for who filed it, 404 if there is no such request, 409 if it
+// does not wait (not_waiting) or has another plan by now (plan_changed).
 func (c *Client) Approve(ctx context.Context, id, planHash string) (Request, error) {
 	return c.decide(ctx, idPath(id)+"/approve", map[string]string{"plan_hash": planHash})
 }
 
-// Reject turns a request down, for a reason that is a code.
+// Reject turns a request down, for a reason that is a code of at most 64 bytes. 404
+// if there is none, 409 once a batch has begun (begun: cancel it) or it has ended
+// (too_late), 400 or 422 for a reason that is no code.
 func (c *Client) Reject(ctx context.Context, id, reason string) (Request, error) {
 	return c.decide(ctx, idPath(id)+"/reject", map[string]string{"reason": reason})
 }

@@ -22,10 +22,13 @@ import (
 // maxAnswerBytes bounds what is read of an answer.
 const maxAnswerBytes = 16 << 20
 
-// A Client asks a Lethe server. Its methods may be called concurrently, have no
-// time limit but their context's, and return a *Problem if the server refused,
-// or the transport's error if it could not be asked. Selectors go into bodies
-// only.
+// A Client asks a Lethe server. It has a method for every call of the native API.
+// They may be called concurrently, have no time limit but their context's, and
+// return a *Problem if the server refused, or the transport's error if it could
+// not be asked. Whatever is asked, the Problem may be 401 (no token that is valid),
+// 403 (its role may not), 429 and 503 (ask again after RetryAfter); what else it
+// may be is said of each method, and in the OpenAPI document. An answer of more
+// than 16 MiB is an error. Selectors go into bodies only.
 type Client struct {
 	base  string
 	token string
@@ -56,9 +59,12 @@ func NewClient(baseURL, token string, transport http.RoundTripper) (*Client, err
 	}, nil
 }
 
-// Submit files a request. replayed says that the key was used before, for the
-// same body, and r is that request. With s.IDs memory stays flat, and Submit
-// returns only when s.IDs has.
+// Submit files a request, which is durable once it returns. replayed says that the
+// key was used before, for the same body, and r is that request; with another body
+// it is 409. 400 if something is malformed, 422 if the selector or the stores cannot
+// be accepted, 413 beyond 64 MiB of ids or 64 KiB of everything else. Without a key,
+// asking again after an error of the transport may file it twice. With s.IDs memory
+// stays flat, and Submit returns only when s.IDs has.
 func (c *Client) Submit(ctx context.Context, s Submission) (r Accepted, replayed bool, err error) {
 	header := http.Header{}
 	if s.IdempotencyKey != "" {
@@ -72,7 +78,8 @@ func (c *Client) Submit(ctx context.Context, s Submission) (r Accepted, replayed
 	return r, answer.Header.Get("Idempotent-Replayed") == "true", err
 }
 
-// Plan asks what s would erase, and changes nothing.
+// Plan asks what s would erase, and changes nothing. Errors are those of Submit; 503
+// with the code store_down while one of the stores is down.
 func (c *Client) Plan(ctx context.Context, s Submission) (Plan, error) {
 	answer, err := c.send(ctx, "/v1/plans", s, http.Header{}) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {
@@ -81,7 +88,7 @@ func (c *Client) Plan(ctx context.Context, s Submission) (Plan, error) {
 	return decodeAnswer[Plan](answer)
 }
 
-// Request returns one request.
+// Request returns one request; 404 if there is none that the token may see.
 func (c *Client) Request(ctx context.Context, id string) (Request, error) {
 	return getJSON[Request](ctx, c, idPath(id))
 }
@@ -120,7 +127,8 @@ func (c *Client) ListDue(ctx context.Context, due jobs.Due, statuses ...jobs.Sta
 	}
 }
 
-// Cancel stops a request; 409 if it has ended.
+// Cancel stops a request, before the first batch at once and afterwards between
+// batches; 404 if there is none, 409 if it has ended.
 func (c *Client) Cancel(ctx context.Context, id string) (Request, error) {
 	answer, err := c.do(ctx, http.MethodPost, idPath(id)+"/cancel", nil, nil) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {
@@ -129,19 +137,20 @@ func (c *Client) Cancel(ctx context.Context, id string) (Request, error) {
 	return decodeAnswer[Request](answer)
 }
 
-// Certificate returns the certificate file; 409 while there is none.
+// Certificate returns the certificate file; 404 if there is no such request, 409
+// while there is no certificate.
 func (c *Client) Certificate(ctx context.Context, id string) ([]byte, error) {
 	return c.getText(ctx, idPath(id)+"/certificate")
 }
 
 // Receipt returns the proof that the request was accepted, a file like the
-// certificate.
+// certificate; 404 and 409 as there.
 func (c *Client) Receipt(ctx context.Context, id string) ([]byte, error) {
 	return c.getText(ctx, idPath(id)+"/receipt")
 }
 
 // Reissued returns the certificate or, with accepted, the receipt, cut anew for
-// the log's newest head.
+// the log's newest head; 404 and 409 as for them.
 func (c *Client) Reissued(ctx context.Context, id string, accepted bool) ([]byte, error) {
 	file := "/certificate"
 	if accepted {
@@ -151,8 +160,8 @@ func (c *Client) Reissued(ctx context.Context, id string, accepted bool) ([]byte
 }
 
 // MemoryProof returns the proof of what became of one memory of a request that
-// has ended; 404 also if it has no receipt of it, 410 once the subject key has
-// been destroyed.
+// has ended; 404 also if it has no receipt of it, 409 before its end, 410 once the
+// subject key has been destroyed, 422 for an ID that no store can have.
 func (c *Client) MemoryProof(ctx context.Context, id, memoryID string) ([]byte, error) {
 	body, err := json.Marshal(map[string]string{"memory_id": memoryID})
 	if err != nil {
@@ -162,8 +171,8 @@ func (c *Client) MemoryProof(ctx context.Context, id, memoryID string) ([]byte, 
 	return c.readText(c.do(ctx, http.MethodPost, idPath(id)+"/memory-proof", bytes.NewReader(body), header))
 }
 
-// SubjectKey returns the 32-byte key that opens the subject commitment; 410
-// once it has been destroyed.
+// SubjectKey returns the 32-byte key that opens the subject commitment; 404 if
+// there is no such request, 410 once the key has been destroyed.
 func (c *Client) SubjectKey(ctx context.Context, id string) ([]byte, error) {
 	text, err := c.getText(ctx, idPath(id)+"/subject-key")
 	if err != nil {
@@ -174,36 +183,6 @@ func (c *Client) SubjectKey(ctx context.Context, id string) ([]byte, error) {
 		return nil, fmt.Errorf("subject key: not hex") // and not repeated either
 	}
 	return key, nil
-}
-
-// Key returns the log's public verifier key, without a line end.
-func (c *Client) Key(ctx context.Context) (string, error) {
-	text, err := c.getText(ctx, "/log/key")
-	return strings.TrimSpace(string(text)), err
-}
-
-// Keys returns all verifier keys that the log has had, as proof.ParseKeys reads
-// them.
-func (c *Client) Keys(ctx context.Context) ([]byte, error) {
-	return c.getText(ctx, "/log/keys")
-}
-
-// Checkpoint returns the log's signed head.
-func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
-	return c.getText(ctx, "/log/checkpoint")
-}
-
-// Ready returns why the server is not ready, or nothing if it is.
-func (c *Client) Ready(ctx context.Context) ([]string, error) {
-	answer, err := c.ask(ctx, http.MethodGet, "/readyz", nil, nil)
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode != http.StatusOK && answer.Header.Get("Content-Type") != "application/json" {
-		return nil, refusal(answer)
-	}
-	state, err := decodeAnswer[readiness](answer)
-	return state.Reasons, err
 }
 
 // idPath keeps an id that a person typed from becoming another path.
@@ -242,7 +221,19 @@ func (c *Client) readText(answer *http.Response, err error) ([]byte, error) {
 		return nil, err
 	}
 	defer answer.Body.Close()
-	return io.ReadAll(io.LimitReader(answer.Body, maxAnswerBytes))
+	return readAtMost(answer.Body, maxAnswerBytes)
+}
+
+// readAtMost reads all, and refuses more than so many bytes.
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("read answer: it has more than %d bytes", limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
 }
 
 // send posts a submission. With streamed IDs the body is written while it is

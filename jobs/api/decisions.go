@@ -173,12 +173,16 @@ func (q *query) setDue(given []string) error {
 	return nil
 }
 
-// Extend extends the period of a request, for a reason that is a code.
+// Extend extends the period of a request, once and before its end, for a reason that
+// is a code. 404 if there is none, 409 with the code already_extended, overdue,
+// not_extendable or too_late, 400 for a reason that is not known.
 func (c *Client) Extend(ctx context.Context, id, reason string) (Request, error) {
 	return c.decide(ctx, idPath(id)+"/extend", map[string]string{"reason": reason})
 }
 
-// Confirm records that the receipt of a request was confirmed to who asked.
+// Confirm records that the receipt of a request was confirmed to who asked. 404 if
+// there is no such request, 409 with the code no_confirmation, already_confirmed or
+// too_late.
 func (c *Client) Confirm(ctx context.Context, id string) (Request, error) {
 	answer, err := c.do(ctx, http.MethodPost, idPath(id)+"/confirm", nil, nil) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {
@@ -188,7 +192,8 @@ func (c *Client) Confirm(ctx context.Context, id string) (Request, error) {
 }
 
 // Exempt refuses a part of a request. Of x it sends Store, Place, Reason and
-// ReviewAt.
+// ReviewAt. 404 if there is no such request, 409 with the code begun, already_exempt
+// or too_late, 400 for a reason that is not known, 422 if there is no such part.
 func (c *Client) Exempt(ctx context.Context, id string, x Refused) (Request, error) {
 	body := map[string]string{"store": x.Store, "reason": x.Reason}
 	if x.Place != "" {

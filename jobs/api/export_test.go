@@ -50,3 +50,11 @@ func Routes() (names []string) {
 	}
 	return names
 }
+
+// AnswerCodes returns the codes of the table from the book's errors to problems.
+func AnswerCodes() (codes []string) {
+	for _, a := range answers() {
+		codes = append(codes, a.code)
+	}
+	return codes
+}

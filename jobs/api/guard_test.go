@@ -21,7 +21,15 @@ import (
 
 // ask calls the handler of h without a network.
 func (h *house) ask(method, target string, body io.Reader, header ...string) *httptest.ResponseRecorder {
+	return h.askOn("", method, target, body, header...)
+}
+
+// askOn is ask of another host than example.com.
+func (h *house) askOn(host, method, target string, body io.Reader, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, body)
+	if host != "" {
+		r.Host = host
+	}
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}

@@ -11,8 +11,10 @@ import (
 )
 
 // PlaceHold places a legal hold on what s selects, which needs only its Selector
-// or IDs. Once it returns nothing of that is erased. A zero until is for until it
-// is released.
+// or IDs, at most jobs.MaxHoldIDs. Once it returns nothing of that is erased. A zero
+// until is for until it is released. 400 for a reason that is no code or an until
+// that has passed, 422 for a selector that cannot be accepted, 503 with the code
+// hold_placing if it is in force only later: Holds says when.
 func (c *Client) PlaceHold(ctx context.Context, s Submission, reason string, until time.Time) (Hold, error) {
 	var body bytes.Buffer // of IDs there are not too many for memory
 	e := &encoder{json: jsontext.NewEncoder(&body)}
@@ -41,7 +43,8 @@ func (c *Client) Holds(ctx context.Context) ([]Hold, error) {
 	return list.Holds, err
 }
 
-// ReleaseHold ends a legal hold; 409 if it has ended.
+// ReleaseHold ends a legal hold, for a reason that is a code. 404 if there is none,
+// 409 if it has ended (too_late) or is still being placed (hold_placing).
 func (c *Client) ReleaseHold(ctx context.Context, id, reason string) (Hold, error) {
 	query := url.Values{"reason": {reason}}
 	answer, err := c.do(ctx, http.MethodDelete, "/v1/holds/"+url.PathEscape(id)+"?"+query.Encode(), nil, nil) //nolint:bodyclose // decodeAnswer closes it

@@ -63,7 +63,7 @@ func (s *server) holdRoutes() []route {
 			method: "DELETE", path: "/v1/holds/{id}", handle: s.releaseHold, id: "release-hold", may: jobs.ActHold,
 			summary:     "Release a legal hold",
 			description: "Requests that only it has held go on by themselves. 409 if it has ended, or is still being placed.",
-			params:      []param{{"query", "reason", "A code; released if not given"}},
+			params:      []param{{"query", "reason", "A code; released if not given", str("", 64)}},
 			status:      200, answer: Hold{}, problems: []int{400, 401, 403, 404, 409, 503},
 		},
 	}

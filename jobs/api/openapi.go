@@ -3,28 +3,35 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"reflect"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"lethe/jobs"
-	"lethe/store"
 )
 
-// document returns the OpenAPI 3.1 document of routes, in YAML.
-func document(version string, routes []route) []byte {
+// document returns the OpenAPI 3.1 document of operations, in YAML.
+func document(version string, operations []Operation) []byte {
 	d := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info:    &huma.Info{Title: "Lethe", Version: version, Description: "Erases a person's memories from AI-memory stores and proves it."},
 		Components: &huma.Components{
-			Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-			SecuritySchemes: map[string]*huma.SecurityScheme{bearerScheme: {Type: "http", Scheme: "bearer", Description: "A token as lethe token create prints it. A service on loopback that has no tokens needs none."}},
+			Schemas:   huma.NewMapRegistry("#/components/schemas/", schemaName),
+			Responses: map[string]*huma.Response{},
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				SchemeBearer: {Type: "http", Scheme: "bearer", Description: "A token as lethe token create prints it. A service on loopback that has no tokens needs none."},
+			},
 		},
 	}
-	for _, r := range routes {
-		d.AddOperation(operation(d.Components.Schemas, r))
+	addProblems(d.Components)
+	for _, o := range operations {
+		d.AddOperation(describe(d.Components.Schemas, o))
+		for _, name := range o.schemes() {
+			if d.Components.SecuritySchemes[name] == nil {
+				d.Components.SecuritySchemes[name] = mem0Scheme(name)
+			}
+		}
 	}
 	for _, s := range d.Components.Schemas.Map() {
 		s.AdditionalProperties = nil // answers may get more fields; bodies, written by hand, may not
@@ -36,46 +43,65 @@ func document(version string, routes []route) []byte {
 	return text
 }
 
-func operation(schemas huma.Registry, r route) *huma.Operation {
-	op := &huma.Operation{
-		Method:      r.method,
-		Path:        strings.ReplaceAll(r.path, "...}", "}"),
-		OperationID: r.id,
-		Summary:     r.summary,
-		Description: r.description,
-		Responses:   map[string]*huma.Response{},
-		Security:    []map[string][]string{},
+// mem0Scheme tells how Mem0's clients show a token.
+func mem0Scheme(name string) *huma.SecurityScheme {
+	if name == SchemeKey {
+		return &huma.SecurityScheme{Type: "apiKey", In: "header", Name: "X-API-Key", Description: "A Lethe token, as clients of the self-hosted Mem0 server show their key."}
 	}
-	if r.may != jobs.ActOpen {
-		op.Security = append(op.Security, map[string][]string{bearerScheme: {}})
-		op.Description = strings.TrimSpace(op.Description + " For the roles: " + rolesOf(r.may) + ".")
-	}
-	for _, segment := range strings.Split(op.Path, "/") {
-		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			op.Parameters = append(op.Parameters, parameter(param{"path", strings.TrimSuffix(name, "}"), ""}))
-		}
-	}
-	for _, p := range r.params {
-		op.Parameters = append(op.Parameters, parameter(p))
-	}
-	if r.takes != nil {
-		op.RequestBody = &huma.RequestBody{
-			Required: true,
-			Content:  map[string]*huma.MediaType{"application/json": {Schema: r.takes()}},
-		}
-	}
-	op.Responses[strconv.Itoa(r.status)] = goodAnswer(schemas, r)
-	for status, v := range r.also {
-		op.Responses[strconv.Itoa(status)] = response(schemas, status, "application/json", v)
-	}
-	for _, status := range append([]int{http.StatusBadRequest, http.StatusTooManyRequests}, r.problems...) { // 400 also for a token in the URL
-		op.Responses[strconv.Itoa(status)] = response(schemas, status, "application/problem+json", Problem{})
-	}
-	return op
+	return &huma.SecurityScheme{Type: "apiKey", In: "header", Name: "Authorization", Description: "The word Token, a space and a Lethe token, as clients of the Mem0 Platform show their key."}
 }
 
-// bearerScheme is how the document names tokens.
-const bearerScheme = "token"
+// described returns what the document says of routes.
+func described(routes []route) (all []Operation) {
+	bodies, answers := bodyExamples(), answerExamples()
+	for _, r := range routes {
+		o := r.operation()
+		o.Answers[0].Examples = answers[r.id]
+		if o.Body != nil {
+			o.Body.Examples = bodies[r.id]
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// operation returns what the document says of a route, but for the examples.
+func (r route) operation() Operation {
+	o := Operation{
+		Method: r.method, Path: strings.ReplaceAll(r.path, "...}", "}"), ID: r.id, Summary: r.summary, Description: r.description, May: r.may,
+		Problems: r.problemStatuses(),
+	}
+	for _, p := range r.params {
+		o.Params = append(o.Params, Param{In: p.in, Name: p.name, Description: p.description, Schema: p.schema})
+	}
+	if r.takes != nil {
+		o.Body = &Body{Shape: r.takes()}
+	}
+	good := Answer{Status: r.status, Media: r.media, Shape: r.answer}
+	switch r.status {
+	case http.StatusAccepted:
+		good.Headers = []Param{
+			{Name: "Location", Description: "Path of the request"},
+			{Name: "Idempotent-Replayed", Description: "true for a request filed before"},
+		}
+	case http.StatusCreated:
+		good.Headers = []Param{{Name: "Location", Description: "Path of what was made"}}
+	}
+	o.Answers = append([]Answer{good}, r.also...)
+	return o
+}
+
+// problemStatuses returns those of the route and those of every route: 400 for a
+// token in the URL, 403 for a Host that is not served or a page of another origin,
+// 429 and 503 for too many calls. Whether the process lives is always told.
+func (r route) problemStatuses() []int {
+	all := append([]int{http.StatusBadRequest, http.StatusForbidden}, r.problems...)
+	if r.id != "healthz" {
+		all = append(all, http.StatusTooManyRequests, http.StatusServiceUnavailable)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 func rolesOf(do jobs.Act) string {
 	var names []string
@@ -83,88 +109,4 @@ func rolesOf(do jobs.Act) string {
 		names = append(names, string(r))
 	}
 	return strings.Join(names, ", ")
-}
-
-func parameter(p param) *huma.Param {
-	return &huma.Param{
-		Name: p.name, In: p.in, Description: p.description, Required: p.in == "path",
-		Schema: &huma.Schema{Type: huma.TypeString},
-	}
-}
-
-func goodAnswer(schemas huma.Registry, r route) *huma.Response {
-	if r.answer == nil {
-		return &huma.Response{
-			Description: http.StatusText(r.status),
-			Content:     map[string]*huma.MediaType{r.media: {Schema: &huma.Schema{Type: huma.TypeString}}},
-		}
-	}
-	answer := response(schemas, r.status, "application/json", r.answer)
-	if r.status == http.StatusAccepted {
-		answer.Headers = map[string]*huma.Header{
-			"Location":            {Description: "Path of the request", Schema: &huma.Schema{Type: huma.TypeString}},
-			"Idempotent-Replayed": {Description: "true for a request filed before", Schema: &huma.Schema{Type: huma.TypeString}},
-		}
-	}
-	return answer
-}
-
-func response(schemas huma.Registry, status int, media string, v any) *huma.Response {
-	return &huma.Response{
-		Description: http.StatusText(status),
-		Content:     map[string]*huma.MediaType{media: {Schema: schemas.Schema(reflect.TypeOf(v), true, "")}},
-	}
-}
-
-// submissionSchema says of a body what the decoder demands. It is written by
-// hand as the decoder is; a test compares the two.
-func submissionSchema() *huma.Schema {
-	return &huma.Schema{
-		Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"selector"},
-		Properties: map[string]*huma.Schema{
-			"selector":    selectorSchema(),
-			"related":     {Type: huma.TypeBoolean, Description: "Erase also what is about who is selected but does not match, as far as a store can tell: what an assistant said in their conversations, or memories that explicit IDs have replaced. A plan counts it either way"},
-			"stores":      {Type: huma.TypeArray, Items: str("", 0), MinItems: new(1), UniqueItems: true, Description: "Every configured store if not given"},
-			"ticket":      str("The asker's own reference; not personal data", maxTicketBytes),
-			"regime":      str("Whose clock runs, such as gdpr (if not given) or ccpa", 64),
-			"ground":      str("A code, such as art17-1-b", 64),
-			"received_at": {Type: huma.TypeString, Format: "date-time", Description: "When the person asked; now if not given"},
-			"grace":       str("How long to wait before erasing, such as 72h or 0s", 0),
-			"notify_url":  str("An https URL that is told when the status changes (Standard Webhooks); 400 unless the service has webhooks configured", jobs.MaxNotifyURL),
-		},
-	}
-}
-
-func memorySchema() *huma.Schema {
-	return &huma.Schema{
-		Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"memory_id"},
-		Properties: map[string]*huma.Schema{"memory_id": str("As the store knows the memory", store.MaxValueBytes)},
-	}
-}
-
-func selectorSchema() *huma.Schema {
-	scalar := &huma.Schema{OneOf: []*huma.Schema{
-		str("", store.MaxValueBytes), {Type: huma.TypeNumber}, {Type: huma.TypeBoolean},
-	}}
-	return &huma.Schema{
-		Type: huma.TypeObject, AdditionalProperties: false, MinProperties: new(1),
-		Description: "Either ids, or any of the other keys, all of which must be equal. Values are exact: no wildcards, no case folding, no normalization.",
-		Properties: map[string]*huma.Schema{
-			"ids":      {Type: huma.TypeArray, Items: str("", store.MaxValueBytes), MinItems: new(1), MaxItems: new(jobs.MaxIDs), Description: "Memory IDs"},
-			"user_id":  str("", store.MaxValueBytes),
-			"agent_id": str("", store.MaxValueBytes),
-			"app_id":   str("", store.MaxValueBytes),
-			"run_id":   str("", store.MaxValueBytes),
-			"metadata": {Type: huma.TypeObject, AdditionalProperties: scalar, MinProperties: new(1), MaxProperties: new(store.MaxMetadataKeys)},
-		},
-	}
-}
-
-// str is a string of at most that many bytes; 0 for no limit of its own.
-func str(description string, limit int) *huma.Schema {
-	s := &huma.Schema{Type: huma.TypeString, Description: description}
-	if limit > 0 {
-		s.MinLength, s.MaxLength = new(1), new(limit)
-	}
-	return s
 }

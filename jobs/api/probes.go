@@ -16,7 +16,7 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) error {
 
 // readyz is GET /readyz.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
-	answer := readiness{Ready: true}
+	answer := Readiness{Ready: true}
 	if s.Ready != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 		defer cancel()
@@ -73,6 +73,6 @@ func (s *server) log(w http.ResponseWriter, r *http.Request) error {
 // document is GET /v1/openapi.yaml.
 func (s *server) document(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "application/openapi+yaml")
-	_, _ = w.Write(s.openapi) // a client that has gone needs no answer
+	_, _ = w.Write(s.openapi()) // a client that has gone needs no answer
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"lethe/jobs"
 	"lethe/store"
 )
@@ -52,7 +54,7 @@ func (s *server) cut(ctx context.Context, by jobs.Actor, id string, accepted, ne
 }
 
 func headParam() param {
-	return param{"query", "head", "newest, to have it cut anew for the log's newest head; left out, it is the first head that covers it"}
+	return param{"query", "head", "newest, to have it cut anew for the log's newest head; left out, it is the first head that covers it", &huma.Schema{Type: huma.TypeString, Enum: []any{"newest"}}}
 }
 
 // headQuery reads the query of a certificate and reports whether the newest head

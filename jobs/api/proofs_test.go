@@ -31,7 +31,7 @@ func TestTheAnswerToAFilingHasItsReceipt(t *testing.T) {
 		if err != nil || replayed != again {
 			t.Fatalf("replayed %v, %v", replayed, err)
 		}
-		if r.ReceiptText == nil || *r.ReceiptText != "receipt of "+r.ID+"\n" {
+		if r.ReceiptText == nil || *r.ReceiptText != fileHead("receipt")+"receipt of "+r.ID+"\n" {
 			t.Errorf("replayed %v: receipt = %v", again, r.ReceiptText)
 		}
 	}
@@ -54,7 +54,7 @@ func TestAFilingStandsWithoutItsReceipt(t *testing.T) {
 func TestFilesCanBeAskedForUnderTheNewestHead(t *testing.T) {
 	h := open(t)
 	ctx, id := t.Context(), h.file(t)
-	if got, err := h.client.Reissued(ctx, id, true); err != nil || string(got) != "newest true of "+id+"\n" {
+	if got, err := h.client.Reissued(ctx, id, true); err != nil || string(got) != fileHead("")+"newest true of "+id+"\n" {
 		t.Errorf("receipt = %q, %v", got, err)
 	}
 	if _, err := h.client.Reissued(ctx, id, false); statusOf(err) != 409 {
@@ -63,7 +63,7 @@ func TestFilesCanBeAskedForUnderTheNewestHead(t *testing.T) {
 	if _, err := h.client.Cancel(ctx, id); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := h.client.Reissued(ctx, id, false); err != nil || string(got) != "newest false of "+id+"\n" {
+	if got, err := h.client.Reissued(ctx, id, false); err != nil || string(got) != fileHead("")+"newest false of "+id+"\n" {
 		t.Errorf("certificate = %q, %v", got, err)
 	}
 	before := h.book.count()
@@ -95,7 +95,7 @@ func TestAMemoryIsProvedToWhoHasItsID(t *testing.T) {
 	if _, err := h.client.Cancel(ctx, id); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := h.client.MemoryProof(ctx, id, canary); err != nil || string(got) != "proof of "+id+"\n" || h.book.provedID != canary {
+	if got, err := h.client.MemoryProof(ctx, id, canary); err != nil || string(got) != fileHead("proof")+"proof of "+id+"\n" || h.book.provedID != canary {
 		t.Errorf("proof = %q, %v", got, err)
 	}
 	odd := "canary \"q\"\\é\u2028"

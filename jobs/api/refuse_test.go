@@ -245,7 +245,7 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestErrorsOfTheBookHaveOneStatusEach(t *testing.T) {
-	h := open(t)
+	h := openOddly(t)
 	id := h.file(t)
 	tests := []struct {
 		err    error

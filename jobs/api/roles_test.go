@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -18,10 +19,11 @@ import (
 // people are tokens in memory. What is not known has expired or been revoked: a
 // gate does not say.
 type people struct {
-	mu   sync.Mutex
-	by   map[string]jobs.Actor
-	open bool
-	fail error
+	mu     sync.Mutex
+	by     map[string]jobs.Actor
+	open   bool
+	fail   error
+	broken error // of what is asked of tokens themselves
 }
 
 func (p *people) Actor(_ context.Context, token string) (jobs.Actor, error) {
@@ -40,18 +42,18 @@ func (p *people) Actor(_ context.Context, token string) (jobs.Actor, error) {
 }
 
 func (p *people) CreateToken(_ context.Context, by jobs.Actor, o jobs.TokenOrder) (jobs.Token, string, error) {
-	return jobs.Token{ID: "tok-1", Name: o.Name, Role: o.Role, CreatedBy: by.ID}, secretOf("new"), o.Check()
+	return jobs.Token{ID: "tok-1", Name: o.Name, Role: o.Role, CreatedBy: by.ID}, secretOf("new"), cmp.Or(p.broken, o.Check())
 }
 
 func (p *people) Tokens(context.Context, jobs.Actor) ([]jobs.Token, error) {
-	return []jobs.Token{{ID: "tok-1"}}, nil
+	return []jobs.Token{{ID: "tok-1", Role: jobs.RoleAuditor}}, p.broken
 }
 
 func (p *people) RevokeToken(_ context.Context, _ jobs.Actor, id string) (jobs.Token, error) {
 	if id != "tok-1" {
 		return jobs.Token{}, jobs.ErrNotFound
 	}
-	return jobs.Token{ID: id}, nil
+	return jobs.Token{ID: id, Role: jobs.RoleAuditor}, p.broken
 }
 
 // secretOf is a token in its form.
@@ -258,7 +260,7 @@ func TestReadyzTellsStrangersNoMoreThanYesOrNo(t *testing.T) {
 		h := open(t, func(o *api.Options) {
 			o.Tokens, o.Listen, o.Hosts = p, listen, []string{"example.com"}
 			o.Ready = func(context.Context) []string { return []string{"the queue does not answer"} }
-			o.States = func() []api.StoreState { return []api.StoreState{{Store: "assistant"}} }
+			o.States = func() []api.StoreState { return []api.StoreState{{Store: "assistant", State: api.StoreDown}} }
 		})
 		for _, row := range []struct {
 			told   bool

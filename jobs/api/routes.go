@@ -21,14 +21,17 @@ type route struct {
 	params      []param
 	takes       func() *huma.Schema // its body, or nil
 	status      int                 // of the good answer
-	answer      any                 // its JSON, or nil
+	answer      any                 // see Answer.Shape
 	media       string
-	also        map[int]any // other answers that are no problems
+	also        []Answer // others that are no problems
 	problems    []int
 }
 
 // A param is a parameter of a route besides the id of its path.
-type param struct{ in, name, description string }
+type param struct {
+	in, name, description string
+	schema                *huma.Schema // nil for a string
+}
 
 const text = "text/plain"
 
@@ -47,21 +50,16 @@ func (s *server) requestRoutes() []route {
 				"received_at and grace, are 400; selectors and stores that can be read but not accepted are 422. " +
 				"Besides the ids (64 MiB) a body may have 64 KiB. receipt_text is the proof that the request stands in the log: keep it.",
 			params: []param{
-				{"header", "Idempotency-Key", "1 to 255 printable ASCII characters"},
-				{"header", originHeader, "cli, from the command line"},
+				{"header", "Idempotency-Key", "1 to 255 printable ASCII characters", &huma.Schema{Type: huma.TypeString, Pattern: "^[ -~]{1,255}$"}},
+				{"header", originHeader, "cli, from the command line", nil},
 			},
 			takes: submissionSchema, status: 202, answer: Accepted{}, problems: []int{400, 401, 403, 408, 409, 413, 415, 422, 503},
 		},
 		{
 			method: "GET", path: "/v1/requests", handle: s.list, id: "list-requests", may: jobs.ActRead,
 			summary: "List requests, newest first",
-			params: []param{
-				{"query", "status", "One or more, repeated or separated by commas; none for all"},
-				{"query", "due", "overdue, 1d, 3d, 7d: open requests that are due by then, the earliest first; unconfirmed: those whose receipt is to be confirmed"},
-				{"query", "limit", "1 to 1000; 100 if not given"},
-				{"query", "cursor", "The next_cursor of the page before"},
-			},
-			status: 200, answer: page{}, problems: []int{400, 401, 403, 503},
+			params:  listParams(),
+			status:  200, answer: page{}, problems: []int{400, 401, 403, 503},
 		},
 		{
 			method: "GET", path: byID, handle: s.one, id: "get-request", may: jobs.ActRead,
@@ -73,8 +71,8 @@ func (s *server) requestRoutes() []route {
 			description: "Server-sent events of type request, each with the whole request as its data: at once, whenever it changes, " +
 				"and a last one when its status is completed, cancelled or rejected, after which the stream ends: close it then. " +
 				"IDs are integers. A comment comes every 15 s.",
-			params: []param{{"header", "Last-Event-ID", "The last ID received"}},
-			status: 200, media: eventType, problems: []int{401, 403, 404, 503},
+			params: []param{{"header", "Last-Event-ID", "The last ID received", nil}},
+			status: 200, answer: eventText(), media: eventType, problems: []int{401, 403, 404, 503},
 		},
 		{
 			method: "POST", path: byID + "/cancel", handle: s.cancel, id: "cancel-request", may: jobs.ActCancel,
@@ -87,13 +85,13 @@ func (s *server) requestRoutes() []route {
 			summary:     "Get the certificate (C2SP tlog-proof)",
 			description: "409 while there is none. It is the same file whenever it is asked for, unless head is given.",
 			params:      []param{headParam()},
-			status:      200, media: text, problems: []int{400, 401, 403, 404, 409, 503},
+			status:      200, answer: proofText(), media: text, problems: []int{400, 401, 403, 404, 409, 503},
 		},
 		{
 			method: "GET", path: byID + "/receipt", handle: s.receipt, id: "get-receipt", may: jobs.ActRead,
 			summary: "Get the proof that the request was accepted (C2SP tlog-proof)",
 			params:  []param{headParam()},
-			status:  200, media: text, problems: []int{400, 401, 403, 404, 409, 503},
+			status:  200, answer: proofText(), media: text, problems: []int{400, 401, 403, 404, 409, 503},
 		},
 		{
 			method: "POST", path: byID + "/memory-proof", handle: s.memoryProof, id: "prove-memory", may: jobs.ActRead,
@@ -102,13 +100,13 @@ func (s *server) requestRoutes() []route {
 				"404 too if no store had anything of this ID when the request was planned, 409 before the end, " +
 				"410 once the subject key has been destroyed. Changes nothing; it is a POST because an ID must not stand in URLs.",
 			takes:  memorySchema,
-			status: 200, media: text, problems: []int{400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 503},
+			status: 200, answer: memoryProofText(), media: text, problems: []int{400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 503},
 		},
 		{
 			method: "GET", path: byID + "/subject-key", handle: s.subjectKey, id: "get-subject-key", may: jobs.ActRead,
 			summary:     "Get the key that opens the subject commitment, in hex",
 			description: "410 once it has been destroyed on schedule.",
-			status:      200, media: text, problems: []int{401, 403, 404, 410, 503},
+			status:      200, answer: subjectKeyText(), media: text, problems: []int{401, 403, 404, 410, 503},
 		},
 	}
 }
@@ -123,37 +121,37 @@ func (s *server) otherRoutes() []route {
 		},
 		{
 			method: "GET", path: "/v1/openapi.yaml", handle: s.document, id: "openapi", may: jobs.ActOpen,
-			summary: "Get this document", status: 200, media: "application/openapi+yaml", problems: []int{403},
+			summary: "Get this document", status: 200, answer: documentText(), media: "application/openapi+yaml", problems: []int{403},
 		},
 		{
 			method: "GET", path: "/log/checkpoint", handle: s.log, id: "log-checkpoint", may: jobs.ActOpen,
-			summary: "Get the log's signed head (C2SP tlog-checkpoint)", status: 200, media: text, problems: []int{403, 404, 503},
+			summary: "Get the log's signed head (C2SP tlog-checkpoint)", status: 200, answer: checkpointText(), media: text, also: logAnswers(), problems: []int{404},
 		},
 		{
 			method: "GET", path: "/log/tile/{path...}", handle: s.log, id: "log-tile", may: jobs.ActOpen,
-			summary: "Get a tile of the log (C2SP tlog-tiles)", status: 200, media: "application/octet-stream", problems: []int{403, 404, 503},
+			summary: "Get a tile of the log (C2SP tlog-tiles)", status: 200, answer: tileBytes(), media: "application/octet-stream", also: logAnswers(), problems: []int{404},
 		},
 		{
 			method: "GET", path: "/log/key", handle: s.logKey, id: "log-key", may: jobs.ActOpen,
-			summary: "Get the log's public verifier key, one line", status: 200, media: text, problems: []int{403, 404},
+			summary: "Get the log's public verifier key, one line", status: 200, answer: keyText(), media: text, problems: []int{403, 404},
 		},
 		{
 			method: "GET", path: "/log/keys", handle: s.log, id: "log-keys", may: jobs.ActOpen,
 			summary:     "Get all verifier keys that the log has had",
 			description: "One a line, the oldest first. A line `#lethe:until NAME+HASH SIZE` bounds the key before it: it is to be believed for heads of at most SIZE entries.",
-			status:      200, media: text, problems: []int{403, 404, 503},
+			status:      200, answer: keysText(), media: text, also: logAnswers(), problems: []int{404},
 		},
 		{
 			method: "GET", path: "/healthz", handle: s.healthz, id: "healthz", may: jobs.ActOpen,
-			summary: "Say that the process serves", status: 200, media: text, problems: []int{403},
+			summary: "Say that the process serves", status: 200, answer: lineText("ok"), media: text, problems: []int{403},
 		},
 		{
 			method: "GET", path: "/readyz", handle: s.readyz, id: "readyz", may: jobs.ActOpen,
 			summary: "Say whether to send requests here, why not, and how the stores are",
 			description: "A store that is down is listed with its reason and leaves the answer at 200: requests are taken in, also for that store, " +
 				"and wait until it is back. Alert on lethe_store_up.",
-			status: 200, answer: readiness{},
-			also: map[int]any{503: readiness{}}, problems: []int{403},
+			status: 200, answer: Readiness{},
+			also: []Answer{{Status: http.StatusServiceUnavailable, Shape: Readiness{}, Examples: notReadyExamples()}},
 		},
 	}
 }

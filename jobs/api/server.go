@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"lethe/jobs"
@@ -36,6 +37,10 @@ type Options struct {
 	Rate     *Meter // of the calls of each token or address; nil for no limit
 	Refusals *Meter // of the calls from each address whose token is refused; nil for no limit
 
+	// Operations are the calls that other doors of the service answer, for the
+	// OpenAPI document alone: whoever mounts the doors gives them.
+	Operations []Operation
+
 	Logger  *slog.Logger // nil for none
 	Version string       // for the OpenAPI document; "" for "dev"
 
@@ -61,7 +66,7 @@ type server struct {
 	mux     *http.ServeMux
 	streams chan struct{} // holds one element for each open stream
 	flights chan struct{} // likewise for each other call
-	openapi []byte
+	openapi func() []byte // made when it is first asked for
 }
 
 // New returns the handler of /v1/, /log/, /healthz and /readyz, with the guard
@@ -87,7 +92,7 @@ func New(o Options) http.Handler {
 	for _, r := range routes {
 		s.mux.HandleFunc(r.method+" "+r.path, s.answer(s.admit(r.may, r.handle)))
 	}
-	s.openapi = document(o.Version, routes)
+	s.openapi = sync.OnceValue(func() []byte { return document(o.Version, append(described(routes), o.Operations...)) })
 	return Protect(http.HandlerFunc(s.serve), o)
 }
 

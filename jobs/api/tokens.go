@@ -27,7 +27,7 @@ type Token struct {
 // A NewToken is the answer to the making of a token.
 type NewToken struct {
 	Token
-	Secret string `json:"token" doc:"The token itself: it is shown this once"`
+	Secret string `json:"token" pattern:"^lethe_[0-9a-f]{64}$" doc:"The token itself: it is shown this once"`
 }
 
 // A TokenOrder is what a [Client] asks for.
@@ -163,7 +163,9 @@ func WireToken(t jobs.Token) Token {
 	return w
 }
 
-// CreateToken makes a token. Ask once: it is not idempotent.
+// CreateToken makes a token, which is told this once. Ask once: it is not idempotent.
+// 400 for a role or a life that there is not, 422 for a name that is empty or too
+// long.
 func (c *Client) CreateToken(ctx context.Context, o TokenOrder) (NewToken, error) {
 	order := map[string]string{"name": o.Name, "role": string(o.Role)}
 	if o.Expires != 0 {
@@ -178,7 +180,8 @@ func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
 	return list.Tokens, err
 }
 
-// RevokeToken revokes a token, and returns what is known of it.
+// RevokeToken revokes a token, and returns what is known of it. To revoke one again
+// is no error; 404 if there is none.
 func (c *Client) RevokeToken(ctx context.Context, id string) (Token, error) {
 	answer, err := c.do(ctx, http.MethodDelete, tokenPath(id), nil, nil) //nolint:bodyclose // decodeAnswer closes it
 	if err != nil {

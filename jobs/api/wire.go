@@ -12,7 +12,7 @@ import (
 type Request struct {
 	ID          string          `json:"id" format:"uuid" doc:"UUID version 7"`
 	Status      jobs.Status     `json:"status" enum:"received,planning,awaiting_approval,waiting,erasing,verifying,held,completed,cancelled,rejected" doc:"How far it is. Only completed, cancelled and rejected are ends."`
-	Origin      string          `json:"origin" doc:"Through which door it came"`
+	Origin      string          `json:"origin" enum:"api,cli,console,mem0-api" doc:"Through which door it came"`
 	FiledBy     string          `json:"filed_by" doc:"ID of the token with which it was filed, or open or local" example:"tok-0a1b2c3d4e5f6071"`
 	Related     bool            `json:"related" doc:"What is related is erased too"`
 	Ticket      string          `json:"ticket" doc:"The asker's own reference, as given"`
@@ -86,13 +86,19 @@ type page struct {
 	NextCursor *string   `json:"next_cursor" doc:"Give it as cursor for the next page; null on the last"`
 }
 
-// readiness is the answer of /readyz.
-type readiness struct {
+// A Readiness says whether a server is to get requests.
+type Readiness struct {
 	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons" nullable:"false" doc:"Why it is not"`
 
 	Stores []StoreState `json:"stores" nullable:"false" doc:"How each store is. One that is down keeps nobody from filing requests: its jobs wait until it is back"`
 }
+
+// The states of a Store.
+const (
+	StoreUp   = "up"
+	StoreDown = "down"
+)
 
 // A StoreState is how one Store is.
 type StoreState struct {

@@ -107,7 +107,7 @@ func TestRawAnswerOfSubmitIsTheContract(t *testing.T) {
 		`"evidence":"none","requested":0,"found":0,"erased":0,"absent":0,"held":0,"refused":0,"exempt":0,"remaining":0,` +
 		`"unattributable":0,"related":0,"batches_total":0,"batches_done":0,"round":0,"places":[],"note":""}],` +
 		`"certificate":null,"receipt":"/v1/requests/` + id + `/receipt","overdue":false,"confirm_by":null,"confirmed_at":null,"confirm_overdue":false,` +
-		`"first_due_at":null,"extended_at":null,"extended_by":"","extension_reason":"","exemptions":[],"receipt_text":"receipt of ` + id + `\n"}` + "\n"
+		`"first_due_at":null,"extended_at":null,"extended_by":"","extension_reason":"","exemptions":[],"receipt_text":"c2sp.org/tlog-proof@v1\nreceipt of ` + id + `\n"}` + "\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
@@ -138,7 +138,7 @@ func TestClientAsksEverythingElse(t *testing.T) {
 		}
 		return p.Status
 	}
-	if got := text(h.client.Receipt(ctx, id)); got != "receipt of "+id+"\n" {
+	if got := text(h.client.Receipt(ctx, id)); got != fileHead("receipt")+"receipt of "+id+"\n" {
 		t.Errorf("receipt = %q", got)
 	}
 	if _, err := h.client.Certificate(ctx, id); status(err) != 409 {
@@ -158,7 +158,7 @@ func TestClientAsksEverythingElse(t *testing.T) {
 	if _, err := h.client.SubjectKey(ctx, id); status(err) != 410 {
 		t.Errorf("destroyed key: %v, want 410", err)
 	}
-	if got := text(h.client.Certificate(ctx, id)); got != "certificate of "+id+"\n" {
+	if got := text(h.client.Certificate(ctx, id)); got != fileHead("certificate")+"certificate of "+id+"\n" {
 		t.Errorf("certificate = %q", got)
 	}
 	if again, err := h.client.Request(ctx, id); err != nil || !cmp.Equal(again, r) {
@@ -176,14 +176,14 @@ func TestClientAsksEverythingElse(t *testing.T) {
 	if _, err := h.client.Certificate(ctx, "0193a000-0000-7000-8000-000000000009"); status(err) != 404 {
 		t.Errorf("certificate of nobody: %v, want 404", err)
 	}
-	if key, err := h.client.Key(ctx); err != nil || key != "lethe+1+key" {
+	if key, err := h.client.Key(ctx); err != nil || key != fakeKey {
 		t.Errorf("key = %q, %v", key, err)
 	}
-	if got := text(h.client.Checkpoint(ctx)); got != "log /log/checkpoint" {
+	if got := text(h.client.Checkpoint(ctx)); !strings.HasSuffix(got, "— log /log/checkpoint\n") {
 		t.Errorf("checkpoint = %q", got)
 	}
-	if reasons, err := h.client.Ready(ctx); err != nil || !slices.Equal(reasons, []string{"queue down"}) {
-		t.Errorf("ready = %v, %v", reasons, err)
+	if state, err := h.client.Ready(ctx); err != nil || state.Ready || !slices.Equal(state.Reasons, []string{"queue down"}) {
+		t.Errorf("ready = %v, %v", state, err)
 	}
 	plan, err := h.client.Plan(ctx, api.Submission{Selector: store.Selector{RunID: "r"}})
 	if err != nil || plan.Stores[0].Places[1].With != "memories" {

@@ -221,8 +221,8 @@ func (p *sideBatch) write(ctx context.Context, tx *txn, t jobs.Task, b jobs.Batc
 	if p.state == "held" && !fault.Bug("holds/held-uncounted") {
 		held = len(p.ids)
 	}
-	_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids, attempts, crashes, started_at, touched, held, hold_seq, hold_ends)
-		SELECT ?, job, ?, round, ?, ?, attempts - 1, ?, CASE WHEN attempts > 1 THEN started_at END, touched, ?, hold_seq, hold_ends FROM batches WHERE id = ?`),
+	_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids, attempts, crashes, started_at, touched, along, held, hold_seq, hold_ends)
+		SELECT ?, job, ?, round, ?, ?, attempts - 1, ?, CASE WHEN attempts > 1 THEN started_at END, touched, along, ?, hold_seq, hold_ends FROM batches WHERE id = ?`),
 		p.id, seq, len(p.ids), p.sealed, b.Crashes, held, b.ID)
 	if err != nil {
 		return err

@@ -16,23 +16,20 @@ import (
 type batchRow struct {
 	ID, Job                       string
 	Seq, Round, Attempts, Crashes int
-	IDs                           []byte
+	IDs, Along                    []byte
 	Done, Touched                 bool
 }
 
-const batchColumns = `SELECT id, job, seq, round, attempts, crashes, touched, ids, done_at IS NOT NULL AS done FROM batches `
+const batchColumns = `SELECT id, job, seq, round, attempts, crashes, touched, ids, along, done_at IS NOT NULL AS done FROM batches `
 
 func (l *Ledger) batch(request string, row batchRow) (jobs.Batch, error) {
 	b := jobs.Batch{ID: row.ID, Job: row.Job, Seq: row.Seq, Round: row.Round, Attempts: row.Attempts, Crashes: row.Crashes, Touched: row.Touched}
-	keys, err := l.unsealIDs(request, "batch "+row.ID, row.IDs)
+	var err error
+	if b.IDs, err = l.idsOf(request, "batch "+row.ID, row.IDs); err == nil && row.Along != nil {
+		b.Along, err = l.idsOf(request, alongContext(row.Job), row.Along)
+	}
 	if err != nil {
 		return b, fmt.Errorf("read batch: %w", err)
-	}
-	b.IDs = make([]store.ID, len(keys))
-	for i, k := range keys {
-		if b.IDs[i], err = store.ParseID(k); err != nil {
-			return b, fmt.Errorf("read batch: %w", err)
-		}
 	}
 	return b, nil
 }
@@ -147,8 +144,8 @@ func (l *Ledger) split(ctx context.Context, t jobs.Task, b jobs.Batch, at int, a
 		for i, size := range [2]int{at, len(b.IDs) - at} {
 			// The halves inherit all attempts but one: the next failure splits again.
 			// What was held is in the second, if anything of it still is.
-			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids, attempts, crashes, started_at, touched, held)
-				SELECT ?, job, ?, round, ?, ?, attempts - 1, ?, started_at, `+touched[i]+`, CASE WHEN held > 0 THEN ? ELSE 0 END FROM batches WHERE id = ?`),
+			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO batches (id, job, seq, round, size, ids, attempts, crashes, started_at, touched, along, held)
+				SELECT ?, job, ?, round, ?, ?, attempts - 1, ?, started_at, `+touched[i]+`, along, CASE WHEN held > 0 THEN ? ELSE 0 END FROM batches WHERE id = ?`),
 				ids[i], seq+1+i, size, sealed[i], b.Crashes, i*size, b.ID); err != nil {
 				return err
 			}

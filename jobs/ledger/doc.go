@@ -37,7 +37,7 @@
 //	                 on the row that the other one left
 //	Extend, Begin, Look, Freeze, Retry, Drop, Residue
 //	                 the outbox row is locked and still running under the epoch
-//	Replan, Planned, Finish, Split, SetAside, Verified, Complete
+//	Replan, Planned, Finish, Split, SetAside, GoesAlong, Verified, Complete
 //	                 the request first: they go by what its other tasks did (is
 //	                 this the last batch? is every job planned, or done?)
 //	Stop, EndCancelled, SubjectKeyGone
@@ -144,6 +144,14 @@
 // 2026-11-29. Connections to SQLite keep the statements that they have compiled. A
 // request's whole life took a third of its processor time to compile the same
 // hundred statements again and again, each some thirty times.
+//
+// 2026-11-29. What goes from a store along with a batch is kept in the batch's row,
+// sealed as its IDs are, and wiped with them: another batch of the job may have it
+// (GoesAlong). A digest of each ID in a table of its own would be found faster, and
+// would be a million rows more to wipe at the end of a large request; real stores
+// list first what could go along, so there is little to search. If the request is
+// being cancelled, batches of the job whose tasks were dropped get them back, in
+// the same transaction: its end must say what has gone.
 //
 // # Holds
 //

@@ -14,9 +14,10 @@ import (
 )
 
 // begunTask is a row of the outbox whose batch an earlier attempt may have
-// erased, wholly or in part, without a word: somebody has to look, or the end of
-// a cancelled request would say less than was done.
-const begunTask = `(outbox.kind = 'batch' AND EXISTS (SELECT 1 FROM batches b WHERE b.id = outbox.batch AND (b.touched = 1 OR b.open = 1)))`
+// erased, wholly or in part, without a word, or of which something may have gone
+// along with another: somebody has to look, or the end of a cancelled request
+// would say less than was done.
+const begunTask = `(outbox.kind = 'batch' AND (EXISTS (SELECT 1 FROM batches b WHERE b.id = outbox.batch AND (b.touched = 1 OR b.open = 1)) OR ` + hasAlong + `))`
 
 // unsettledTasks are those that the end of a cancelled request r waits for.
 const unsettledTasks = `(SELECT 1 FROM outbox WHERE outbox.request = r.id AND (outbox.state = 'running' OR ` + begunTask + `))`
@@ -142,7 +143,7 @@ func closeRequest(ctx context.Context, tx *sqlx.Tx, request string, status jobs.
 	}
 	for _, wipe := range []string{ // the outbox first: workers lock in this order
 		`DELETE FROM outbox WHERE request = ?`,
-		`UPDATE batches SET ids = NULL WHERE job IN (SELECT id FROM jobs WHERE request = ?)`,
+		`UPDATE batches SET ids = NULL, along = NULL WHERE job IN (SELECT id FROM jobs WHERE request = ?)`,
 		`DELETE FROM staged WHERE request = ?`,
 	} {
 		if _, err := tx.ExecContext(ctx, tx.Rebind(wipe), request); err != nil {

@@ -93,6 +93,24 @@ func (l *Ledger) Unqueue(ctx context.Context, r jobs.Ring, after time.Duration) 
 		millis(l.now().Add(after)), r.ID, r.Epoch)
 }
 
+// Next returns the ring of a row of a request whose time has come, of a job with no
+// more than one batch: one that is ready, or that the queue has been told of and
+// nobody has claimed. It returns jobs.ErrStale if there is none. Nothing is marked:
+// whoever claims the row first has it.
+func (l *Ledger) Next(ctx context.Context, request string) (jobs.Ring, error) {
+	var r jobs.Ring
+	err := l.read.GetContext(ctx, &r, l.read.Rebind(`SELECT o.id, o.epoch FROM outbox o
+		WHERE o.request = ? AND o.state IN ('ready', 'queued') AND o.next_at <= ? AND (SELECT COUNT(*) FROM batches b WHERE b.job = o.job) <= 1
+		ORDER BY o.next_at, o.id LIMIT 1`), request, millis(l.now()))
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, jobs.ErrStale
+	}
+	if err != nil {
+		return r, fmt.Errorf("read outbox: %w", err)
+	}
+	return r, nil
+}
+
 // Claim takes the row of r for owner until the lease ends. It returns
 // jobs.ErrStale if the row is gone, has another epoch, or is taken: then there
 // is nothing to do. So it does while the log refuses to append: the row stays,

@@ -31,6 +31,11 @@ type Fixture interface {
 	Bytes(ctx context.Context) ([]byte, error)
 }
 
+// A Gatherer is a Fixture of a store with a place whose rows stand for all
+// memories of somebody, and can go only when these have: a hold on one of the
+// memories holds such a row too.
+type Gatherer interface{ Gathers() (place string) }
+
 // Short is a Fixture of a store behind an API that lists no more than so many
 // memories, and has no second page. Find yields those; the rest once they are
 // gone.
@@ -60,6 +65,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"EraseIsIdempotent", eraseIsIdempotent},
 		{"KeysAreExact", keysAreExact},
 		{"OthersAreUntouched", othersAreUntouched},
+		{"TellsWhatGoesAlong", tellsWhatGoesAlong},
 		{"HistoryWrittenLaterGoesToo", historyWrittenLaterGoesToo},
 		{"RemainingSeesWhatEraseMissed", remainingSeesWhatEraseMissed},
 		{"ConcurrentErasesAgree", concurrentErasesAgree},

@@ -192,6 +192,11 @@
 // The road not taken, the planner's estimate, is 0 for a table that was never
 // analyzed, and old for one that was.
 //
+// 2026-11-29. What an erasure takes along, and has IDs of its own, it tells before it
+// commits (store.Along): rows that lost their last link, and the other ties of a
+// row that goes. Whoever erases by these IDs later finds nothing, and could not
+// know by whom they went.
+//
 // 2026-11-29. What a hold forbids is asked by what erasing would do, see
 // [Store.Matching]: a shared row is held whichever tie is meant and whatever the rule,
 // for redacting changes evidence too; a row with what hangs on it; and a memory with

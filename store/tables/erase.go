@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -47,7 +48,12 @@ func (s *Store) erase(ctx context.Context, ids []store.ID) (store.Receipt, error
 	if err != nil {
 		return nil, err
 	}
-	err = tx(ctx, e.conn, "BEGIN IMMEDIATE", func() error { return e.all(ctx, b.keys) })
+	err = tx(ctx, e.conn, "BEGIN IMMEDIATE", func() error {
+		if err := e.all(ctx, b.keys); err != nil {
+			return err
+		}
+		return store.Along(ctx, besides(ids, e.gone))
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +115,7 @@ func (e erasure) place(ctx context.Context, place string, keys []string) error {
 		if err != nil {
 			return err
 		}
-		for _, same := range e.s.parts {
-			if same == p || same.tie != "" && same.of() == p.of() {
-				e.took(same.Name, gone)
-			}
-		}
+		e.tookOf(p, gone)
 	}
 	return nil
 }
@@ -161,4 +163,31 @@ func (e erasure) took(place string, keys []string) {
 	for _, k := range keys {
 		e.gone[store.ID{Place: place, Key: k}] = true
 	}
+}
+
+// tookOf takes the keys of rows of p that are gone, under each place that they had.
+func (e erasure) tookOf(p *part, keys []string) {
+	for _, same := range e.s.parts {
+		if same == p || same.tie != "" && same.of() == p.of() {
+			e.took(same.Name, keys)
+		}
+	}
+}
+
+// besides returns what is gone and was not asked for, in order.
+func besides(ids []store.ID, gone ...map[store.ID]bool) []store.ID {
+	asked := make(map[store.ID]bool, len(ids))
+	for _, id := range ids {
+		asked[id] = true
+	}
+	var also []store.ID
+	for _, some := range gone {
+		for id := range some {
+			if !asked[id] {
+				also = append(also, id)
+			}
+		}
+	}
+	slices.SortFunc(also, func(a, b store.ID) int { return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.Key, b.Key)) })
+	return slices.Compact(also)
 }

@@ -41,11 +41,12 @@ func (e erasure) unlink(ctx context.Context, k kin, batch string) ([]string, err
 		return nil, err
 	}
 	const linked = " WHERE t.rowid IN (SELECT value FROM json_each(?2))"
-	err = exec(ctx, e.conn, "DELETE FROM "+k.table+" AS t"+linked+" AND NOT EXISTS (SELECT 1 FROM (SELECT 1) "+
-		k.joinLinks()+" WHERE e.key IN ("+literals(k.Document.Links)+") AND "+other+")", batch, numbers)
+	emptied, err := k.id.keys(ctx, e.conn, "DELETE FROM "+k.table+" AS t"+linked+" AND NOT EXISTS (SELECT 1 FROM (SELECT 1) "+
+		k.joinLinks()+" WHERE e.key IN ("+literals(k.Document.Links)+") AND "+other+") RETURNING "+k.id.text(""), batch, numbers)
 	if err != nil {
 		return nil, err
 	}
+	e.tookOf(k.part, emptied)
 	err = exec(ctx, e.conn, "UPDATE "+k.table+" AS t SET "+quote(k.Document.Column)+" = "+k.without()+linked, batch, numbers)
 	return keys, err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,7 +73,7 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 		if err := (pgErasure{s, tx, here, refused, &read}).eraseIn(ctx, batch.keys); err != nil {
 			return err
 		}
-		return s.eraseBeside(ctx, batch.beside, gone)
+		return s.eraseBeside(ctx, ids, batch.beside, gone, here)
 	})
 	if err != nil {
 		return nil, s.lacking(ctx, err)
@@ -94,11 +95,20 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 
 // eraseBeside erases and commits in the files beside the database, while the
 // database's locks keep other erasures of the same rows waiting.
-func (s *Postgres) eraseBeside(ctx context.Context, ids []store.ID, gone map[store.ID]bool) error {
+//
+// What goes along in either is told before both commit.
+func (s *Postgres) eraseBeside(ctx context.Context, asked, ids []store.ID, gone, here map[store.ID]bool) error {
 	if len(ids) == 0 {
-		return nil
+		return store.Along(ctx, besides(asked, here))
 	}
-	receipt, err := s.beside.Erase(ctx, ids)
+	var along map[store.ID]bool
+	receipt, err := s.beside.Erase(store.WithAlong(ctx, func(_ context.Context, also []store.ID) error {
+		along = make(map[store.ID]bool, len(also))
+		for _, id := range also {
+			along[id] = true
+		}
+		return store.Along(ctx, besides(asked, gone, here, along))
+	}), ids)
 	if err != nil {
 		return fmt.Errorf("beside the database: %w", err)
 	}
@@ -107,6 +117,7 @@ func (s *Postgres) eraseBeside(ctx context.Context, ids []store.ID, gone map[sto
 			gone[id] = true
 		}
 	}
+	maps.Copy(gone, along)
 	return nil
 }
 
@@ -311,13 +322,18 @@ func (e pgErasure) rows(ctx context.Context, parts []*pgPart, keys []string, lin
 				l.drop(gone[i])
 			}
 		}
-		for _, same := range e.s.parts {
-			if same == p || same.tie != "" && same.of() == p.of() {
-				e.took(same.Name, gone[i])
-			}
-		}
+		e.tookOf(p, gone[i])
 	}
 	return nil
+}
+
+// tookOf takes the keys of rows of p that are gone, under each place that they had.
+func (e pgErasure) tookOf(p *pgPart, keys []string) {
+	for _, same := range e.s.parts {
+		if same == p || same.tie != "" && same.of() == p.of() {
+			e.took(same.Name, keys)
+		}
+	}
 }
 
 func (e pgErasure) took(place string, keys []string) {

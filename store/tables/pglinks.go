@@ -224,6 +224,7 @@ func (e pgErasure) unlink(ctx context.Context, l *pgLinks, place string, keys []
 			changed.add(row, edit)
 		}
 	}
+	e.tookOf(l.pgPart, emptied.keys)
 	if err := e.edit(ctx, l, emptied, changed); err != nil || place == l.Document.LinksTo {
 		return err
 	}

@@ -1,6 +1,7 @@
 package tables_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -245,4 +246,19 @@ func aRuleThatAConstraintForbidsIsRefused(t *testing.T, open engine) {
 	if _, err := s.Erase(t.Context(), []store.ID{{Place: "p.a", Key: "1"}}); !errors.Is(err, store.ErrRefused) {
 		t.Errorf("error %v, want ErrRefused", err)
 	}
+}
+
+// A row that goes by one of its IDs takes the other along: see store.Along.
+func TestTheOtherTieGoesAlong(t *testing.T) {
+	onBoth(t, func(t *testing.T, open engine) {
+		s, _ := letters(t, open, tables.Ties{})
+		var also []store.ID
+		ctx := store.WithAlong(t.Context(), func(_ context.Context, told []store.ID) error { also = told; return nil })
+		if r, err := s.Erase(ctx, []store.ID{{Place: "letters.sender", Key: "2"}}); err != nil || string(r) != "e" {
+			t.Fatalf("receipt %s, error %v", r, err)
+		}
+		if want := []store.ID{{Place: "letters.recipient", Key: "2"}}; !slices.Equal(also, want) {
+			t.Errorf("%d go along, want the row's other ID", len(also))
+		}
+	})
 }

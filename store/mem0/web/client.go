@@ -24,9 +24,8 @@ import (
 type scheme struct{ header, prefix string }
 
 var (
-	tokenScheme  = scheme{"Authorization", "Token "}  //nolint:gochecknoglobals // the Platform's
-	apiKeyScheme = scheme{"X-API-Key", ""}            //nolint:gochecknoglobals // the self-hosted server's
-	bearerScheme = scheme{"Authorization", "Bearer "} //nolint:gochecknoglobals // its dashboard's
+	tokenScheme  = scheme{"Authorization", "Token "} //nolint:gochecknoglobals // the Platform's
+	apiKeyScheme = scheme{"X-API-Key", ""}           //nolint:gochecknoglobals // the self-hosted server's
 )
 
 // Limits of one call.
@@ -41,7 +40,7 @@ const (
 
 	// fenceTime is how old a fence may be, counted from the call of Erase, when
 	// something is destroyed by it.
-	fenceTime = 30 * time.Second
+	fenceTime = 15 * time.Second
 )
 
 // A Config says how an API is reached, and how often it may be asked.
@@ -169,6 +168,8 @@ type call struct {
 	// store.Leave lets it, asked directly before, and not after by.
 	destroys bool
 	by       time.Time
+
+	pause time.Duration // that it waits for its turn at most; 0 for maxPause
 }
 
 func (k call) path() string {
@@ -273,7 +274,7 @@ func (c *client) once(ctx context.Context, k call, body []byte) (text []byte, pa
 	case len(text) > maxAnswerBytes:
 		return nil, 0, fmt.Errorf("%w: the answer is larger than %d MiB", store.ErrSchema, maxAnswerBytes>>20)
 	}
-	err = verdict(answer.StatusCode)
+	err = verdict(answer.StatusCode, text)
 	if err != nil && c.explain != nil {
 		err = c.explain(text, err)
 	}

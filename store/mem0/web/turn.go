@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -50,7 +51,7 @@ func (k call) mayWait(now time.Time, pause time.Duration) error {
 	switch {
 	case k.destroys && now.Add(pause).After(k.by):
 		return fmt.Errorf("%w: its turn would come too long after the fence", store.ErrBusy)
-	case pause > maxPause:
+	case pause > cmp.Or(k.pause, maxPause):
 		return fmt.Errorf("%w: it asks to wait %d s", store.ErrBusy, int(pause.Seconds()))
 	}
 	return nil
