@@ -66,6 +66,7 @@ func allAttacks() []attack {
 		inArea("Webhooks into the network", webhookAttacks()),
 		inArea("Pages: CSRF", forgeryAttacks()),
 		inArea("Pages: XSS", scriptAttacks()),
+		inArea("Mem0's door", mem0Attacks()),
 		inArea("Command line", commandAttacks()),
 		inArea("Behind the doors", bookAttacks()),
 	)
