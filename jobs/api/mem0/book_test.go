@@ -29,6 +29,7 @@ type memory struct {
 	requests []jobs.Request // in the order filed
 	then     func(*jobs.Request)
 	down     bool // the store is
+	gone     bool // the memory that there is was erased
 	looks    int
 }
 
@@ -97,7 +98,7 @@ func (m *memory) Plan(_ context.Context, s jobs.Submission) (jobs.Plan, error) {
 	}
 	found := 0
 	for _, id := range s.Selector.IDs {
-		if id == known {
+		if id == known && !m.gone {
 			found++
 		}
 	}
