@@ -25,13 +25,15 @@ demo: build ## erase an invented person from an invented store, and check the pr
 	bin/lethe demo
 
 # One set of build flags for vet and test, so that SQLite is compiled once.
-test: ## run all tests with the race detector (installs redis-server, postgres, openssl, curl and ssh-agent if it may)
+test: ## run all tests with the race detector (installs redis-server, postgres, openssl, curl, ssh-agent, node and npm if it may)
 	.ci/need redis-server
 	.ci/need ssh-agent
 	.ci/need openssl
 	.ci/need curl
 	.ci/need postgres
 	.ci/need pgvector
+	.ci/need node
+	.ci/need npm
 	go vet -race ./...
 	go test -race -timeout 14m ./...
 

@@ -35,7 +35,7 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
-		Operations: mem0.Operations(),
+		Operations: append(mem0.Operations(), s.metricsOperation()),
 	}
 	mux, doors := http.NewServeMux(), api.New(o)
 	if s.config.Roles.has(roleAPI) {
@@ -108,6 +108,20 @@ func (s *service) mayMeasure() jobs.Act {
 		return jobs.ActOpen
 	}
 	return jobs.ActMetrics
+}
+
+// metricsOperation is what the OpenAPI document says of /metrics.
+func (s *service) metricsOperation() api.Operation {
+	shown := []api.Example{{Name: "beginning", Value: "# HELP lethe_queue_up 1 if the queue answers.\n# TYPE lethe_queue_up gauge\nlethe_queue_up 1\n"}}
+	return api.Operation{
+		Method: http.MethodGet, Path: "/metrics", ID: "metrics", May: s.mayMeasure(), Summary: "Get the metrics, for Prometheus",
+		Description: "In the text format, or in OpenMetrics to who accepts it. Everybody may ask from the service's own machine, if it listens on loopback.",
+		Answers: []api.Answer{
+			{Status: http.StatusOK, Media: "text/plain", Examples: shown},
+			{Status: http.StatusOK, Media: "application/openmetrics-text", Examples: shown},
+		},
+		Problems: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests},
+	}
 }
 
 // measure registers what the ledger, the queue and the process say.

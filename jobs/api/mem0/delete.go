@@ -12,7 +12,15 @@ import (
 const (
 	inProgress = "Delete in progress. This may take some time."
 	noFilter   = "At least one filter is required: user_id, agent_id, app_id, run_id or metadata. Nothing was deleted: everything cannot be deleted by leaving them out."
+
+	noIdentifier = "At least one identifier is required."
+	noNumbers    = "numeric entity IDs are not known here: delete the entity by its name, DELETE /v2/entities/{type}/{name}/ (deleteUsers in JavaScript, delete_users in Python)"
+	noReset      = "Lethe never erases everything at once: name whose memories are to be erased"
 )
+
+func errNoType() error {
+	return &refusal{status: http.StatusBadRequest, text: "Invalid entity type", message: true}
+}
 
 // deleteOne is DELETE /v1/memories/{memory_id}/.
 func (d *door) deleteOne(c call) (answer, error) {
@@ -137,7 +145,7 @@ func (d *door) deleteAllOfServer(c call) (answer, error) {
 		return answer{}, err
 	}
 	if len(q) == 0 {
-		return answer{}, refuse("At least one identifier is required.")
+		return answer{}, refuse(noIdentifier)
 	}
 	sel, err := selector(q)
 	if err != nil {
@@ -153,7 +161,7 @@ func (d *door) deleteEntity(c call) (answer, error) {
 	}
 	sel, ok := entity(c.args[0], c.args[1])
 	if !ok {
-		return answer{}, &refusal{status: http.StatusBadRequest, text: "Invalid entity type", message: true}
+		return answer{}, errNoType()
 	}
 	return d.later(c, sel)
 }
@@ -174,12 +182,12 @@ func (d *door) deleteEntityOfServer(c call) (answer, error) {
 // deleteEntityByNumber is DELETE /v1/entities/{entity_type}/{entity_id}/, whose ID
 // is a number that only the Platform knows.
 func (d *door) deleteEntityByNumber(call) (answer, error) {
-	return answer{}, refuse("numeric entity IDs are not known here: delete the entity by its name, DELETE /v2/entities/{type}/{name}/ (deleteUsers in JavaScript, delete_users in Python)")
+	return answer{}, refuse(noNumbers)
 }
 
 // reset is POST /reset.
 func (d *door) reset(call) (answer, error) {
-	return answer{}, refuse("Lethe never erases everything at once: name whose memories are to be erased")
+	return answer{}, refuse(noReset)
 }
 
 // later files a request and does not wait, as the Platform does not.

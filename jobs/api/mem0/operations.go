@@ -33,6 +33,9 @@ func (r *route) operation() api.Operation {
 	for _, name := range r.query {
 		o.Params = append(o.Params, param(name))
 	}
+	if s == platform {
+		o.Params = append(o.Params, param("org_id"), param("project_id"))
+	}
 	if r.method == http.MethodDelete {
 		o.Params = append(o.Params, api.Param{In: "header", Name: "Idempotency-Key", Description: "1 to 255 printable ASCII characters: the same call with the same key again is answered for the same request"})
 	}
@@ -49,16 +52,10 @@ func (r *route) operation() api.Operation {
 		})
 	}
 	for _, status := range append([]int{400, 401, 403, 429, 503}, r.also...) {
-		o.Answers = append(o.Answers, refused(s, status))
+		o.Answers = append(o.Answers, refused(r, s, status))
 	}
+	o.Problems = []int{http.StatusForbidden} // of api.Protect: another Host, or a page of another origin
 	return o
-}
-
-func refused(s shape, status int) api.Answer {
-	if s == selfHosted {
-		return api.Answer{Status: status, Shape: ServerError{}}
-	}
-	return api.Answer{Status: status, Shape: PlatformError{}}
 }
 
 func param(name string) api.Param {
@@ -69,6 +66,8 @@ func param(name string) api.Param {
 		p.Schema = &huma.Schema{Type: huma.TypeBoolean}
 	case "metadata":
 		p.Description = "A JSON object as text, or metadata[key]=value. Values are exact: strings, numbers and booleans"
+	case "org_id", "project_id":
+		p.Description = "Taken, since older clients add it to every call, and not looked at"
 	case "page", "page_size":
 		p.Schema = &huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0)}
 	default:
