@@ -81,11 +81,11 @@ func (d *door) forgetOne(c call, linked bool, unknown func(id string) error) (jo
 		return r, err
 	}
 	if !found {
-		plan, err := d.Planner.Plan(ctx, s)
+		known, err := d.book.Any(ctx, s)
 		if _, down := errors.AsType[*jobs.StoreDown](err); err != nil && !down {
 			return r, err
 		}
-		if err == nil && rows(plan) == 0 {
+		if err == nil && !known {
 			return r, unknown(id)
 		}
 		if r, _, err = d.book.Submit(ctx, s); err != nil {
@@ -93,14 +93,6 @@ func (d *door) forgetOne(c call, linked bool, unknown func(id string) error) (jo
 		}
 	}
 	return d.wait(c, r), nil
-}
-
-func rows(p jobs.Plan) int {
-	n := 0
-	for _, s := range p.Stores {
-		n += s.Found
-	}
-	return n
 }
 
 // deleteBatch is DELETE /v1/batch/.
@@ -117,12 +109,12 @@ func (d *door) deleteBatch(c call) (answer, error) {
 		return answer{}, err
 	}
 	r = d.wait(c, r)
-	return told(r, Deleted{Message: fmt.Sprintf("Successfully deleted %d memories", known(r, len(ids)))})
+	return told(r, Deleted{Message: fmt.Sprintf("Successfully deleted %d memories", had(r, len(ids)))})
 }
 
-// known counts the memories of which a store had something, of so many that were
+// had counts the memories of which a store had something, of so many that were
 // asked for. One that several stores have is counted by each of them.
-func known(r jobs.Request, asked int) int {
+func had(r jobs.Request, asked int) int {
 	n := 0
 	for _, j := range r.Jobs {
 		n += asked - (j.Requested - j.Found)

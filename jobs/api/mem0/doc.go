@@ -22,7 +22,7 @@
 // Mem0's, of which Lethe has none. For the same reason calls that take no body are
 // refused with one.
 //
-// 2026-11-29. Before one memory's erasure is filed, the Planner says whether there is
+// 2026-11-29. Before one memory's erasure is filed, the stores say whether there is
 // anything of it: of an unknown one nothing is filed, and the answer is Mem0's 404. An
 // asker who retries with an Idempotency-Key gets the answer that he missed, though
 // the memory is gone by then. A memory of which only its history is left is known:
