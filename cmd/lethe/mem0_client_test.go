@@ -247,13 +247,7 @@ func (w mem0World) certified(t *testing.T, r *running, token string, ids []strin
 // with the document that it serves.
 func documented(t *testing.T, r *running) (url string, d *apitest.Document) {
 	t.Helper()
-	text, err := r.client.OpenAPI(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d, err = apitest.Read(text); err != nil {
-		t.Fatal(err)
-	}
+	d = servedDocument(t, r)
 	target, err := neturl.Parse(r.s.URL())
 	if err != nil {
 		t.Fatal(err)
