@@ -82,6 +82,11 @@
 // default is of the law's own land; holidays have no default, for none could be
 // right, and without them a deadline is early and never late.
 //
+// 2026-11-29. Leases have a turn of their own in the Reconciler. After the others in
+// one turn, a task whose worker had died was found only when the end of a cancelled
+// request, or of a hold, had been logged, and with the log's keeper dead too each of
+// them took seconds.
+//
 // 2026-11-29. The 202 that answers a filing confirms nothing to a consumer (11 CCR
 // 7021(a)): whoever files is mostly another, and has not been told how the request
 // will be processed. So a confirmation is recorded by who made it.

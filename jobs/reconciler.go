@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"lethe/audit/fault"
@@ -66,51 +67,60 @@ type Reconciler struct {
 	Now      func() time.Time
 	Logger   *slog.Logger
 
-	said   string // the last error, "" after a turn without
-	caught bool   // what was queued at the start has been asked after
+	caught bool // what was queued at the start has been asked after
 }
 
-// Run reconciles until ctx is done. Errors are logged and tried again.
+// Run reconciles until ctx is done. Errors are logged and tried again. Leases have
+// a turn of their own: an end waits for the log, which another process may have
+// kept that has died, holds wait for batches, and a queue may be silent for seconds.
+// A task that its worker has lost must wait for none of them.
 func (r *Reconciler) Run(ctx context.Context) error {
+	var both sync.WaitGroup
+	both.Go(func() { r.repeat(ctx, r.leases) })
+	var swept time.Time
+	both.Go(func() {
+		r.repeat(ctx, func(ctx context.Context) error {
+			err := r.once(ctx)
+			if now := r.Now(); now.Sub(swept) >= sweepKeysEvery {
+				swept = now
+				err = errors.Join(err, r.sweepKeys(ctx), r.late(ctx))
+			}
+			return err
+		})
+	})
+	both.Wait()
+	return nil
+}
+
+// repeat takes turns until ctx is done.
+func (r *Reconciler) repeat(ctx context.Context, turn func(context.Context) error) {
 	tick := time.NewTicker(reconcileEvery)
 	defer tick.Stop()
-	var swept time.Time
-	for {
+	for said := ""; ; {
 		if r.Rest == nil || !r.Rest() {
-			r.turn(ctx, &swept)
+			err, text := turn(ctx), ""
+			if err != nil {
+				text = err.Error()
+			}
+			if text != "" && text != said && ctx.Err() == nil { // once: it is tried again twice a second
+				r.Logger.WarnContext(ctx, "reconciling; it is tried again", slog.Any("error", err))
+			}
+			said = text
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 	}
 }
 
-func (r *Reconciler) turn(ctx context.Context, swept *time.Time) {
-	err := r.once(ctx)
-	if now := r.Now(); now.Sub(*swept) >= sweepKeysEvery {
-		*swept = now
-		err = errors.Join(err, r.sweepKeys(ctx), r.late(ctx))
-	}
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if text != "" && text != r.said && ctx.Err() == nil { // once: it is tried again twice a second
-		r.Logger.WarnContext(ctx, "reconciling; it is tried again", slog.Any("error", err))
-	}
-	r.said = text
-}
-
+// once is a turn of all but the leases.
 func (r *Reconciler) once(ctx context.Context) error {
-	if fault.Bug("jobs/leases-for-ever") {
-		return errors.Join(r.flushed(ctx), r.forgotten(ctx), r.stopped(ctx))
-	}
 	if fault.Bug("jobs/redis-is-the-truth") {
-		return errors.Join(r.leases(ctx), r.stopped(ctx))
+		return r.stopped(ctx)
 	}
-	return errors.Join(r.leases(ctx), r.flushed(ctx), r.forgotten(ctx), r.stopped(ctx), r.holds(ctx))
+	return errors.Join(r.flushed(ctx), r.forgotten(ctx), r.stopped(ctx), r.holds(ctx))
 }
 
 func (r *Reconciler) holds(ctx context.Context) error {
@@ -121,6 +131,9 @@ func (r *Reconciler) holds(ctx context.Context) error {
 }
 
 func (r *Reconciler) leases(ctx context.Context) error {
+	if fault.Bug("jobs/leases-for-ever") {
+		return nil
+	}
 	fault.Point("jobs/reconciling")
 	n, err := r.Ledger.Expired(ctx)
 	r.Requeued(ReasonLease, n)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,8 +22,10 @@ type diary struct {
 	rest  func() bool
 	alone bool
 
+	mu    sync.Mutex // of lines
 	lines []string
 	fails map[string]bool // by line
+	waits bool            // the end of a request does, for long
 
 	expired int
 	fresh   bool
@@ -39,6 +43,8 @@ type diary struct {
 
 func (d *diary) note(format string, args ...any) error {
 	line := fmt.Sprintf(format, args...)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.lines = append(d.lines, line)
 	if d.fails[line] {
 		return errors.New("out of order")
@@ -86,12 +92,17 @@ func (d *diary) Fresh(context.Context) (bool, error) {
 	return was, d.note("fresh?")
 }
 
-func (d *diary) Create(string) error                    { return errors.New("not asked for") }
-func (d *diary) Subject(string) ([]byte, error)         { return nil, errors.New("not asked for") }
-func (d *diary) Secret() []byte                         { return nil }
-func (d *diary) DestroySeal(id string) error            { return d.note("destroy seal %s", id) }
-func (d *diary) DestroySubject(id string) error         { return d.note("destroy subject %s", id) }
-func (d *diary) End(_ context.Context, id string) error { return d.note("end %s", id) }
+func (d *diary) Create(string) error            { return errors.New("not asked for") }
+func (d *diary) Subject(string) ([]byte, error) { return nil, errors.New("not asked for") }
+func (d *diary) Secret() []byte                 { return nil }
+func (d *diary) DestroySeal(id string) error    { return d.note("destroy seal %s", id) }
+func (d *diary) DestroySubject(id string) error { return d.note("destroy subject %s", id) }
+func (d *diary) End(ctx context.Context, id string) error {
+	if d.waits {
+		<-ctx.Done()
+	}
+	return d.note("end %s", id)
+}
 
 // day runs a Reconciler for a while and returns what it did.
 func (d *diary) day(t *testing.T, long time.Duration) []string {
@@ -100,9 +111,13 @@ func (d *diary) day(t *testing.T, long time.Duration) []string {
 		d.requeued = map[string]int{}
 		r := &jobs.Reconciler{
 			Ledger: d, Queue: d, Keys: d, End: d.End, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-			Sealed:   func() ([]string, error) { return []string{"x", "y"}, d.note("sealed") },
-			Requeued: func(reason string, n int) { d.requeued[reason] += n },
-			Rest:     d.rest, Alone: d.alone,
+			Sealed: func() ([]string, error) { return []string{"x", "y"}, d.note("sealed") },
+			Requeued: func(reason string, n int) {
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				d.requeued[reason] += n
+			},
+			Rest: d.rest, Alone: d.alone,
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -184,7 +199,17 @@ func TestAQueueThatDoesNotAnswerForgetsNothing(t *testing.T) {
 	d.day(t, once)
 	d.never(t, "forgotten a/1")
 	d.never(t, "forgotten all")
-	d.expect(t, "expired", "end r1") // the rest goes on
+	d.expect(t, "expired") // the rest goes on
+	d.expect(t, "end r1")
+}
+
+// An end waits for the log, for one, which a process kept that has died.
+func TestALostTaskIsFoundWhileTheEndOfARequestWaits(t *testing.T) {
+	d := &diary{stopped: []string{"r1"}, waits: true, expired: 1}
+	d.day(t, 10*time.Second)
+	if n := d.requeued[jobs.ReasonLease]; n < 20 {
+		t.Errorf("leases were looked at %d times in 10 s", n)
+	}
 }
 
 func TestStoppedRequestsAreEnded(t *testing.T) {
@@ -232,8 +257,8 @@ func TestNothingIsReconciledAtRest(t *testing.T) {
 	if did := d.day(t, time.Hour); len(did) > 0 {
 		t.Errorf("did %q at rest", did)
 	}
-	asked := 0
-	d = &diary{rest: func() bool { asked++; return asked < 10 }}
+	var asked atomic.Int32
+	d = &diary{rest: func() bool { return asked.Add(1) < 10 }}
 	if did := d.day(t, 2*time.Minute); len(did) == 0 {
 		t.Error("did nothing after its rest")
 	}

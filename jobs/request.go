@@ -240,6 +240,7 @@ type Verification struct {
 	Purge          bool           // the store's files are still to be purged
 	AtMost         store.Evidence // of a store that keeps more than can be read; "" for store.EvidenceVerified
 	Unattributable int
+	Related        int // rows that are related now, see store.Census
 }
 
 // A Receipt is what is kept of a finished batch: counts of IDs, and a keyed

@@ -43,7 +43,7 @@ func (s *Store) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.ID
 			case err != nil:
 			case !sayable(id):
 				err = fmt.Errorf("%w: an ID without a proper place or key", errAbsurd)
-			case sel.ByID() && !slices.Contains(sel.IDs, id.Key):
+			case sel.ByID() && !sel.Related && !slices.Contains(sel.IDs, id.Key):
 				err = fmt.Errorf("%w: an ID that was not asked for", errAbsurd)
 			}
 			theirs = false

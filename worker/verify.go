@@ -89,7 +89,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 			return false, err
 		}
 		return true, e.Ledger.Verified(ctx, t, asOf, jobs.Verification{
-			Purge: purge && !x.whole(), AtMost: s.AtMost, Unattributable: counted.Unattributable,
+			Purge: purge && !x.whole() && s.AtMost == "", AtMost: s.AtMost, Unattributable: counted.Unattributable, Related: counted.Related,
 		})
 	}
 	if err := f.flush(); err != nil {

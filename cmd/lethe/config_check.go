@@ -62,16 +62,16 @@ func (s *StoreConfig) check(add func(field, problem string)) {
 		add("name", "must be 1 to 63 of a-z, 0-9, dot, dash and underscore, and start with a letter or digit")
 	}
 	const kinds = KindMem0SQLite + ", " + KindMem0Postgres + ", " + KindMem0Server + ", " + KindMem0Platform + " or " + KindTables
-	switch {
-	case s.Kind == KindMem0Server, s.Kind == KindMem0Platform:
+	switch s.Kind {
+	case KindMem0Server, KindMem0Platform:
 		s.checkAPI(add)
 		return
-	case s.Kind == KindTables:
+	case KindTables:
 		s.forAPIsAlone(add)
 		s.checkTables(add)
 		return
-	case s.Kind == KindMem0SQLite:
-	case s.Kind == KindMem0Postgres:
+	case KindMem0SQLite:
+	case KindMem0Postgres:
 		s.forAPIsAlone(add)
 		s.checkPostgres(add)
 		return

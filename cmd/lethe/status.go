@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"lethe/jobs"
 	"lethe/jobs/api"
+	"lethe/store"
 )
 
 func statusCommand(c *console) *cobra.Command {
@@ -119,19 +121,22 @@ func (c *console) showRequest(r api.Request, asJSON bool) error {
 	c.answer("\n")
 	err := storeTable(c.stdout, r.Stores)
 	if err == nil && r.PlanHash != "" && !r.Status.Ended() {
-		err = planTable(c.stdout, r.Stores)
+		err = planTable(c.stdout, r.Stores, r.Related)
 	}
 	tellApproval(c.stderr, r)
 	return orHeld(r, err)
 }
 
 // planTable shows what a request's plan counted in each place.
-func planTable(out io.Writer, stores []api.StoreProgress) error {
+func planTable(out io.Writer, stores []api.StoreProgress, related bool) error {
 	_, _ = fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	placesHead(w)
 	for _, s := range stores {
 		placesOf(w, s.Store, s.Places)
+		if s.Related > 0 {
+			fmt.Fprintf(w, "%s\trelated\t%d\t\t%s\n", s.Store, s.Related, relatedNote(related))
+		}
 	}
 	return w.Flush()
 }
@@ -141,9 +146,17 @@ func storeTable(out io.Writer, stores []api.StoreProgress) error {
 	fmt.Fprintln(w, "store\tstage\tevidence\tfound\terased\tabsent\theld\trefused\texempt\tremaining\tbatches\tnote\t")
 	for _, s := range stores {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d/%d\t%s\t\n", s.Store, s.Stage, s.Evidence,
-			s.Found, s.Erased, s.Absent, s.Held, s.Refused, s.Exempt, s.Remaining, s.BatchesDone, s.BatchesTotal, legible(s.Note))
+			s.Found, s.Erased, s.Absent, s.Held, s.Refused, s.Exempt, s.Remaining, s.BatchesDone, s.BatchesTotal, cmp.Or(legible(s.Note), ownWord(s)))
 	}
 	return w.Flush()
+}
+
+// ownWord says of a store that is done what its evidence leaves open.
+func ownWord(s api.StoreProgress) string {
+	if s.Stage == jobs.StageDone && s.Evidence == store.EvidenceErased {
+		return "by its own word; it keeps what it does not show"
+	}
+	return ""
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

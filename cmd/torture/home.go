@@ -73,6 +73,9 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 
 // openHome opens what is in dir, or makes it.
 func openHome(ctx context.Context, dir string, c *slowClock, stores ...string) (*home, error) {
+	if err := steadyPlans(); err != nil {
+		return nil, err
+	}
 	h := &home{dir: dir, clock: c, logs: &lockedBuffer{}, windows: map[string]int{}}
 	var err error
 	if h.keys, err = keyring.Open(filepath.Join(dir, "keys")); err != nil {

@@ -29,6 +29,11 @@ const liesPerHome = 100
 // liesLane sets real workers over stores that lie, and compares what the
 // certificates say with the lab's own book.
 func liesLane(ctx context.Context, r *run) error {
+	if r.of > 1 {
+		if err := steadyFiles(); err != nil {
+			return err
+		}
+	}
 	var free homes
 	r.cases(ctx, runtime.GOMAXPROCS(0), func(ctx context.Context, c *kase) error {
 		h, err := free.get(ctx, c)
@@ -207,9 +212,23 @@ func (l *lies) play(ctx context.Context) error {
 	for _, s := range l.stores {
 		s.hook = func() { l.outlive(ctx) }
 	}
-	for range 4 + l.rng.IntN(40) {
-		if err := l.step(ctx); err != nil {
+	n := 3 + l.rng.IntN(9)
+	if l.rng.IntN(6) == 0 {
+		n += l.rng.IntN(30)
+	}
+	for ; n > 0; n-- {
+		idle, err := l.step(ctx)
+		if err != nil {
 			return err
+		}
+		if idle && n > stepsAfterwards {
+			r, err := l.h.intake.Request(ctx, jobs.ActorLocal, l.id)
+			if err != nil {
+				return err
+			}
+			if r.Status.Ended() { // what is rung a second time comes after this, too
+				n = stepsAfterwards
+			}
 		}
 	}
 	if err := l.checkOpen(ctx); err != nil {
@@ -244,43 +263,60 @@ func (l *lies) submit(ctx context.Context) error {
 	return err
 }
 
-// step is one thing that happens while the stores are as they are.
-func (l *lies) step(ctx context.Context) error {
+// stepsAfterwards is how many steps there are at most once a request has ended.
+const stepsAfterwards = 4
+
+// step is one thing that happens while the stores are as they are. It is idle if
+// nothing was ready to be done; then time passes.
+func (l *lies) step(ctx context.Context) (idle bool, err error) {
 	e := l.erased[l.rng.IntN(2)]
 	switch l.rng.IntN(12) {
 	default: // what is ready is done, in any order, by any worker; some of it twice
 		rings, err := l.h.rings(ctx)
 		if err != nil {
-			return err
+			return false, err
+		}
+		if len(rings) == 0 {
+			return true, l.idle(ctx)
 		}
 		l.rng.Shuffle(len(rings), func(i, j int) { rings[i], rings[j] = rings[j], rings[i] })
 		for _, r := range rings {
 			if err := l.handle(ctx, e, r); err != nil {
-				return err
+				return false, err
 			}
 		}
 		l.old = append(l.old, rings...)
 	case 7: // a ring comes a second time, perhaps long after
 		if len(l.old) > 0 {
-			return l.handle(ctx, e, l.old[l.rng.IntN(len(l.old))])
+			return false, l.handle(ctx, e, l.old[l.rng.IntN(len(l.old))])
 		}
 	case 8:
 		l.h.clock.add(time.Duration(l.rng.IntN(120)) * time.Second)
 	case 9:
-		return l.h.reconcile(ctx)
+		return false, l.h.reconcile(ctx)
 	case 10: // the process and its queue are gone, and others begin
 		_, err := l.h.ledger.Abandoned(ctx)
 		_, err2 := l.h.ledger.Forgotten(ctx, nil)
-		return errors.Join(err, err2)
+		return false, errors.Join(err, err2)
 	case 11:
 		if l.rng.IntN(40) == 0 {
 			l.tally("cancelled", 1)
 			if _, err := l.h.intake.Cancel(ctx, jobs.ActorLocal, l.id); err != nil && !errors.Is(err, jobs.ErrTooLate) {
-				return err
+				return false, err
 			}
 		}
 	}
-	return nil
+	return false, nil
+}
+
+// idle lets time pass, and the reconciler look, as they would if nothing is to be
+// done for a while.
+func (l *lies) idle(ctx context.Context) error {
+	l.h.clock.add(time.Duration(l.rng.IntN(60)) * time.Second)
+	if l.rng.IntN(2) == 0 {
+		return nil
+	}
+	return l.h.reconcile(ctx)
 }
 
 func (l *lies) handle(ctx context.Context, e *worker.Eraser, r jobs.Ring) error {

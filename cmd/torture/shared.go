@@ -153,12 +153,12 @@ func (h *house) lose(ctx context.Context, other *life) error {
 
 // A claim is a task that some process is at.
 type claim struct {
-	epoch, until int64
-	running      bool
+	epoch, until, attempts int64
+	running                bool
 }
 
 func (r *records) claims(ctx context.Context) (map[string]claim, error) {
-	rows, err := r.QueryContext(ctx, `SELECT id, epoch, lease_until, state = 'running' FROM outbox`)
+	rows, err := r.QueryContext(ctx, `SELECT id, epoch, lease_until, attempts, state = 'running' FROM outbox`)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (r *records) claims(ctx context.Context) (map[string]claim, error) {
 	for rows.Next() {
 		var id string
 		var one claim
-		if err := rows.Scan(&id, &one.epoch, &one.until, &one.running); err != nil {
+		if err := rows.Scan(&id, &one.epoch, &one.until, &one.attempts, &one.running); err != nil {
 			return nil, err
 		}
 		all[id] = one
@@ -203,7 +203,7 @@ func (h *house) takenOver(ctx context.Context, died time.Time) error {
 			switch {
 			case !was.running, is != was && at.UnixMilli() < was.until:
 				delete(left, id)
-			case is == was, there && !is.running: // not yet
+			case there && is.attempts == was.attempts: // not yet; once claimed, it may wait again before we look
 			default:
 				delete(left, id)
 				longest = at.Sub(died)

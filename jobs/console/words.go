@@ -17,7 +17,7 @@ func words() template.FuncMap {
 		"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"deadline": deadline, "urgency": urgency,
-		"status": statusWords, "regime": regimeWords, "ground": groundWords, "stage": stageWords, "evidence": evidenceWords,
+		"status": statusWords, "regime": regimeWords, "ground": groundWords, "stage": stageWords, "shown": shownWords,
 		"waits": waits, "note": noteWords, "count": count, "number": number,
 		"short": func(id string) string { return id[:min(len(id), 13)] },
 		"sum":   sum, "excess": excess,
@@ -102,6 +102,15 @@ func stageWords(s jobs.Stage) string {
 		return w
 	}
 	return string(s)
+}
+
+// shownWords says what has been shown of a job. What a store that is done says of
+// itself is all that there will be.
+func shownWords(j jobs.Job) string {
+	if j.Stage == jobs.StageDone && j.Evidence == store.EvidenceErased {
+		return evidenceWords(j.Evidence) + "; it keeps what it does not show, as the certificate says"
+	}
+	return evidenceWords(j.Evidence)
 }
 
 func evidenceWords(e store.Evidence) string {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +55,13 @@ func TestEveryStatusStageAndLevelHasWords(t *testing.T) {
 		if evidenceWords(e) == evidenceWords("") {
 			t.Errorf("%s has no words", e)
 		}
+	}
+	done := jobs.Job{Stage: jobs.StageDone, Evidence: store.EvidenceErased}
+	if got := shownWords(done); !strings.Contains(got, "keeps what it does not show") || strings.Contains(got, "read again") {
+		t.Errorf("erased, and done: %q", got)
+	}
+	if done.Stage = jobs.StageVerifying; shownWords(done) != evidenceWords(store.EvidenceErased) {
+		t.Errorf("erased, and not done: %q", shownWords(done))
 	}
 	if got := noteWords("something-new"); got != "It waits: something-new." {
 		t.Errorf("an unknown note: %q", got)

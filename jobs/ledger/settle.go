@@ -76,8 +76,9 @@ func (l *Ledger) Verified(ctx context.Context, t jobs.Task, asOf time.Time, v jo
 		stage = jobs.StagePurging
 	}
 	return l.ordered(ctx, "commit verification", t, func(ctx context.Context, tx *txn) error {
-		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET stage = ?, evidence = ?, remaining = 0, unattributable = ?, verified_at = ?, note = '' WHERE id = ?`),
-			stage, cmp.Or(v.AtMost, store.EvidenceVerified), v.Unattributable, millis(asOf), t.Job)
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET stage = ?, evidence = ?, remaining = 0, unattributable = ?, verified_at = ?, note = '',
+			related = CASE WHEN related < ? THEN ? ELSE related END WHERE id = ?`),
+			stage, cmp.Or(v.AtMost, store.EvidenceVerified), v.Unattributable, millis(asOf), v.Related, v.Related, t.Job)
 		if err != nil {
 			return err
 		}

@@ -132,7 +132,7 @@ func (m *Memory) find(ctx context.Context, sel store.Selector) ([]store.ID, erro
 				ids = append(ids, id)
 			}
 		}
-		return ids, nil
+		return append(ids, m.related(sel)...), nil
 	}
 	var found []row
 	for _, r := range m.rows {
@@ -147,7 +147,18 @@ func (m *Memory) find(ctx context.Context, sel store.Selector) ([]store.ID, erro
 	for _, r := range found {
 		ids = append(ids, r.id)
 	}
-	return ids, nil
+	return append(ids, m.related(sel)...), nil
+}
+
+// related returns what a Selector that says Related selects besides.
+func (m *Memory) related(sel store.Selector) (ids []store.ID) {
+	for id, r := range m.rows {
+		if sel.Related && id.Place == "memories" && r.record.related(sel) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b store.ID) int { return strings.Compare(a.Key, b.Key) })
+	return ids
 }
 
 // left reports whether anything of id is there.
@@ -157,11 +168,21 @@ func (m *Memory) left(id store.ID) bool {
 
 // Count implements store.Store.
 func (m *Memory) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (store.Census, error) {
-	var ids []store.ID
+	var (
+		ids   []store.ID
+		about = make(map[store.ID]bool)
+	)
 	for sel, err := range sels {
 		if err != nil {
 			return store.Census{}, fmt.Errorf("count: %w", err)
 		}
+		m.mu.Lock()
+		for id, r := range m.rows {
+			if id.Place == "memories" && r.record.related(sel) {
+				about[id] = true
+			}
+		}
+		m.mu.Unlock()
 		some, err := m.find(ctx, sel)
 		if err != nil {
 			return store.Census{}, fmt.Errorf("count: %w", err)
@@ -191,7 +212,7 @@ func (m *Memory) Count(ctx context.Context, sels iter.Seq2[store.Selector, error
 			orphans += len(h)
 		}
 	}
-	return store.Census{Unattributable: orphans, Places: []store.PlaceCount{
+	return store.Census{Unattributable: orphans, Related: len(about), Places: []store.PlaceCount{
 		{Place: "messages", Found: found["messages"], Total: total["messages"]},
 		{Place: "memories", Found: found["memories"], Total: total["memories"]},
 		{Place: "history", Found: found["history"], Total: total["history"], With: "memories"},

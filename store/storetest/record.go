@@ -1,6 +1,10 @@
 package storetest
 
-import "lethe/store"
+import (
+	"slices"
+
+	"lethe/store"
+)
 
 // A Record is one memory to put into a store, as its application would.
 type Record struct {
@@ -10,6 +14,21 @@ type Record struct {
 	Text                          string
 	Entities                      []string // texts of things the memory mentions
 	Message                       bool     // the raw message is kept too
+
+	// About is the user, or the memory, that the record is related to although
+	// it does not match them: see store.Selector.Related. Memory alone knows.
+	About string
+}
+
+// related reports whether r is about who sel selects, and does not match.
+func (r Record) related(sel store.Selector) bool {
+	if r.About == "" {
+		return false
+	}
+	if sel.ByID() {
+		return slices.Contains(sel.IDs, r.About) && !slices.Contains(sel.IDs, r.ID)
+	}
+	return r.About == sel.UserID && !r.selects(sel)
 }
 
 // selects reports whether sel selects r: the model that stores are held to.

@@ -24,9 +24,8 @@ import (
 type scheme struct{ header, prefix string }
 
 var (
-	tokenScheme  = scheme{"Authorization", "Token "}  //nolint:gochecknoglobals // the Platform's
-	apiKeyScheme = scheme{"X-API-Key", ""}            //nolint:gochecknoglobals // the self-hosted server's
-	bearerScheme = scheme{"Authorization", "Bearer "} //nolint:gochecknoglobals // its dashboard's
+	tokenScheme  = scheme{"Authorization", "Token "} //nolint:gochecknoglobals // the Platform's
+	apiKeyScheme = scheme{"X-API-Key", ""}           //nolint:gochecknoglobals // the self-hosted server's
 )
 
 // Limits of one call.
@@ -41,7 +40,7 @@ const (
 
 	// fenceTime is how old a fence may be, counted from the call of Erase, when
 	// something is destroyed by it.
-	fenceTime = 30 * time.Second
+	fenceTime = 15 * time.Second
 )
 
 // A Config says how an API is reached, and how often it may be asked.

@@ -81,14 +81,18 @@ func TestAnAnswerIsWhatTheAPIPromisesOrAnError(t *testing.T) {
 				_ = conn.Close()
 			}
 		}, store.ErrUnavailable},
-		{"wrong key", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", 401) }, store.ErrDenied},
-		{"forbidden", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", 403) }, store.ErrDenied},
-		{"broken", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", 502) }, store.ErrUnavailable},
-		{"a proxy's 404", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", 404) }, store.ErrSchema},
-		{"another API's 404", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"SECRET":1}`, 404) }, store.ErrSchema},
-		{"failed", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", 500) }, nil},
-		{"moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/SECRET", 307) }, store.ErrSchema},
-		{"refused", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error":"SECRET"}`, 400) }, nil},
+		{"wrong key", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", http.StatusUnauthorized) }, store.ErrDenied},
+		{"forbidden", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", http.StatusForbidden) }, store.ErrDenied},
+		{"broken", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", http.StatusBadGateway) }, store.ErrUnavailable},
+		{"a proxy's 404", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", http.StatusNotFound) }, store.ErrSchema},
+		{"another API's 404", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"SECRET":1}`, http.StatusNotFound) }, store.ErrSchema},
+		{"failed", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", http.StatusInternalServerError) }, nil},
+		{"moved", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/SECRET", http.StatusTemporaryRedirect)
+		}, store.ErrSchema},
+		{"refused", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"error":"SECRET"}`, http.StatusBadRequest)
+		}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config, _ := answering(t, c.f)

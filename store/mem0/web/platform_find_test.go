@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -63,9 +64,13 @@ func count(t *testing.T, p *web.Platform, sel store.Selector) store.Census {
 }
 
 func TestHiddenRowsAreFound(t *testing.T) {
-	for _, scoping := range []bool{false, true} {
-		p, world := platform(t, func(w *webtest.Platform) { w.Scoping = scoping })
-		ids := world.Add(
+	for _, flags := range []string{"query", "body"} {
+		p, world := platform(t, func(w *webtest.Platform) { w.Scoping, w.Flags = flags == "query", flags })
+		var ids []string
+		for range 150 { // more than a search shows
+			ids = append(ids, world.Add(webtest.Memory{UserID: "alice", Merged: true}, webtest.Memory{UserID: "alice", Expired: true})...)
+		}
+		some := world.Add(
 			webtest.Memory{UserID: "alice"},
 			webtest.Memory{UserID: "alice", Expired: true},
 			webtest.Memory{UserID: "alice", Merged: true},
@@ -74,10 +79,14 @@ func TestHiddenRowsAreFound(t *testing.T) {
 			webtest.Memory{UserID: "alice", Unlisted: true},
 			webtest.Memory{UserID: "alice", RunID: "r2", ReplacedBy: "x"},
 		)
+		ids = append(ids, some...)
 		world.Add(webtest.Memory{UserID: "bob", Unlisted: true}, webtest.Memory{AgentID: "bot"}, webtest.Memory{UserID: "Alice"})
 		same(t, "a user", places(ids, "user/alice"), find(t, p, store.Selector{UserID: "alice"}))
-		same(t, "a user with an agent", places(ids[3:5]), find(t, p, store.Selector{UserID: "alice", AgentID: "bot"}))
+		same(t, "a user with an agent", places(some[3:5]), find(t, p, store.Selector{UserID: "alice", AgentID: "bot"}))
 		same(t, "IDs", places(ids), find(t, p, store.Selector{IDs: ids}))
+		if c := count(t, p, store.Selector{UserID: "alice"}); c.Places[0].Found != len(ids) {
+			t.Errorf("counted %d, want %d", c.Places[0].Found, len(ids))
+		}
 	}
 }
 
@@ -172,6 +181,53 @@ func TestIDsBringWhatTheyReplacedWhenAskedTo(t *testing.T) {
 	same(t, "asked to", places([]string{newest, middle, oldest}), find(t, p, sel))
 	sel.IDs = []string{middle}
 	same(t, "from the middle", places([]string{middle, oldest}), find(t, p, sel))
+
+	fact := world.Add(webtest.Memory{AgentID: "bot", RunID: "r3"})[0]
+	older := world.Add(webtest.Memory{AgentID: "bot", RunID: "r3", ReplacedBy: fact})[0]
+	world.Add(webtest.Memory{UserID: "bob", AgentID: "bot", RunID: "r3", ReplacedBy: fact}, webtest.Memory{AgentID: "other", RunID: "r3", ReplacedBy: fact})
+	sel.IDs = []string{fact}
+	same(t, "of no user", places([]string{fact, older}), find(t, p, sel))
+}
+
+func TestARowThatIsNoneIsAnError(t *testing.T) {
+	const good = `"user_id":"alice","agent_id":null,"app_id":null,"session_id":null,"metadata":null`
+	for name, row := range map[string]string{
+		"no UUID":         `{"id":"SECRET",` + good + `}`,
+		"no id":           `{` + good + `}`,
+		"an upper-case":   `{"id":"6D1F2A34-0000-4000-8000-000000000001",` + good + `}`,
+		"no user":         `{"id":"6d1f2a34-0000-4000-8000-000000000001","agent_id":null,"app_id":null,"session_id":null}`,
+		"no run":          `{"id":"6d1f2a34-0000-4000-8000-000000000001","user_id":"alice","agent_id":null,"app_id":null}`,
+		"a user's number": `{"id":"6d1f2a34-0000-4000-8000-000000000001","user_id":7,"agent_id":null,"app_id":null,"session_id":null}`,
+		"odd metadata":    `{"id":"6d1f2a34-0000-4000-8000-000000000001","user_id":"alice","agent_id":null,"app_id":null,"session_id":null,"metadata":["SECRET"]}`,
+	} {
+		p, _ := platform(t, func(w *webtest.Platform) {
+			w.Trouble = func(c webtest.Call) webtest.Fault {
+				if c.Route == "POST /v3/memories/" {
+					return webtest.Fault{Body: `{"count":1,"next":null,"results":[` + row + `]}`}
+				}
+				return webtest.Fault{}
+			}
+		})
+		for _, err := range p.Find(t.Context(), store.Selector{UserID: "alice"}) {
+			if !errors.Is(err, store.ErrSchema) || strings.Contains(err.Error(), "SECRET") {
+				t.Errorf("%s: error %v, want ErrSchema", name, err)
+			}
+		}
+	}
+}
+
+func TestAnotherMemoryThanTheOneAskedForIsAnError(t *testing.T) {
+	p, _ := platform(t, func(w *webtest.Platform) {
+		w.Trouble = func(c webtest.Call) webtest.Fault {
+			if c.Route == "GET /v1/memories/{id}/" {
+				return webtest.Fault{Body: `{"id":"6d1f2a34-0000-4000-8000-000000000002","user_id":"bob","agent_id":null,"app_id":null,"run_id":null}`}
+			}
+			return webtest.Fault{}
+		}
+	})
+	if _, err := p.Remaining(t.Context(), memoryIDs(nobodys)); !errors.Is(err, store.ErrSchema) {
+		t.Errorf("error %v, want ErrSchema", err)
+	}
 }
 
 func TestRowsThatMoveBetweenPagesAreFound(t *testing.T) {

@@ -18,8 +18,10 @@ func (p *Platform) saidAbout(ctx context.Context, sel store.Selector, found []me
 		return nil, 0, nil
 	}
 	var runs []any
+	seen := map[string]bool{"": true}
 	for _, m := range found {
-		if run := m.of["run_id"]; run != "" && !slices.Contains(runs, any(run)) {
+		if run := m.of["run_id"]; !seen[run] {
+			seen[run] = true
 			runs = append(runs, run)
 		}
 	}

@@ -131,7 +131,7 @@ func (s *Server) find(ctx context.Context, sel store.Selector) (rows []serverRow
 	}
 	if sel.ByID() {
 		rows, err = s.read(ctx, serverIDs(sel.IDs))
-		return rows, false, err
+		return asAsked(rows, sel.IDs), false, err
 	}
 	listed, err := s.list(ctx, sel)
 	if err != nil {
@@ -177,14 +177,36 @@ func listable(sel store.Selector) (list []store.Field) {
 func serverIDs(ids []string) (list []string) {
 	seen := make(map[string]bool)
 	for _, id := range ids {
-		u, err := uuid.Parse(id)
-		if err != nil || len(id) != len(serverNobody) || seen[u.String()] {
-			continue
+		if u := serverID(id); u != "" && !seen[u] {
+			seen[u] = true
+			list = append(list, u)
 		}
-		seen[u.String()] = true
-		list = append(list, u.String())
 	}
 	return list
+}
+
+// serverID is the ID as the server writes it, or "" for what is no memory's.
+func serverID(id string) string {
+	u, err := uuid.Parse(id)
+	if err != nil || len(id) != len(serverNobody) {
+		return ""
+	}
+	return u.String()
+}
+
+// asAsked gives rows the IDs by which they were asked for: capitals in it are the
+// asker's own.
+func asAsked(rows []serverRow, ids []string) []serverRow {
+	asked := make(map[string]string)
+	for _, id := range ids {
+		if u := serverID(id); asked[u] == "" {
+			asked[u] = id
+		}
+	}
+	for i := range rows {
+		rows[i].ID = asked[rows[i].ID]
+	}
+	return rows
 }
 
 // read reads memories one by one, and returns those that are there, in order.

@@ -41,9 +41,9 @@ func (s *Server) Erase(ctx context.Context, ids []store.ID) (store.Receipt, erro
 	receipt := make(store.Receipt, len(ids))
 	for i, id := range ids {
 		receipt[i] = store.Absent
-		if erased[id.Key] {
+		if key := serverID(id.Key); erased[key] {
 			receipt[i] = store.Erased
-			delete(erased, id.Key) // what is named twice was there once
+			delete(erased, key) // what is named twice was there once
 		}
 	}
 	return receipt, nil
@@ -123,9 +123,9 @@ func among(ids []store.ID, rows []serverRow, meant func(*serverRow) bool) (list 
 		there[rows[i].ID] = meant(&rows[i])
 	}
 	for _, id := range ids {
-		if there[id.Key] {
+		if key := serverID(id.Key); there[key] {
 			list = append(list, id)
-			delete(there, id.Key)
+			delete(there, key)
 		}
 	}
 	return list

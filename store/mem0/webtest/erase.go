@@ -132,7 +132,7 @@ func (p *Platform) deleteEntity(r *http.Request, _ []byte) answer {
 	}
 	return p.later("DELETE", map[string]any{e.kind + "_id": e.name}, func() {
 		for _, row := range p.newest() {
-			if slices.Contains(row.Memory.entities(), e) {
+			if slices.Contains(row.entities(), e) {
 				p.remove(row.ID)
 			}
 		}

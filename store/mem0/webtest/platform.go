@@ -32,6 +32,10 @@ type Platform struct {
 	// the four identities means that it is null.
 	Scoping bool
 
+	// Flags is where what shows hidden rows must stand in a list: "query", "body",
+	// or either if it is empty. Documents say either.
+	Flags string
+
 	// EventPolls is how often an event is polled before it ends.
 	EventPolls int
 

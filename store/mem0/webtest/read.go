@@ -28,13 +28,16 @@ type question struct {
 	filter        filter
 }
 
-// ask reads the body, and the flags that may stand in the query.
-func ask(r *http.Request, body []byte) (q question, ok bool) {
+// ask reads the body, and the flags that stand in the query.
+func ask(r *http.Request, body []byte, flags string) (q question, ok bool) {
 	if err := json.Unmarshal(body, &q); err != nil || len(q.Filters) == 0 {
 		return q, false
 	}
-	q.ShowExpired = q.ShowExpired || r.URL.Query().Get("show_expired") == "true"
-	q.IncludeMerged = q.IncludeMerged || r.URL.Query().Get("include_merged") == "true"
+	shown := func(name string, inBody bool) bool {
+		inQuery := r.URL.Query().Get(name) == "true"
+		return flags != "query" && inBody || flags != "body" && inQuery
+	}
+	q.ShowExpired, q.IncludeMerged = shown("show_expired", q.ShowExpired), shown("include_merged", q.IncludeMerged)
 	var err error
 	q.filter, err = newFilter(q.Filters)
 	return q, err == nil
@@ -45,7 +48,7 @@ func (q question) shows(m *Memory, scoping bool) bool {
 }
 
 func (p *Platform) list(r *http.Request, body []byte) answer {
-	q, ok := ask(r, body)
+	q, ok := ask(r, body, p.Flags)
 	if !ok {
 		return bad("filters must be valid and include at least one of user_id, agent_id, app_id, run_id")
 	}
@@ -63,7 +66,7 @@ func (p *Platform) list(r *http.Request, body []byte) answer {
 }
 
 func (p *Platform) search(r *http.Request, body []byte) answer {
-	q, ok := ask(r, body)
+	q, ok := ask(r, body, "body")
 	if !ok || q.Query == "" {
 		return bad("query and filters are required")
 	}
