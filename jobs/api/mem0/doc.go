@@ -41,4 +41,8 @@
 // answers that wait are: the files of a store may be purged, and the certificate cut,
 // in the night. A request that was cancelled or rejected, or ended with a part
 // refused, is FAILED.
+//
+// 2026-11-29. Mem0's Python client does not escape the names of entities: of bob#2 it
+// asks to delete bob, who is somebody else, and all that tells is that the slash at
+// the end is gone as well. So from httpx that path is refused without one.
 package mem0
