@@ -51,14 +51,20 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 	if !s.config.Roles.has(roleAPI) {
 		return plainPaths(mux, doors)
 	}
-	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand}, o), plainPaths(mux, doors))
+	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand, s.surveyor}, o), plainPaths(mux, doors))
 }
 
 // A promptBook has what is filed begun at once, if this process has a worker: who
 // files waits for the end.
 type promptBook struct {
 	*jobs.Intake
-	hand *worker.Hand
+	hand   *worker.Hand
+	survey *worker.Surveyor
+}
+
+// Any implements mem0.Book.
+func (b promptBook) Any(ctx context.Context, s jobs.Submission) (bool, error) {
+	return b.survey.Any(ctx, s)
 }
 
 // Submit implements jobs.Book.
