@@ -12,7 +12,7 @@ GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 BUILD := go build -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 
-.PHONY: help build demo test torture share torture-smoke torture-long torture-log torture-replay lint lint-fast fmt bench clean
+.PHONY: help build demo drill test torture share torture-smoke torture-long torture-log torture-replay lint lint-fast fmt bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ build: ## write bin/lethe and bin/lethe-verify
 
 demo: build ## erase an invented person from an invented store, and check the proof
 	bin/lethe demo
+
+drill: ## back a store up, forget alice, restore the backup, replay: she is gone again, nobody else is touched (under a minute)
+	go test -count=1 -timeout 5m -v -run TestDrill ./cmd/lethe
 
 # One set of build flags for vet and test, so that SQLite is compiled once.
 test: ## run all tests with the race detector (installs redis-server, postgres, openssl, curl, ssh-agent, node and npm if it may)

@@ -29,12 +29,14 @@ type knock struct {
 	times   int
 	busy    bool // while another call is being answered
 
-	holds *holding
+	holds   *holding
+	sweeps  *sweeping
+	returns *returning
 }
 
 // usual is a call that is answered well, with that body.
 func usual(operation, body string) *knock {
-	k := &knock{operation: operation, body: body, header: []string{"Content-Type", "application/json", "Authorization", "Bearer " + secretOf("admin")}, holds: &holding{}}
+	k := &knock{operation: operation, body: body, header: []string{"Content-Type", "application/json", "Authorization", "Bearer " + secretOf("admin")}, holds: &holding{}, sweeps: &sweeping{}, returns: &returning{}}
 	k.method, k.target, _ = strings.Cut(operation, " ")
 	switch {
 	case strings.Contains(k.target, "/tokens/"):
@@ -42,7 +44,10 @@ func usual(operation, body string) *knock {
 	case strings.Contains(k.target, "/holds/"):
 		k.target = strings.Replace(k.target, "{id}", "0193a000-0000-7000-8000-000000000001", 1)
 	}
-	k.target = strings.Replace(k.target, "{path}", "0/000", 1)
+	k.target = strings.NewReplacer("{path}", "0/000", "{name}", "assistant").Replace(k.target)
+	if operation == "POST /v1/policies/{name}/sweeps" {
+		k.body = strings.Replace(k.body, "true", "false", 1) // 200 is that of a dry run
+	}
 	return k
 }
 
@@ -51,6 +56,7 @@ func (k *knock) answer(t *testing.T) int {
 	t.Helper()
 	people := &people{by: map[string]jobs.Actor{secretOf("admin"): {ID: "tok-admin", Role: jobs.RoleAdmin}}}
 	h := open(t, append([]func(*api.Options){func(o *api.Options) {
+		o.Sweeps, o.Returns = k.sweeps, k.returns
 		o.Tokens, o.Holds, o.Listen, o.Hosts = people, k.holds, "127.0.0.1:8080", []string{"example.com"}
 	}}, k.options...)...)
 	filed, _, err := h.book.Submit(t.Context(), jobs.Submission{Origin: jobs.OriginAPI})
@@ -103,12 +109,14 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 // provoke changes a call so that it is answered with that status.
 func (k *knock) provoke(status int) {
 	fail := func(err error) {
-		k.holds.fail = err
+		k.holds.fail, k.sweeps.fail, k.returns.fail = err, err, err
 		k.book = func(m *memory) { m.fail = err }
 	}
 	_, path, _ := strings.Cut(k.operation, " ")
 	none := func(f func(*api.Options)) { k.options = append(k.options, f) }
 	switch status {
+	case 200:
+		k.body = strings.Replace(k.body, `"dry_run":false`, `"dry_run":true`, 1)
 	case 400:
 		k.target += "?token=x"
 	case 401:
@@ -124,11 +132,12 @@ func (k *knock) provoke(status int) {
 		if path == "/v1/tokens" {
 			none(func(o *api.Options) { o.Tokens = nil })
 		}
-		none(func(o *api.Options) { o.LogHandler, o.PublicKey = nil, nil })
+		none(func(o *api.Options) { o.LogHandler, o.PublicKey, o.Sweeps, o.Returns = nil, nil, nil, nil })
 	case 408:
 		k.reader = readerFunc(func([]byte) (int, error) { return 0, os.ErrDeadlineExceeded })
 	case 409:
 		fail(jobs.ErrTooLate)
+		k.returns.fail = jobs.ErrUnable
 	case 410:
 		fail(jobs.ErrGone)
 	case 413:

@@ -174,3 +174,14 @@ func wireReplay(r jobs.Replay) Replay {
 	slices.SortFunc(w.Places, func(a, b ReplayPlace) int { return cmp.Compare(a.Place, b.Place) })
 	return w
 }
+
+func exampleSuppression() Suppression {
+	return Suppression{Suppressed: true, ErasedAt: new(exampleTime()), Request: new(exampleID)}
+}
+
+func exampleReplay() Replay {
+	return Replay{
+		ID: "6d1f8a52-90c3-4a55-8d0e-3c0f6f3b7a10", Store: "assistant", Back: 89, Later: 2, Requests: []string{exampleID},
+		Places: []ReplayPlace{{Place: "entities", Back: 43}, {Place: "memories", Back: 38, Later: 2}, {Place: "messages", Back: 8}},
+	}
+}

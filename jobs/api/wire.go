@@ -12,7 +12,7 @@ import (
 type Request struct {
 	ID          string          `json:"id" format:"uuid" doc:"UUID version 7"`
 	Status      jobs.Status     `json:"status" enum:"received,planning,awaiting_approval,waiting,erasing,verifying,held,completed,cancelled,rejected" doc:"How far it is. Only completed, cancelled and rejected are ends."`
-	Origin      string          `json:"origin" enum:"api,cli,console,mem0-api" doc:"Through which door it came"`
+	Origin      string          `json:"origin" enum:"api,cli,console,mem0-api,sweep,watch,replay" doc:"Through which door it came"`
 	FiledBy     string          `json:"filed_by" doc:"ID of the token with which it was filed, or open or local" example:"tok-0a1b2c3d4e5f6071"`
 	Related     bool            `json:"related" doc:"What is related is erased too"`
 	Ticket      string          `json:"ticket" doc:"The asker's own reference, as given"`
@@ -27,6 +27,7 @@ type Request struct {
 	Approval    Approval        `json:"approval" doc:"Of the plan"`
 	Stores      []StoreProgress `json:"stores" nullable:"false" doc:"In the order asked"`
 	Certificate *string         `json:"certificate" doc:"Path of the certificate; null until there is one"`
+	Superseded  *string         `json:"superseded_by" doc:"The ID of the request that goes on with what has come back since: the certificate tells no longer what is. Null for none"`
 	Receipt     string          `json:"receipt" doc:"Path of the proof that the request was accepted"`
 	Deadlines
 }
@@ -124,6 +125,9 @@ func wireRequest(r jobs.Request) Request {
 	}
 	if r.Certificate {
 		w.Certificate = new(requestPath(r.ID) + "/certificate")
+	}
+	if r.Superseded != "" {
+		w.Superseded = new(r.Superseded)
 	}
 	for _, j := range r.Jobs {
 		w.Stores = append(w.Stores, wireProgress(j))
