@@ -1,6 +1,10 @@
 package main
 
 import (
+	"context"
+	"math"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -13,6 +17,20 @@ func (s *service) openWatch(names []string) *jobs.Watch {
 		Name: "lethe_suppression_found_total",
 		Help: "Rows of what was erased that a watch or a replay has found in a store: back, which are erased again: somebody has to look why; later, made afterwards, and undated, which are left.",
 	}, []string{"store", "kind"})
+	for _, name := range names {
+		promauto.With(s.registry).NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lethe_watch_late_seconds", Help: "For how long a look whether anything has come back to a store has been due; 0 if none is.",
+			ConstLabels: prometheus.Labels{"store": name},
+		}, func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			late, err := s.ledger.WatchLate(ctx, name)
+			if err != nil {
+				return math.NaN() // silence would look like health
+			}
+			return late.Seconds()
+		})
+	}
 	erase := map[string]bool{}
 	for _, name := range names {
 		erase[name] = s.config.store(name) != nil && s.config.store(name).Undated == undatedErase

@@ -100,6 +100,15 @@ func (f *follower) follow(ctx context.Context, tx *sqlx.Tx, x audit.Line) error 
 			return err
 		}
 		return keyGone(ctx, tx, e.RequestID)
+	case *proof.SuppressionDestroyed: // likewise
+		if err := f.ledger.keys.DestroyEpoch(e.Epoch); err != nil {
+			return err
+		}
+		_, err := forgetEpoch(ctx, &txn{Tx: tx, sql: f.ledger.sql}, e.Epoch, millis(e.DestroyedAt.Time()))
+		return err
+	case *proof.Superseded:
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET superseded_by = ? WHERE id = ?`), e.SupersededBy, e.RequestID)
+		return err
 	case *proof.TokenRevoked: // or a backup would give it back to whoever had it taken away
 		if fault.Bug("door/backup-revives") {
 			return nil

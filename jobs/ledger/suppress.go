@@ -96,17 +96,9 @@ func (l *Ledger) SuppressionEpochs(ctx context.Context) (all []string, err error
 // ForgetEpoch implements jobs.ReturnLedger. The key is gone already.
 func (l *Ledger) ForgetEpoch(ctx context.Context, epoch string, e proof.Entry) error {
 	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
-		n, err := changes(tx.ExecContext(ctx, tx.Rebind(`INSERT INTO epochs (epoch, destroyed_at) VALUES (?, ?) ON CONFLICT (epoch) DO NOTHING`), epoch, millis(l.now())))
-		if err != nil {
+		n, err := forgetEpoch(ctx, tx, epoch, millis(l.now()))
+		if err != nil || n == 0 { // another process was faster, with its own time of day
 			return err
-		}
-		for _, forget := range []string{`DELETE FROM marks WHERE epoch = ?`, `DELETE FROM suppressions WHERE epoch = ?`} {
-			if _, err := tx.ExecContext(ctx, tx.Rebind(forget), epoch); err != nil {
-				return err
-			}
-		}
-		if n == 0 { // another process was faster, with its own time of day
-			return nil
 		}
 		return tx.log(ctx, e)
 	})
@@ -114,4 +106,15 @@ func (l *Ledger) ForgetEpoch(ctx context.Context, epoch string, e proof.Entry) e
 		return fmt.Errorf("forget epoch: %w", err)
 	}
 	return nil
+}
+
+// forgetEpoch removes the marks of an epoch, and returns 1 if that is told first.
+func forgetEpoch(ctx context.Context, tx *txn, epoch string, now int64) (first int64, err error) {
+	first, err = changes(tx.ExecContext(ctx, tx.Rebind(`INSERT INTO epochs (epoch, destroyed_at) VALUES (?, ?) ON CONFLICT (epoch) DO NOTHING`), epoch, now))
+	for _, forget := range []string{`DELETE FROM marks WHERE epoch = ?`, `DELETE FROM suppressions WHERE epoch = ?`} {
+		if err == nil {
+			_, err = tx.ExecContext(ctx, tx.Rebind(forget), epoch)
+		}
+	}
+	return first, err
 }

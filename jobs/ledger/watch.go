@@ -139,8 +139,8 @@ func (l *Ledger) endWatches(ctx context.Context, tx *txn, done []jobs.Watched, f
 			request = filed
 		}
 		n, err := changes(tx.ExecContext(ctx, tx.Rebind(`UPDATE watches SET done_at = ?, unable = ?, back = ?, later = ?, undated = ?, filed = ?
-			WHERE request = ? AND store = ? AND due_at = ? AND (done_at IS NULL OR ?)`),
-			now, w.Unable, w.Back, w.Later, w.Undated, request, w.Request, w.Store, millis(w.DueAt), fault.Bug("watch/filed-twice")))
+			WHERE request = ? AND store = ? AND due_at = ? AND done_at IS NULL`),
+			now, w.Unable, w.Back, w.Later, w.Undated, request, w.Request, w.Store, millis(w.DueAt)))
 		if err != nil {
 			return ended, err
 		}
@@ -202,4 +202,14 @@ func (l *Ledger) LogReplay(ctx context.Context, e *proof.Replayed) error {
 func (l *Ledger) WatchesDue(ctx context.Context, storeName string) (n int, err error) {
 	err = l.read.GetContext(ctx, &n, l.read.Rebind(`SELECT COUNT(*) FROM watches WHERE store = ? AND done_at IS NULL AND due_at <= ?`), storeName, millis(l.now()))
 	return n, wrapped("count watches", err)
+}
+
+// WatchLate returns for how long the look into a store that is due for longest has
+// been due; 0 if none is.
+func (l *Ledger) WatchLate(ctx context.Context, storeName string) (time.Duration, error) {
+	now := l.now()
+	var since int64
+	err := l.read.GetContext(ctx, &since, l.read.Rebind(`SELECT COALESCE(MIN(due_at), ?) FROM watches WHERE store = ? AND done_at IS NULL AND due_at <= ?`),
+		millis(now), storeName, millis(now))
+	return now.Sub(at(since)), wrapped("find watches", err)
 }
