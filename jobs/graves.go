@@ -31,7 +31,6 @@ type graves struct {
 	of      []Grave // without their marks
 	markers []*Marker
 	known   []known
-	matches []int32 // of the last row, reused
 }
 
 type known struct {
