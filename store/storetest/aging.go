@@ -139,9 +139,10 @@ func (m *Memory) orphans() []store.ID {
 	return ids
 }
 
-// Unreached implements store.Limiter. Sessions have no end.
+// Unreached implements store.Limiter for selectors by age: sessions have no end. Of
+// others a Memory does not say it.
 func (m *Memory) Unreached(sel store.Selector) []string {
-	if sel.ByID() || !session(sel) {
+	if sel.ByAge() && !session(sel) {
 		return []string{"messages"}
 	}
 	return nil
