@@ -139,10 +139,9 @@ func (m *Memory) orphans() []store.ID {
 	return ids
 }
 
-// Unreached implements store.Limiter for selectors by age: sessions have no end. Of
-// others a Memory does not say it.
+// Unreached implements store.Limiter. Sessions have no end.
 func (m *Memory) Unreached(sel store.Selector) []string {
-	if sel.ByAge() && !session(sel) {
+	if sel.ByID() || !session(sel) {
 		return []string{"messages"}
 	}
 	return nil
