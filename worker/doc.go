@@ -120,4 +120,13 @@
 // time, in the process that was asked. Large jobs take their turns in the queue, so
 // that no one keeps a worker to himself. The road not taken, to poll the queue more
 // often, would make every idle process pay for it.
+//
+// 2026-11-29. A store behind an API may erase one ID after another, for a minute. The
+// fence is then read anew, once a second, before the next one goes, so that a hold
+// stops a batch; a batch that was stopped so has been touched, and is tried again
+// before it is divided. A cancellation still waits for the batch to end.
+//
+// 2026-11-29. A store that keeps what it does not show is at most erased, whatever it
+// could purge. How many rows are related is counted when a job is planned and when it is
+// verified, and the larger number stands: rows that come later are named too.
 package worker

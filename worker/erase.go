@@ -79,7 +79,7 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		return nil, context.Cause(ctx)
 	}
 	began := e.Now()
-	receipt, err := s.Erase(e.noting(ctx, t, b), b.IDs)
+	receipt, err := s.Erase(e.fenced(e.noting(ctx, t, b), t), b.IDs)
 	did.called, did.receipt = !errors.Is(err, errUnasked), receipt
 	if err != nil && fault.Bug("worker/error-names-an-id") {
 		return nil, fmt.Errorf("erase %s: %w", b.IDs[0].Key, err)

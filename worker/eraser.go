@@ -97,6 +97,7 @@ type Eraser struct {
 	Owner   string        // names this process in leases
 	KeepKey time.Duration // how long a subject key is kept after the end
 	Strict  bool          // no plan is made by a data map that does not cover its store's schema
+	Fresh   time.Duration // how old a fence may be when a store commits; 0 for a second
 	Skew    time.Duration // by how much the clocks of processes that share the ledger may differ
 	Now     func() time.Time
 	Metrics *Metrics

@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -122,7 +124,7 @@ func (e *Eraser) sparing(ctx context.Context, t jobs.Task, s *Store, b jobs.Batc
 			return nil, answered, err
 		}
 		r, err = e.eraseAndRead(ctx, t, s, b, did)
-		if !errors.Is(err, jobs.ErrHolds) {
+		if !errors.Is(err, jobs.ErrHolds) || did.called { // some of it may be gone: the ledger must know before it is divided
 			return r, false, err
 		}
 		if b.Holds, err = e.Ledger.Look(ctx, t); err != nil {
@@ -146,4 +148,29 @@ func (g *grip) leave() error {
 		return nil
 	}
 	return fmt.Errorf("commit: %w", jobs.ErrStale)
+}
+
+// fenced returns a context for one Erase, under a fence that has just been read.
+// A store that erases one ID after another takes as long as they are many; before
+// each commit that comes later the fence is read anew, so that a hold does not wait
+// for the batch to end. A request that is cancelled stops between batches.
+func (e *Eraser) fenced(ctx context.Context, t jobs.Task) context.Context {
+	var mu sync.Mutex
+	read := time.Now()
+	return store.WithLeave(ctx, func() error {
+		if err := store.Leave(ctx); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(read) < cmp.Or(e.Fresh, time.Second) || fault.Bug("worker/skip-fence") {
+			return nil
+		}
+		err := e.Ledger.Fence(ctx, t.Ring)
+		if err != nil && !errors.Is(err, jobs.ErrStopped) && !errors.Is(err, jobs.ErrUnapproved) {
+			return fmt.Errorf("commit: %w", err)
+		}
+		read = time.Now()
+		return nil
+	})
 }

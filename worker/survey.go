@@ -82,6 +82,43 @@ func (v *Surveyor) Plan(ctx context.Context, s jobs.Submission) (jobs.Plan, erro
 	return plan, nil
 }
 
+// Any reports whether a store has anything of what a submission selects. It finds
+// until there is something, and counts nothing: that takes as long as the stores are
+// large. Its errors are those of Plan.
+func (v *Surveyor) Any(ctx context.Context, s jobs.Submission) (bool, error) {
+	if err := s.By.Check(jobs.ActFile); err != nil {
+		return false, err
+	}
+	var down error // of one store; another may have it
+	for _, st := range v.chosen(s.Stores) {
+		found, err := st.any(ctx, selectorsOf(ctx, s))
+		switch {
+		case found:
+			return true, nil
+		case errors.Is(err, store.ErrUnavailable):
+			down = &jobs.StoreDown{Store: st.Name, Err: err}
+		case err != nil:
+			return false, fmt.Errorf("survey %s: %w", st.Name, err)
+		}
+	}
+	return false, down
+}
+
+// any reports whether anything is selected.
+func (s *Store) any(ctx context.Context, sels iter.Seq2[store.Selector, error]) (bool, error) {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	for sel, err := range sels {
+		if err != nil {
+			return false, err
+		}
+		for _, err := range s.Find(ctx, sel) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
 func (v *Surveyor) standing(ctx context.Context) ([]jobs.Standing, error) {
 	if v.Holds == nil {
 		return nil, nil

@@ -21,6 +21,7 @@ import (
 
 	"lethe/jobs"
 	"lethe/jobs/api"
+	"lethe/jobs/api/apitest"
 	"lethe/store"
 	"lethe/store/mem0"
 )
@@ -30,7 +31,8 @@ import (
 type target struct {
 	*running
 	address  string
-	dir      string // of files for the command line
+	document *apitest.Document // that it serves
+	dir      string            // of files for the command line
 	tokens   map[string]string
 	words    []string // pairs, for strings.NewReplacer
 	logs     *kept
@@ -85,6 +87,7 @@ func newTarget(t *testing.T) *target {
 	w.running = startLogging(t, c, nil, slog.New(slog.NewJSONHandler(w.logs, nil)))
 	w.address = strings.TrimPrefix(w.s.URL(), "http://")
 	w.word("{address}", w.address)
+	w.document = servedDocument(t, w.running)
 	w.openBooks(t, filepath.Join(data, ledgerFile), mem)
 	w.people(t)
 	w.cases(t)

@@ -228,6 +228,9 @@ func (w *target) exchange(t testing.TB, a attack, text string) answer {
 	if media := got.Header.Get("Content-Type"); media != "text/event-stream" { // which has no end, so that Close would wait for it
 		body, _ = io.ReadAll(io.LimitReader(got.Body, 1<<20))
 	}
+	if a.raw == "" {
+		w.compare(t, text, got, body)
+	}
 	var head bytes.Buffer
 	_ = got.Header.Write(&head)
 	return answer{got.StatusCode, head.String(), got.Header.Get("Content-Type"), string(body)}

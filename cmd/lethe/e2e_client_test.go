@@ -41,13 +41,7 @@ func newTalk(t *testing.T) *talk {
 	c := configFor(k.data, queueEmbedded, configured("assistant", realMem0(t, filepath.Join(t.TempDir(), "m"))))
 	c.LogOrigin, c.Approval = "", approvalAlways // the first token has made the log's key
 	k.r = startLogging(t, c, nil, slog.New(slog.DiscardHandler))
-	text, err := k.r.asks(admin).OpenAPI(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if k.d, err = apitest.Read(text); err != nil {
-		t.Fatal(err)
-	}
+	k.d = servedDocument(t, k.r)
 	k.admin, k.approver, k.submitter = k.client(admin), k.client(approver), k.client(submitter)
 	return k
 }

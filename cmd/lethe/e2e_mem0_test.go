@@ -236,6 +236,32 @@ func wantNoWord(t testing.TB, where, text string, words ...string) {
 	}
 }
 
+// A memory that Mem0 itself has deleted is one that there is: its history is there,
+// with its text. It is erased once, and unknown from then on.
+func TestMem0ClientsEraseWhatMem0HasLeft(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mem := realMem0(t, filepath.Join(dir, "mem0"))
+	left := worldOf(t, mem).orphan
+	if len(left) == 0 {
+		t.Fatal("the fixture has no history of what is gone")
+	}
+	id := uuids.FindString(left[0])
+	r := start(t, configFor(filepath.Join(dir, "data"), queueEmbedded, configured("memories", mem)), nil)
+	c := mem0Client{r, ""}
+	before := rowsOf(t, mem)
+	event := c.wants(http.StatusOK, "Memory deleted successfully!", "/v1/memories/"+id+"/", "")
+	want := unnamed(before, id)
+	if len(want) == len(before) {
+		t.Fatal("there was nothing of it")
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(rowsOf(t, mem)))); diff != "" {
+		t.Errorf("rows (-want +got)\n%.600s", diff)
+	}
+	_ = r.completed(event)
+	c.wants(http.StatusNotFound, "Memory not found!", "/v1/memories/"+id+"/", "")
+}
+
 // What waits for somebody is not said to be deleted: a hold, an approval, a store
 // that is down. The event tells why, and goes on when it may.
 func TestMem0ClientsAreToldWhatWaits(t *testing.T) {

@@ -58,7 +58,7 @@ func floors() map[string][]string {
 
 		"cmd/lethe-verify": {"audit/proof"},
 		"cmd/lethe":        {"worker", "jobs", "jobs/*", "jobs/api/mem0", "store", "store/*", "store/mem0/*", "audit", "audit/*"},
-		"cmd/torture":      {"worker", "jobs", "jobs/*", "store", "store/*", "store/mem0/*", "audit", "audit/*"},
+		"cmd/torture":      {"worker", "jobs", "jobs/*", "store", "store/*", "store/mem0/*", "store/mem0/*", "audit", "audit/*"},
 	}
 }
 

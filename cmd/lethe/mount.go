@@ -28,9 +28,10 @@ const pagePoll = 500 * time.Millisecond
 
 // handler mounts the doors on one mux.
 func (s *service) handler(closing <-chan struct{}) http.Handler {
+	survey := &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules(), Holds: s.ledger.Standing}
 	o := api.Options{
 		Tokens: s.ledger, Book: s.intake, Holds: s.holds, Stores: s.storeNames(),
-		Planner:    &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules(), Holds: s.ledger.Standing},
+		Planner:    survey,
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
@@ -51,14 +52,20 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 	if !s.config.Roles.has(roleAPI) {
 		return plainPaths(mux, doors)
 	}
-	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand}, o), plainPaths(mux, doors))
+	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand, survey}, o), plainPaths(mux, doors))
 }
 
 // A promptBook has what is filed begun at once, if this process has a worker: who
 // files waits for the end.
 type promptBook struct {
 	*jobs.Intake
-	hand *worker.Hand
+	hand   *worker.Hand
+	survey *worker.Surveyor
+}
+
+// Any implements mem0.Book.
+func (b promptBook) Any(ctx context.Context, s jobs.Submission) (bool, error) {
+	return b.survey.Any(ctx, s)
 }
 
 // Submit implements jobs.Book.

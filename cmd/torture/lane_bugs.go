@@ -40,7 +40,11 @@ func bugsLane(ctx context.Context, r *run) error {
 	if r.n == 0 || r.n > len(all) {
 		r.n = len(all)
 	}
-	checks, err := r.compileChecks(ctx, all)
+	needed := all
+	if r.only >= 0 && r.only < len(all) {
+		needed = all[r.only : r.only+1]
+	}
+	checks, err := r.compileChecks(ctx, needed)
 	if err != nil {
 		return err
 	}

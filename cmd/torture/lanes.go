@@ -25,7 +25,7 @@ type lane struct {
 func shares() []share {
 	return []share{
 		{7, []string{"kill", "redis"}},
-		{4, []string{"power"}},
+		{4, []string{"power", "platform"}},
 		{2, []string{"model"}},
 		{3, []string{"fuzz"}},
 		{2, []string{"bugs"}}, // which takes what it needs,
@@ -56,6 +56,7 @@ func lanes() []lane {
 		{name: "kill", what: "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", n: count(24, 700, 20000), run: killLane, service: true},
 		{name: "redis", what: "a Redis that dies, forgets, hangs, fills up, lies", n: count(14, 300, 5000), run: redisLane, service: true},
 		{name: "power", what: "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", n: count(2, 100, 2000), run: powerLane},
+		{name: "platform", what: "Mem0's Platform: busy, failing, cut off, talking nonsense, and the service killed meanwhile", n: count(4, 120, 3000), run: platformLane, service: true},
 		{name: "lies", what: "stores that lie, fail, lag or change under the work", n: count(400, 100000, 5000000), run: liesLane, apart: true},
 		{name: "model", what: "concurrent clients against a small model of the intake", n: count(20, 1200, 20000), run: modelLane},
 		{name: "fuzz", what: "decoders and parsers fed with garbage", n: count(1, 16, 16), run: fuzzLane},

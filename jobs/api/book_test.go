@@ -76,7 +76,7 @@ func (m *memory) Submit(_ context.Context, s jobs.Submission) (jobs.Request, boo
 	zone := time.FixedZone("", 3600) // a ledger may give local times
 	r := &jobs.Request{
 		ID: fmt.Sprintf("0193a000-0000-7000-8000-%012d", len(m.requests)+1), Status: jobs.Received,
-		Origin: s.Origin, FiledBy: s.By.ID, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
+		Origin: s.Origin, FiledBy: s.By.ID, Related: s.Related, Ticket: s.Ticket, Regime: s.Regime, Ground: s.Ground,
 		ReceivedAt: s.ReceivedAt.In(zone), DueAt: s.ReceivedAt.Add(720 * time.Hour).In(zone), CreatedAt: time.Unix(1_800_000_000, 0).In(zone),
 	}
 	for i, name := range s.Stores {
@@ -272,7 +272,7 @@ func (m *memory) Plan(_ context.Context, s jobs.Submission) (jobs.Plan, error) {
 	defer leave()
 	m.submitted = append(m.submitted, s)
 	return jobs.Plan{Hash: "h", Stores: []jobs.StorePlan{{
-		Store: "assistant", Kind: "memory", Found: 3, Held: 1,
+		Store: "assistant", Kind: "memory", Found: 3, Held: 1, Related: 2,
 		Places: []jobs.PlaceCount{{Place: "memories", Found: 3}, {Place: "history", Found: 5, With: "memories"}},
 	}}}, err
 }

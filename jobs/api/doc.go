@@ -62,4 +62,14 @@
 // The road not taken, a count by address before the token is looked at, would do
 // both. There is no limit of depth for JSON, because nothing reads a value that was
 // not asked for: an array where a string belongs is refused at its first bracket.
+//
+// 2026-11-29. The document tells of every door of the service: cmd gives the calls of
+// the others (Options.Operations). It is made when it is first asked for, and says of
+// each call every status that it may have; 431, 500, and 415 where no body is taken are
+// said once, as the default. Its examples are values of the types that are sent, and files
+// of a real erasure. Text has a pattern, and bytes have nothing. The road not taken was a
+// document kept by hand beside the code: what is made of the routes cannot lack one.
+//
+// 2026-11-29. A client that has read all that it takes of an answer says so instead of
+// giving the beginning: half a certificate must not look like a bad one.
 package api

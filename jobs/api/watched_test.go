@@ -29,7 +29,6 @@ func document(t *testing.T) *apitest.Document {
 	return d
 }
 
-//nolint:gochecknoglobals // it is read once for all tests
 var theDocument = sync.OnceValues(func() (*apitest.Document, error) {
 	w := httptest.NewRecorder()
 	book := newMemory()

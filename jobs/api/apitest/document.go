@@ -178,6 +178,9 @@ func (d *Document) operation(name string) map[string]any {
 // find returns the operation that a call is one of, or "". A path that ends with a
 // slash in the document may be asked for without it.
 func (d *Document) find(method, asked string) string {
+	if method != strings.ToUpper(method) {
+		return "" // methods are told apart by case (RFC 9110, section 9.1)
+	}
 	for _, template := range d.paths {
 		given := asked
 		if strings.HasSuffix(template, "/") {

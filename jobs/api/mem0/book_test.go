@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,7 @@ const (
 	canary  = "kanari"
 )
 
-// A memory is a Book, a Planner and a Gate in memory. What is filed becomes, on the
+// A memory is a Book in memory. What is filed becomes, on the
 // next look, what then makes of it.
 type memory struct {
 	mu       sync.Mutex
@@ -29,6 +30,8 @@ type memory struct {
 	requests []jobs.Request // in the order filed
 	then     func(*jobs.Request)
 	down     bool // the store is
+	broken   bool // so is what asks it
+	gone     bool // the memory that there is was erased
 	looks    int
 }
 
@@ -91,17 +94,14 @@ func (m *memory) List(_ context.Context, by jobs.Actor, _ []jobs.Status, limit i
 	return list, "", nil
 }
 
-func (m *memory) Plan(_ context.Context, s jobs.Submission) (jobs.Plan, error) {
+func (m *memory) Any(_ context.Context, s jobs.Submission) (bool, error) {
 	if m.down {
-		return jobs.Plan{}, fmt.Errorf("survey: %w", &jobs.StoreDown{Store: "assistant", Err: errors.New("no route")})
+		return false, fmt.Errorf("survey: %w", &jobs.StoreDown{Store: "assistant", Err: errors.New("no route")})
 	}
-	found := 0
-	for _, id := range s.Selector.IDs {
-		if id == known {
-			found++
-		}
+	if m.broken {
+		panic("kanari")
 	}
-	return jobs.Plan{Stores: []jobs.StorePlan{{Store: "assistant", Found: found}}}, nil
+	return slices.Contains(s.Selector.IDs, known) && !m.gone, nil
 }
 
 // verified is a request that is erased and verified, and waits to be purged.
@@ -138,7 +138,7 @@ func open(t testing.TB, options ...func(*api.Options)) *house {
 	t.Helper()
 	m := &memory{then: verified}
 	h := &house{memory: m, t: t}
-	o := api.Options{Planner: m, Tokens: gate{}, Listen: "127.0.0.1:0"}
+	o := api.Options{Tokens: gate{}, Listen: "127.0.0.1:0"}
 	for _, option := range options {
 		option(&o)
 	}

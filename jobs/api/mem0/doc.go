@@ -22,7 +22,7 @@
 // Mem0's, of which Lethe has none. For the same reason calls that take no body are
 // refused with one.
 //
-// 2026-11-29. Before one memory's erasure is filed, the Planner says whether there is
+// 2026-11-29. Before one memory's erasure is filed, the stores say whether there is
 // anything of it: of an unknown one nothing is filed, and the answer is Mem0's 404. An
 // asker who retries with an Idempotency-Key gets the answer that he missed, though
 // the memory is gone by then. A memory of which only its history is left is known:
@@ -41,4 +41,8 @@
 // answers that wait are: the files of a store may be purged, and the certificate cut,
 // in the night. A request that was cancelled or rejected, or ended with a part
 // refused, is FAILED.
+//
+// 2026-11-29. Mem0's Python client does not escape the names of entities: of bob#2 it
+// asks to delete bob, who is somebody else, and all that tells is that the slash at
+// the end is gone as well. So from httpx that path is refused without one.
 package mem0

@@ -20,12 +20,15 @@ const (
 	maxCalls    = 512              // calls that are being answered at once
 )
 
-// A Book is what the door asks of the book. *jobs.Intake is one; see jobs.Book.
+// A Book is what the door asks: what *jobs.Intake answers, see jobs.Book, and Any.
 type Book interface {
 	Submit(ctx context.Context, s jobs.Submission) (r jobs.Request, replayed bool, err error)
 	// Filed returns the request that a Submission with the same idempotency key
 	// has filed before.
 	Filed(ctx context.Context, s jobs.Submission) (r jobs.Request, found bool, err error)
+	// Any reports whether a store has anything of what a Submission selects, and
+	// files nothing. It is a *jobs.StoreDown if none has that is up, and one is down.
+	Any(ctx context.Context, s jobs.Submission) (bool, error)
 	Request(ctx context.Context, by jobs.Actor, id string) (jobs.Request, error)
 	List(ctx context.Context, by jobs.Actor, statuses []jobs.Status, limit int, cursor string) ([]jobs.Request, string, error)
 }
@@ -38,8 +41,7 @@ type door struct {
 }
 
 // New returns the handler of everything below Prefix, with the guard of
-// api.Protect around it. Of o it takes the Planner, and what says who comes in and
-// how often: Tokens, Listen, Hosts, Rate, Refusals, MaxCalls, Closing and Logger.
+// api.Protect around it. Of o it takes what says who comes in and how often: Tokens, Listen, Hosts, Rate, Refusals, MaxCalls, Closing and Logger.
 func New(book Book, o api.Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

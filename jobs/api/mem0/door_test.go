@@ -290,6 +290,37 @@ func TestEventsAreOfThoseWhoFiled(t *testing.T) {
 	}
 }
 
+// An event has the Platform's words for how far a request is.
+func TestEventsSayHowFarARequestIs(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		then   func(*jobs.Request)
+		status string
+	}{
+		{"received", func(*jobs.Request) {}, "PENDING"},
+		{"awaiting approval", func(r *jobs.Request) { r.Status = jobs.AwaitingApproval }, "PENDING"},
+		{"in its grace period", func(r *jobs.Request) { r.Status = jobs.Waiting }, "PENDING"},
+		{"erasing", func(r *jobs.Request) { r.Status = jobs.Erasing }, "RUNNING"},
+		{"held", func(r *jobs.Request) { r.Status = jobs.Held }, "RUNNING"},
+		{"to be verified", func(r *jobs.Request) { r.Status, r.Jobs[0].Stage = jobs.Verifying, jobs.StageVerifying }, "RUNNING"},
+		{"verified", verified, "SUCCEEDED"},
+		{"verified and cancelled", func(r *jobs.Request) { verified(r); r.Status = jobs.Cancelled }, "FAILED"},
+		{"rejected", func(r *jobs.Request) { r.Status = jobs.Rejected }, "FAILED"},
+		{"refused in part", func(r *jobs.Request) {
+			verified(r)
+			r.Status, r.Jobs[0].Exempt = jobs.Completed, 1
+		}, "FAILED"},
+	} {
+		h := open(t)
+		h.then = c.then
+		h.wants("DELETE /mem0/v2/entities/user/alice/", "", 200, progress)
+		var e mem0.Event
+		if err := json.Unmarshal(h.ask("GET /mem0/v1/event/"+h.requests[0].ID+"/", "").Body.Bytes(), &e); err != nil || e.Status != c.status || (e.Error != nil) != (c.status == "FAILED") {
+			t.Errorf("%s: %v %+v, want %s", c.name, err, e, c.status)
+		}
+	}
+}
+
 // A key that comes again is answered for the same request, though the memory is
 // gone by then, and for another call is a conflict.
 func TestARetryWithAKeyIsAnsweredAgain(t *testing.T) {
@@ -297,7 +328,9 @@ func TestARetryWithAKeyIsAnsweredAgain(t *testing.T) {
 	key := []string{"Authorization", "Token submitter", "Idempotency-Key", "k1"}
 	const one, deleted = "DELETE /mem0/v1/memories/" + known + "/", `{"message":"Memory deleted successfully!","event_id":"{event}"}`
 	h.wants(one, "", 200, deleted, key...)
+	h.gone = true
 	h.wants(one, "", 200, deleted, key...)
+	h.wants(one, "", 404, `{"error":"Memory not found!"}`)
 	if len(h.filed) != 1 {
 		t.Errorf("%d requests, want 1", len(h.filed))
 	}
@@ -318,9 +351,10 @@ func TestLinkedMemoriesAreCounted(t *testing.T) {
 // A log has the route of a call and nothing that it was sent.
 func TestTheLogHasTheRouteAlone(t *testing.T) {
 	log := &strings.Builder{}
-	h := open(t, func(o *api.Options) { o.Logger, o.Planner = slog.New(slog.NewTextHandler(log, nil)), nil })
-	w := h.ask("DELETE /mem0/v1/memories/"+known+"/?delete_linked=true", "") // the nil Planner panics
-	if w.Code != http.StatusInternalServerError || !strings.Contains(log.String(), "DELETE /mem0/v1/memories/{memory_id}/") || strings.Contains(log.String(), known) {
+	h := open(t, func(o *api.Options) { o.Logger = slog.New(slog.NewTextHandler(log, nil)) })
+	h.broken = true
+	w := h.ask("DELETE /mem0/v1/memories/"+known+"/?delete_linked=true", "")
+	if w.Code != http.StatusInternalServerError || !strings.Contains(log.String(), "DELETE /mem0/v1/memories/{memory_id}/") || strings.Contains(log.String(), known) || strings.Contains(log.String(), canary) {
 		t.Errorf("%d, logged %s", w.Code, log)
 	}
 }

@@ -24,6 +24,10 @@ func (p *Platform) listPage(ctx context.Context, filter condition, n, size int) 
 		},
 		body: map[string]any{"filters": filter, "show_expired": true, "include_merged": true},
 	}
+	if bug("platform/skip-hidden") {
+		k.query = url.Values{"page": k.query["page"], "page_size": k.query["page_size"]}
+		k.body = map[string]any{"filters": filter}
+	}
 	a, err := ask[page[row]](ctx, p.client, k)
 	if err != nil {
 		return page[memory]{}, err

@@ -92,6 +92,9 @@ func (p *Platform) eraseMemories(ctx context.Context, keys []string, by time.Tim
 	if _, err := p.client.send(ctx, k); err != nil {
 		return k.failed(err)
 	}
+	if bug("platform/trust-the-sentence") {
+		left = nil
+	}
 	for _, pause := range append([]time.Duration{0}, pauses()...) {
 		if err := p.client.sleep(ctx, pause); err != nil {
 			return err
@@ -161,7 +164,7 @@ func (p *Platform) eraseEntity(ctx context.Context, e entity, by time.Time) erro
 	if err != nil {
 		return err
 	}
-	if n := len(left); n > 0 {
+	if n := len(left); n > 0 && !bug("platform/entity-first") {
 		return fmt.Errorf("%w: %d memories of an entity are left: they go first", store.ErrBusy, n)
 	}
 	k := call{method: http.MethodDelete, route: "/v2/entities/{type}/{name}/", args: []string{e.Kind, e.Name}, destroys: true, by: by}

@@ -132,7 +132,7 @@ func (p *Platform) matching(ctx context.Context, sel store.Selector) ([]memory, 
 	if err != nil {
 		return nil, err
 	}
-	found := slices.DeleteFunc(listed, func(m memory) bool { return !m.matches(sel) })
+	found := slices.DeleteFunc(listed, func(m memory) bool { return !m.matches(sel) && !bug("platform/whatever-is-listed") })
 	seen := make(map[string]bool, len(found))
 	for _, m := range found {
 		seen[m.id] = true

@@ -27,7 +27,7 @@ func everything[T any](fetch func(page int) (page[T], error), key func(T) string
 		if err != nil {
 			return nil, err
 		}
-		if still {
+		if still || bug("platform/one-reading") {
 			return all, nil
 		}
 	}

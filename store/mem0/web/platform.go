@@ -44,7 +44,9 @@ func OpenPlatform(ctx context.Context, c Config) (*Platform, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", KindPlatform, err)
 	}
-	asking.explain = explainPlatform
+	if !bug("platform/any-404") {
+		asking.explain = explainPlatform
+	}
 	p := &Platform{client: asking, nobody: "nobody-" + uuid.NewString(), erasing: make(chan struct{}, 1)}
 	if p.project, err = p.whose(ctx); err != nil {
 		p.client.close()

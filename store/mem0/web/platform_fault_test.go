@@ -18,19 +18,20 @@ import (
 // the route must fail, must name nobody, and goes on when the trouble is over.
 func TestWhateverGoesWrongNothingIsSaidThatIsNotSo(t *testing.T) {
 	faults := map[string]webtest.Fault{
-		"cut before": {Cut: webtest.CutBefore},
-		"cut after":  {Cut: webtest.CutAfter},
-		"500":        {Status: 500, Body: `{"error":"SECRET-alice"}`},
-		"503":        {Status: 503, Body: `SECRET-alice`},
-		"400":        {Status: 400, Body: `{"error":"SECRET-alice"}`},
-		"403":        {Status: 403, Body: `{"error":"SECRET-alice"}`},
-		"429":        {Status: 429, Header: http.Header{"Retry-After": {"3600"}}},
-		"page":       {Body: "<html>SECRET-alice</html>"},
-		"nothing":    {Body: " "},
-		"null":       {Body: "null"},
-		"object":     {Body: "{}"},
-		"half":       {Body: `{"count":7,"next":null,"results":[{"id":"SECRET-alice"}]}`},
-		"no end":     {Body: `{"count":7,"next":"SECRET-alice","results":[]}`},
+		"cut before":  {Cut: webtest.CutBefore},
+		"cut after":   {Cut: webtest.CutAfter},
+		"500":         {Status: 500, Body: `{"error":"SECRET-alice"}`},
+		"503":         {Status: 503, Body: `SECRET-alice`},
+		"another 404": {Status: 404, Body: `{"detail":"Not found."}`},
+		"400":         {Status: 400, Body: `{"error":"SECRET-alice"}`},
+		"403":         {Status: 403, Body: `{"error":"SECRET-alice"}`},
+		"429":         {Status: 429, Header: http.Header{"Retry-After": {"3600"}}},
+		"page":        {Body: "<html>SECRET-alice</html>"},
+		"nothing":     {Body: " "},
+		"null":        {Body: "null"},
+		"object":      {Body: "{}"},
+		"half":        {Body: `{"count":7,"next":null,"results":[{"id":"SECRET-alice"}]}`},
+		"no end":      {Body: `{"count":7,"next":"SECRET-alice","results":[]}`},
 	}
 	const (
 		ping, list, search, get = "GET /v1/ping/", "POST /v3/memories/", "POST /v3/memories/search/", "GET /v1/memories/{id}/"

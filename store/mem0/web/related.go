@@ -42,7 +42,7 @@ func (p *Platform) saidAbout(ctx context.Context, sel store.Selector, found []me
 			if m.user() != "" || m.of["agent_id"] == "" || !slices.Contains(some, any(m.of["run_id"])) || !m.matches(others) {
 				continue
 			}
-			if shared[m.of["run_id"]] {
+			if shared[m.of["run_id"]] && !bug("platform/related-of-others") {
 				unattributable++
 			} else {
 				about = append(about, m)
