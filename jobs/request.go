@@ -77,6 +77,10 @@ const (
 	OriginConsole = "console"
 
 	OriginMem0 = "mem0-api" // Mem0's own clients
+
+	OriginSweep  = "sweep"  // a retention policy
+	OriginWatch  = "watch"  // what came back after an erasure
+	OriginReplay = "replay" // what a restored backup brought back
 )
 
 // A Request is what someone asked. It holds no identity: the Selector is

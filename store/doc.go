@@ -21,4 +21,13 @@
 // instead of being bare strings. The road not taken was one ID for every row
 // of every place: rows that hang on a memory can appear between planning and
 // erasing, and a frozen list of them would miss those.
+//
+// 2026-11-29. A sweep's selector is frozen, and so is its plan, but rows go on
+// living: an expiration can be taken away, or put off, between the two and the
+// erasure. So a sweep erases under [WithStill], and the store compares once more in
+// the transaction that erases, where nobody can get in between. What does not match
+// any more has an outcome of its own, Kept: it is not Absent, since it is there, nor
+// Refused or Held, which say that it should go. The road not taken, to ask again
+// directly before Erase, only makes the window smaller. Requests of people do not
+// do so: whom they select by does not end by itself.
 package store

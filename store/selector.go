@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -43,6 +44,12 @@ type Selector struct {
 	UserID, AgentID, AppID, RunID string
 	Metadata                      map[string]Value
 
+	// Sweeps select by age, too. A row that does not say when it was made, or when it
+	// ends, in a way that can be read, is not selected by it.
+	CreatedBefore time.Time // rows that were made before
+	ExpiredBefore time.Time // rows whose end was before
+	Orphaned      bool      // rows that hang on one that is gone; nothing else is asked for then
+
 	// Related selects also what a store knows to be about who is selected although
 	// it does not match: what an assistant said in a conversation with them, or the
 	// older memories that explicit IDs have replaced. A store that knows of none
@@ -58,6 +65,20 @@ func (s Selector) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted
 
 // ByID reports whether s selects by explicit IDs.
 func (s Selector) ByID() bool { return len(s.IDs) > 0 }
+
+// ByAge reports whether s is the selector of a sweep.
+func (s Selector) ByAge() bool {
+	return !s.CreatedBefore.IsZero() || !s.ExpiredBefore.IsZero() || s.Orphaned
+}
+
+// Ageless returns an error wrapping ErrRefused if s is the selector of a sweep: what
+// a Store answers that does not know how old its rows are.
+func (s Selector) Ageless() error {
+	if s.ByAge() {
+		return fmt.Errorf("%w: it cannot select by age", ErrRefused)
+	}
+	return nil
+}
 
 // Field is one identity key of a Selector with its value.
 type Field struct{ Name, Value string }
@@ -82,9 +103,11 @@ func (s Selector) MetadataKeys() []string { return slices.Sorted(maps.Keys(s.Met
 func (s Selector) Validate() error {
 	identity := s.Identity()
 	switch {
-	case s.ByID() && (len(identity) > 0 || len(s.Metadata) > 0):
+	case s.ByID() && (len(identity) > 0 || len(s.Metadata) > 0 || s.ByAge()):
 		return &FieldError{"selector", "must have either ids or other keys, not both"}
-	case !s.ByID() && len(identity) == 0 && len(s.Metadata) == 0:
+	case s.Orphaned && (len(identity) > 0 || len(s.Metadata) > 0 || !s.CreatedBefore.IsZero() || !s.ExpiredBefore.IsZero()):
+		return &FieldError{"selector", "must have orphaned alone: nothing says whose these rows are, or when they end"}
+	case !s.ByID() && len(identity) == 0 && len(s.Metadata) == 0 && !s.ByAge():
 		return &FieldError{"selector", "must not be empty: give ids, or one of user_id, agent_id, app_id, run_id, metadata"}
 	case len(s.Metadata) > MaxMetadataKeys:
 		return &FieldError{"selector.metadata", fmt.Sprintf("must have at most %d keys", MaxMetadataKeys)}

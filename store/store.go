@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"time"
 )
 
 // MaxBatch is the largest number of IDs that Erase and Remaining take at once,
@@ -51,7 +52,8 @@ type Store interface {
 	// once, without limit. It holds no lock while the caller works, so IDs may
 	// be gone when their turn comes. For explicit IDs (at most MaxBatch) it
 	// yields those of which anything is left, in any place. An invalid
-	// Selector is an error wrapping ErrSelector, never an empty answer.
+	// Selector is an error wrapping ErrSelector, never an empty answer, and one
+	// by age is an error wrapping ErrRefused unless the Store is Sweepable.
 	Find(ctx context.Context, sel Selector) iter.Seq2[ID, error]
 
 	// Count says how many rows the selectors together select in each place,
@@ -98,7 +100,9 @@ type Purger interface {
 
 // A Limiter is a Store that has places which some Selectors cannot reach,
 // because nothing in their rows can be compared with them: raw messages name a
-// user, and no memory. Unreached returns the names of those places for sel.
+// user, and no memory, and entities do not say when they were made. Unreached
+// returns the names of those places for sel; for Orphaned all of them if nothing
+// hangs on anything, and else none.
 // What it names, a certificate must not pass over in silence.
 type Limiter interface {
 	Unreached(sel Selector) []string
@@ -122,6 +126,48 @@ type Pinger interface {
 // that was made by one map must not be carried out by another.
 type Mapper interface {
 	MapVersion() string
+}
+
+// A Sweepable is a Store that can select by age (see Selector), and whose Erase
+// heeds [Still]. Every other Store refuses such a Selector: see
+// [Selector.Ageless]. A time that cannot be read is never old; one that leaves
+// open when exactly it is, such as a date, is taken for the last instant that it can
+// mean anywhere on earth.
+//
+// Now is the clock of the store's own database, by which a cut-off is taken; that
+// of this machine where the database has none. Span returns when the oldest and
+// the newest of the rows that sel selects were made or, for a selector of expired
+// rows, when they ended; zero times for none, and for a selector that asks for no
+// time. Undated counts, by place, the rows that sel selects or not, depending on a
+// time that cannot be read. A row that does not say when it was made is one, but a
+// row without an end has none. Kept returns those of ids, at most MaxBatch,
+// whose row is there and is not selected by sel, which has no IDs: what Erase would
+// keep. All of them change nothing.
+type Sweepable interface {
+	Now(ctx context.Context) (time.Time, error)
+	Span(ctx context.Context, sel Selector) (oldest, newest time.Time, err error)
+	Undated(ctx context.Context, sel Selector) (map[string]int, error)
+	Kept(ctx context.Context, sel Selector, ids []ID) ([]ID, error)
+}
+
+// An Identifier is a value of one identity key that rows of a store have.
+type Identifier struct {
+	Field             // such as user_id and who that is: personal data
+	Rows    int       // that have it, in all places
+	Undated int       // of them, those that do not say when they were made
+	Oldest  time.Time // when the oldest of the others was made, and the newest;
+	Newest  time.Time // zero if there are none
+}
+
+// LogValue keeps an Identifier out of logs.
+func (Identifier) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// An Identifying store lists the identifiers that the rows which stand on their own
+// have, each field and value once, in no order, for the watch over what comes back.
+// A value that no Selector can have is left out. It holds no lock while the caller
+// works and changes nothing; memory is bounded, however many there are.
+type Identifying interface {
+	Identifiers(ctx context.Context) iter.Seq2[Identifier, error]
 }
 
 // A Finding is what Check has to say about one table, column or trigger.
@@ -169,6 +215,7 @@ const (
 	Absent  Outcome = 'a' // nothing was there
 	Held    Outcome = 'h' // a legal hold forbids it; untouched
 	Refused Outcome = 'r' // the store will not erase it; untouched
+	Kept    Outcome = 'k' // no longer selected by what it was planned for; untouched: see WithStill
 )
 
 // A Receipt is a store's answer to one Erase: one Outcome for each ID, in the

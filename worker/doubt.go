@@ -38,6 +38,11 @@ func (s *Store) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.ID
 				yield(store.ID{}, panicked())
 			}
 		}()
+		if err := s.ageless(ctx, sel); err != nil {
+			theirs = false
+			yield(store.ID{}, fmt.Errorf("find: %w", err))
+			return
+		}
 		for id, err := range s.Store.Find(ctx, sel) {
 			switch {
 			case err != nil:
@@ -58,7 +63,7 @@ func (s *Store) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.ID
 // Count implements store.Store.
 func (s *Store) Count(ctx context.Context, sels iter.Seq2[store.Selector, error]) (c store.Census, err error) {
 	defer mend(&err)
-	if c, err = s.Store.Count(ctx, sels); err != nil {
+	if c, err = s.Store.Count(ctx, s.aware(ctx, sels)); err != nil {
 		return c, err
 	}
 	if c.Unattributable < 0 {
@@ -83,6 +88,9 @@ func (s *Store) Erase(ctx context.Context, ids []store.ID) (r store.Receipt, err
 		return nil, err
 	}
 	known := r.Count(store.Erased) + r.Count(store.Absent) + r.Count(store.Held) + r.Count(store.Refused)
+	if _, still := store.Still(ctx); still {
+		known += r.Count(store.Kept)
+	}
 	if (len(r) != len(ids) || known != len(r)) && !fault.Bug("worker/believe-receipts") {
 		return nil, fmt.Errorf("%w: a receipt with %d outcomes, %d of them known, for %d IDs", errAbsurd, len(r), known, len(ids))
 	}

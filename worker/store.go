@@ -48,10 +48,16 @@ type link interface {
 // with calls f with the store itself, for what not every store can do. Of one
 // that is down nothing is known: that is an error.
 func (s *Store) with(ctx context.Context, f func(store.Store) error) error {
+	return s.within(ctx, func(_ context.Context, st store.Store) error { return f(st) })
+}
+
+// within is with for what takes long: the context that f gets ends when the store
+// goes down.
+func (s *Store) within(ctx context.Context, f func(context.Context, store.Store) error) error {
 	if l, ok := s.Store.(link); ok {
-		return l.with(ctx, func(_ context.Context, st store.Store) error { return f(st) })
+		return l.with(ctx, f)
 	}
-	return f(s.Store)
+	return f(ctx, s.Store)
 }
 
 // life returns what must be the same before and after reads that belong

@@ -52,6 +52,16 @@
 // paths; one batch runs at a time, so that two agree on what each of them
 // erased.
 //
+// 2026-11-29. When a memory was made says createdAt or created_at, when it ends
+// expiration_date, and when a raw message was made its created_at. Entities and the
+// request log say neither, so that no age selects them: an entity goes with the
+// last memory that it links to, a row that names a memory with that. A history
+// without its memory is one whose memory is in none of the tables that the
+// configuration names, and linked from none: name them all before sweeping orphans,
+// for several collections of Mem0 may share one history file. Rows of the log that
+// name a memory which is gone go with its history, and are no reason to sweep
+// alone: their text is a number, and Mem0 prunes them.
+//
 // 2026-11-22. memory_migrations.user_id is waived: it is the telemetry ID of
 // the installation, not a person's.
 package mem0

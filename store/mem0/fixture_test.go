@@ -115,6 +115,7 @@ func (f *fixture) Add(ctx context.Context, records ...storetest.Record) error {
 			m := mem0.Memory{
 				ID: r.ID, UserID: r.UserID, AgentID: r.AgentID, AppID: r.AppID, RunID: r.RunID,
 				Text: r.Text, Entities: r.Entities, Message: r.Message, Legacy: f.legacy, Metadata: map[string]any{},
+				Created: &r.Created, Expires: r.Expires,
 			}
 			for k, v := range r.Metadata {
 				m.Metadata[k] = v.Any()

@@ -148,6 +148,11 @@ func (f *pgFixture) Add(ctx context.Context, records ...storetest.Record) error 
 		}
 		payload := maps.Clone(identity)
 		payload["data"] = r.Text
+		for name, text := range map[string]string{"created_at": r.Created, "expiration_date": r.Expires} {
+			if text != "" {
+				payload[name] = text
+			}
+		}
 		for k, v := range r.Metadata {
 			payload[k] = v.Any()
 		}
@@ -185,8 +190,8 @@ func (f *pgFixture) addBeside(ctx context.Context, records []storetest.Record) e
 	for _, r := range records {
 		tx.MustExec(`INSERT INTO history (id, memory_id, new_memory, event) VALUES (?, ?, ?, 'ADD')`, uuid.NewString(), f.key(r.ID), r.Text)
 		if r.Message {
-			tx.MustExec(`INSERT INTO messages (id, session_scope, content) VALUES (?, ?, ?)`,
-				uuid.NewString(), tables.FormatScope(r.AgentID, r.RunID, r.UserID), r.Text)
+			tx.MustExec(`INSERT INTO messages (id, session_scope, content, created_at) VALUES (?, ?, ?, nullif(?, ''))`,
+				uuid.NewString(), tables.FormatScope(r.AgentID, r.RunID, r.UserID), r.Text, r.Created)
 		}
 	}
 	return tx.Commit()
@@ -235,6 +240,9 @@ type renamed struct {
 type checked interface {
 	store.Store
 	store.Checker
+	store.Limiter
+	store.Sweepable
+	store.Identifying
 }
 
 func (r *renamed) in(ids []store.ID) []store.ID {
@@ -280,6 +288,14 @@ func (r *renamed) Count(ctx context.Context, sels iter.Seq2[store.Selector, erro
 
 func (r *renamed) Erase(ctx context.Context, ids []store.ID) (store.Receipt, error) {
 	return r.checked.Erase(ctx, r.in(ids))
+}
+
+func (r *renamed) Kept(ctx context.Context, sel store.Selector, ids []store.ID) ([]store.ID, error) {
+	kept, err := r.checked.Kept(ctx, sel, r.in(ids))
+	for i, id := range kept {
+		kept[i] = r.f.named(id)
+	}
+	return kept, err
 }
 
 func (r *renamed) Remaining(ctx context.Context, ids []store.ID) ([]store.ID, error) {

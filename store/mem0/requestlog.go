@@ -81,7 +81,7 @@ func cut(path string) bool {
 }
 
 // whole returns whom a selector asks for, if that is one key alone: a path has
-// no more.
+// no more, and of its age nobody asks.
 func whole(sel store.Selector) (subject, bool) {
 	var found []subject
 	for _, s := range []subject{{ofUser, sel.UserID}, {ofAgent, sel.AgentID}, {ofApp, sel.AppID}, {ofRun, sel.RunID}} {
@@ -89,7 +89,7 @@ func whole(sel store.Selector) (subject, bool) {
 			found = append(found, s)
 		}
 	}
-	if len(found) != 1 || len(sel.Metadata) > 0 || sel.ByID() {
+	if len(found) != 1 || len(sel.Metadata) > 0 || sel.ByID() || sel.ByAge() {
 		return subject{}, false
 	}
 	return found[0], true

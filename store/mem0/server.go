@@ -81,7 +81,7 @@ func (s *server) MapVersion() string {
 // Unreached implements store.Limiter.
 func (s *server) Unreached(sel store.Selector) []string {
 	places := s.Postgres.Unreached(sel)
-	if s.logs != nil && (sel.ByID() || len(sel.Metadata) > 0) {
+	if s.logs != nil && (sel.ByID() || len(sel.Metadata) > 0 || sel.ByAge() && !sel.Orphaned) {
 		places = append(slices.Clone(places), requests)
 	}
 	return places
@@ -182,17 +182,22 @@ func (s *server) known(ids []store.ID) error {
 }
 
 func (s *server) erase(ctx context.Context, ids []store.ID) (store.Receipt, error) {
-	logged, rest := divided(ids)
+	outcome := make(map[store.ID]store.Outcome, len(ids))
+	going, err := s.leave(ctx, ids, outcome)
+	if err != nil {
+		return nil, fmt.Errorf("erase: %w", err)
+	}
+	logged, rest := divided(going)
 	rows, err := s.rowsOf(ctx, rest, false)
 	if err != nil {
 		return nil, fmt.Errorf("erase: %w", err)
 	}
-	outcome := make(map[store.ID]store.Outcome, len(ids))
-	if err := eraseFrom(ctx, s.logs, logged, outcome); err != nil {
+	theirs := store.WithoutStill(ctx) // of what hangs on others nobody asks
+	if err := eraseFrom(theirs, s.logs, logged, outcome); err != nil {
 		return nil, err
 	}
 	gone := make(map[store.ID]store.Outcome, len(rows))
-	if err := eraseFrom(ctx, s.logs, slices.Collect(maps.Keys(rows)), gone); err != nil {
+	if err := eraseFrom(theirs, s.logs, slices.Collect(maps.Keys(rows)), gone); err != nil {
 		return nil, err
 	}
 	for row, memory := range rows {
@@ -219,7 +224,7 @@ func eraseFrom(ctx context.Context, in store.Store, ids []store.ID, outcome map[
 			return err
 		}
 		for i, id := range batch {
-			if outcome[id] != store.Erased {
+			if outcome[id] != store.Erased || receipt[i] == store.Kept {
 				outcome[id] = receipt[i]
 			}
 		}

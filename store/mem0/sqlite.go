@@ -105,6 +105,8 @@ func entities(file string) tables.Place {
 func memories(file string) tables.Place {
 	p := vectors("memories", file)
 	p.Document.Except = entityShape()
+	p.Document.Created = []string{"createdAt", "created_at"} // TypeScript, Python
+	p.Document.Expires = []string{"expiration_date"}
 	return p
 }
 
@@ -112,6 +114,7 @@ func memories(file string) tables.Place {
 func messages() tables.Place {
 	return tables.Place{
 		Name: "messages", File: "history", Table: "messages", ID: []string{"id"}, Optional: true, Scope: "session_scope",
+		Created: &tables.Member{Column: "created_at"},
 		Layout: []tables.Column{
 			{Name: "id", Type: "TEXT"},
 			{Name: "session_scope", Type: "TEXT"},

@@ -26,6 +26,8 @@ type Memory struct {
 	Entities               []string // texts of the entities that link to it
 	Message                bool     // write it as a raw message too
 	Legacy                 bool     // name the identity keys userId and so on, as Mem0 once did
+	Created                *string  // what is said of when it was made; nil for a time of ours, "" for nothing
+	Expires                string   // expiration_date; "" for none
 }
 
 // WriteSQLite adds memories as Mem0 does: a vector, a history row, entities
@@ -92,8 +94,16 @@ func (w *writing) memory(ctx context.Context, m Memory) error {
 	payload := m.identity()
 	maps.Copy(payload, m.Metadata)
 	payload["data"] = m.Text
-	const when = "2026-11-22T12:00:00.000Z"
-	payload["createdAt"] = when
+	when := sql.NullString{String: "2026-11-22T12:00:00.000Z", Valid: true}
+	if m.Created != nil {
+		when = sql.NullString{String: *m.Created, Valid: *m.Created != ""}
+	}
+	if when.Valid {
+		payload["createdAt"] = when.String
+	}
+	if m.Expires != "" {
+		payload["expiration_date"] = m.Expires
+	}
 	if err := insert(ctx, w.vectors, m.ID, payload); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ const (
 	Remaining Op = "remaining"
 	Matching  Op = "matching"
 	Purge     Op = "purge"
+	Kept      Op = "kept"
 )
 
 // ErrFault is wrapped by every error that Faults cause, but for a busy Purge.
@@ -108,7 +109,11 @@ func (m *Memory) Erase(ctx context.Context, ids []store.ID) (store.Receipt, erro
 	if err := m.enter(ctx, Erase, ids); err != nil {
 		return nil, fmt.Errorf("erase: %w", err)
 	}
+	sel, still := store.Still(ctx)
 	if err := store.Leave(ctx); err != nil {
+		return nil, fmt.Errorf("erase: %w", err)
+	}
+	if err := sel.Validate(); still && err != nil {
 		return nil, fmt.Errorf("erase: %w", err)
 	}
 	m.mu.Lock()
@@ -121,6 +126,10 @@ func (m *Memory) Erase(ctx context.Context, ids []store.ID) (store.Receipt, erro
 	lie, undo := spend(&m.faults.Lie), spend(&m.faults.Resurrect)
 	receipt := make(store.Receipt, len(ids))
 	for i, id := range ids {
+		if still && m.keeps(sel, id) {
+			receipt[i] = store.Kept
+			continue
+		}
 		receipt[i] = m.eraseOne(id, lie, undo)
 	}
 	m.add(m.faults.Arrive)

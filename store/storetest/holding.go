@@ -25,6 +25,9 @@ func (m *Memory) Matching(ctx context.Context, sel store.Selector, ids []store.I
 	for _, id := range ids {
 		r, there := m.rows[id]
 		matches := there && !sel.ByID() && m.selects(r, sel)
+		if sel.Orphaned {
+			matches = slices.Contains(m.orphans(), id)
+		}
 		if sel.ByID() {
 			matches = id.Place == "memories" && m.left(id) && slices.Contains(sel.IDs, id.Key)
 		}
@@ -35,11 +38,14 @@ func (m *Memory) Matching(ctx context.Context, sel store.Selector, ids []store.I
 	return held, nil
 }
 
-// selects reports whether sel, which lists no IDs, selects a row. A session is
-// tied to no app and has no metadata.
+// selects reports whether sel, which lists no IDs, selects a row.
 func (m *Memory) selects(r row, sel store.Selector) bool {
-	session := r.id.Place == "messages" && (sel.AppID != "" || len(sel.Metadata) > 0)
-	return !session && r.record.selects(sel)
+	return m.means(r, sel) && r.record.age(sel) == oldEnough
+}
+
+// means is selects without regard to the row's age.
+func (m *Memory) means(r row, sel store.Selector) bool {
+	return (r.id.Place != "messages" || session(sel)) && r.record.selects(sel) && !sel.Orphaned
 }
 
 // matching asks which of ids are held, or skips the promise.

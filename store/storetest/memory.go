@@ -12,7 +12,7 @@ import (
 	"lethe/store"
 )
 
-// Memory is an in-memory Store, Purger and Checker. Its places are messages and
+// Memory is an in-memory Store that can do what a Store may. Its places are messages and
 // memories, and history, which hangs on memories. The zero Memory is not
 // usable: see NewMemory.
 type Memory struct {
@@ -133,6 +133,9 @@ func (m *Memory) find(ctx context.Context, sel store.Selector) ([]store.ID, erro
 			}
 		}
 		return append(ids, m.related(sel)...), nil
+	}
+	if sel.Orphaned {
+		return m.orphans(), nil
 	}
 	var found []row
 	for _, r := range m.rows {

@@ -32,7 +32,7 @@ func (n Notes) path(key string) string {
 func (n Notes) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.ID, error] {
 	return func(yield func(store.ID, error) bool) {
 		keys, err := n.keys(ctx)
-		if err = errors.Join(sel.Validate(), few(len(sel.IDs)), err); err != nil {
+		if err = errors.Join(sel.Validate(), sel.Ageless(), few(len(sel.IDs)), err); err != nil {
 			yield(store.ID{}, fmt.Errorf("find: %w", err))
 			return
 		}

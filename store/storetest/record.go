@@ -15,6 +15,10 @@ type Record struct {
 	Entities                      []string // texts of things the memory mentions
 	Message                       bool     // the raw message is kept too
 
+	// What the application says about when the memory, and its message, was made,
+	// and when the memory ends, as it writes it; "" for nothing.
+	Created, Expires string
+
 	// About is the user, or the memory, that the record is related to although
 	// it does not match them: see store.Selector.Related. Memory alone knows.
 	About string
@@ -31,7 +35,13 @@ func (r Record) related(sel store.Selector) bool {
 	return r.About == sel.UserID && !r.selects(sel)
 }
 
-// selects reports whether sel selects r: the model that stores are held to.
+// identity is whom the memory is of.
+func (r Record) identity() []store.Field {
+	return store.Selector{UserID: r.UserID, AgentID: r.AgentID, AppID: r.AppID, RunID: r.RunID}.Identity()
+}
+
+// selects reports whether sel selects r, however old it is: the model that stores
+// are held to.
 func (r Record) selects(sel store.Selector) bool {
 	mine := map[string]string{"user_id": r.UserID, "agent_id": r.AgentID, "app_id": r.AppID, "run_id": r.RunID}
 	for _, f := range sel.Identity() {

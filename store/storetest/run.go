@@ -72,6 +72,12 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"StopsOnCancel", stopsOnCancel},
 		{"ErrorsNameNobody", errorsNameNobody},
 		{"LeavesNoCopy", leavesNoCopy},
+		{"AgeIsNotIgnored", ageIsNotIgnored},
+		{"SelectsByAgeExactly", selectsByAgeExactly},
+		{"AnUnreadableTimeIsNeverOld", anUnreadableTimeIsNeverOld},
+		{"WhatIsNotSelectedIsKept", whatIsNotSelectedIsKept},
+		{"OrphansAreFoundAndNothingElse", orphansAreFoundAndNothingElse},
+		{"IdentifiersAreAll", identifiersAreAll},
 		{"CheckFindsNoProblem", checkFindsNoProblem},
 	}
 	for _, p := range promises {

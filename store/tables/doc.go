@@ -32,6 +32,20 @@
 // All that is looked at when a store is opened. A selected row whose ID is not
 // what its column's type says is an error, since it cannot be erased by its ID.
 //
+// # What a time is
+//
+// A row's times are read here and not by the database, from what the column or the
+// member holds: a date (2026-11-22); a time as RFC 3339 or SQL write it, with or
+// without seconds, their fraction and an offset; a time of the server's own type;
+// or seconds, milliseconds or microseconds since 1970, whichever of them is in the
+// years 1990 to 2099. It means the last instant that it can mean anywhere on earth:
+// without an offset 12 hours after it would be over in UTC, a date at the end of its
+// day. What is written in any other way, and what is before 1990, since programs
+// write 0001-01-01 and 1970-01-01 for none, is never before any cut-off, and counted
+// by [Store.Undated]. So is each row of several names for one time of which one
+// cannot be read; of those that can the latest counts. An end that is missing, NULL
+// or infinity never comes.
+//
 // # What it costs
 //
 // One page of Find reads at most 5000 rows and holds a read lock only while it
@@ -63,6 +77,28 @@
 // tables once more to look.
 //
 // # Decisions
+//
+// 2026-11-29. Times are read in Go, for both databases by one function, so that what
+// is old to one is old to the other, and nothing depends on a server's DateStyle. The
+// price is that a sweep reads the times of every row that its other keys select. The
+// road not taken, comparing in SQL, would take each database's own guesses at a text
+// for what it means.
+//
+// 2026-11-29. A PostgreSQL row cannot be locked before it is compared with what must
+// still select it, for want of the privilege. It is compared when the transaction
+// begins, to spare what hangs on it, and once more as the DELETE returns it, which is
+// how it was when it went; if it had changed, the transaction is undone and done
+// again. For orphans the table of what is gone is locked against everybody who
+// writes while a batch is erased, at most: nothing else keeps a row from coming back.
+//
+// 2026-11-29. Of rows that hang on nothing, those that would hang on what hangs itself
+// have no ID, and stay unattributable; so do all if the table above them is not
+// there, since that may be a mistake. What is linked to is no orphan. A row that two
+// people share under the rule Refuse is refused to a sweep, too.
+//
+// 2026-11-29. Identifiers are counted in memory, 200,000 at a time: if there are more,
+// the rows are read once more for each share of them, by a hash. The road not taken, a
+// temporary table, is either in memory, too, or writes who is who to a disk.
 //
 // 2026-11-29. Rows of PostgreSQL that are only deleted are not locked before,
 // since that needs the privilege to change them. Two erasures take them in one

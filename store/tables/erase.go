@@ -13,9 +13,9 @@ import (
 
 // An erasure is one Erase at work.
 type erasure struct {
-	s             *Store
-	conn          *sqlx.Conn
-	gone, refused map[store.ID]bool
+	s                   *Store
+	conn                *sqlx.Conn
+	gone, refused, kept map[store.ID]bool
 }
 
 // Erase implements store.Store.
@@ -37,7 +37,7 @@ func (s *Store) erase(ctx context.Context, ids []store.ID) (store.Receipt, error
 		return nil, err
 	}
 	defer release()
-	e := erasure{s, s.writer.conn, make(map[store.ID]bool), b.refused}
+	e := erasure{s, s.writer.conn, make(map[store.ID]bool), b.refused, make(map[store.ID]bool)}
 	// Indexing can take long the first time: not under the write lock.
 	err = patiently(ctx, func() error {
 		return tx(ctx, e.conn, "BEGIN", func() error {
@@ -62,8 +62,10 @@ func (s *Store) erase(ctx context.Context, ids []store.ID) (store.Receipt, error
 		switch {
 		case e.refused[id]:
 			receipt[i] = store.Refused
-		case e.gone[id]:
+		case e.gone[id]: // also one that was to be kept, and went along with another
 			receipt[i] = store.Erased
+		case e.kept[id]:
+			receipt[i] = store.Kept
 		default:
 			receipt[i] = store.Absent
 		}
@@ -76,6 +78,10 @@ func (e erasure) all(ctx context.Context, keys map[string][]string) error {
 		return err
 	}
 	if _, err := e.s.refresh(ctx, e.conn); err != nil {
+		return err
+	}
+	keys, err := e.leave(ctx, keys)
+	if err != nil {
 		return err
 	}
 	for _, place := range e.s.order {

@@ -2,6 +2,8 @@ package tables
 
 import (
 	"context"
+	"iter"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -36,8 +38,8 @@ type Statement struct {
 func (s *Store) Statements(sel store.Selector) []Statement {
 	var all []Statement
 	for _, p := range s.parts {
-		if c, ok := p.query(sel); ok {
-			all = append(all, Statement{c.sql, c.args})
+		if c, columns, ok := p.selects(sel); ok {
+			all = append(all, Statement{statement(p, p.id.text("t.")+" AS key, "+columns, c), c.args})
 		}
 	}
 	return all
@@ -77,4 +79,12 @@ func (s *Store) Plans(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	return plans, nil
+}
+
+// LatestMeant is how a text or a number is read as a time.
+func LatestMeant(value any) (time.Time, bool) { return latestMeant(value) }
+
+// IdentifiersAtOnce is Identifiers with a limit of its own.
+func IdentifiersAtOnce(rows iter.Seq2[Sighting, error], limit int) iter.Seq2[store.Identifier, error] {
+	return identifiers(rows, limit)
 }

@@ -37,6 +37,12 @@ func (s *Store) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.ID
 			}
 			return
 		}
+		if sel.Orphaned {
+			if err := s.findOrphans(ctx, yield); err != nil {
+				fail(err)
+			}
+			return
+		}
 		for _, p := range s.parts {
 			more, err := s.findIn(ctx, p, sel, yield)
 			if err != nil {
@@ -83,31 +89,52 @@ func (s *Store) explicit(ctx context.Context, asked []string) ([]store.ID, error
 // findIn yields what sel selects in one part and reports whether the caller
 // wants more.
 func (s *Store) findIn(ctx context.Context, p *part, sel store.Selector, yield func(store.ID, error) bool) (bool, error) {
-	q, ok := p.query(sel)
+	return s.rows(ctx, p, sel, func(r row) (bool, error) {
+		if !p.confirms(sel, r.said) {
+			return true, nil
+		}
+		key, ok := p.id.read(r.Key)
+		if !ok {
+			return false, fmt.Errorf("%w: a selected row of place %s has no usable id: (%s) must hold what the column types say",
+				store.ErrRefused, p.Name, strings.Join(p.ID, ", "))
+		}
+		return yield(store.ID{Place: p.Name, Key: key}, nil), nil
+	})
+}
+
+// rows calls f with each row of a part that SQLite lets through for sel, until f
+// wants no more, and reports whether it does. See confirms.
+func (s *Store) rows(ctx context.Context, p *part, sel store.Selector, f func(row) (bool, error)) (bool, error) {
+	c, columns, ok := p.selects(sel)
 	if !ok {
 		return true, nil
 	}
+	return scan(ctx, s, p, p.id.text("t.")+" AS key, "+columns, c, f)
+}
+
+// A row is what Find reads of one. Key is nil where an ID column is not of its
+// type.
+type row struct {
+	Key *string
+	said
+}
+
+// scan reads columns of all rows of a part for which a condition holds, page by
+// page, and calls f with each until f wants no more. It reports whether it does.
+func scan[T any](ctx context.Context, s *Store, p *part, columns string, c condition, f func(T) (bool, error)) (bool, error) {
 	pages := s.pages(p)
 	for {
-		var rows []row
+		var rows []T
 		more, err := pages.next(ctx, func(conn *sqlx.Conn, from, to int64) error {
 			rows = rows[:0] // a page may be read twice
-			return coded(sqlx.SelectContext(ctx, conn, &rows, q.sql, append([]any{from, to}, q.args...)...))
+			return coded(sqlx.SelectContext(ctx, conn, &rows, statement(p, columns, c), append([]any{from, to}, c.args...)...))
 		})
 		if err != nil {
 			return false, err
 		}
 		for _, r := range rows {
-			if p.Scope != "" && !inScope(r.Scope, sel) {
-				continue
-			}
-			key, ok := p.id.read(r.Key)
-			if !ok {
-				return false, fmt.Errorf("%w: a selected row of place %s has no usable id: (%s) must hold what the column types say",
-					store.ErrRefused, p.Name, strings.Join(p.ID, ", "))
-			}
-			if !yield(store.ID{Place: p.Name, Key: key}, nil) {
-				return false, nil
+			if want, err := f(r); err != nil || !want {
+				return false, err
 			}
 		}
 		if !more {
@@ -116,40 +143,25 @@ func (s *Store) findIn(ctx context.Context, p *part, sel store.Selector, yield f
 	}
 }
 
-// A row is what Find reads of one. Key is nil where an ID column is not of its
-// type. Scope is empty but for places that have one.
-type row struct {
-	Key   *string `db:"key"`
-	Scope string  `db:"scope"`
+// statement reads the rows between two row numbers.
+func statement(p *part, columns string, c condition) string {
+	return "SELECT " + columns + " FROM " + p.table + " t WHERE t.rowid BETWEEN ? AND ? AND " + c.sql + " ORDER BY t.rowid"
 }
 
-// query returns the statement that reads the selected rows between two row
-// numbers, and false if the part can have none. Scopes are parsed by the
-// caller.
-func (p *part) query(sel store.Selector) (condition, bool) {
-	c, scope, ok := p.selects(sel)
-	if !ok {
-		return c, false
-	}
-	c.sql = "SELECT " + p.id.text("t.") + " AS key, " + scope + " AS scope FROM " +
-		p.table + " t WHERE t.rowid BETWEEN ? AND ? AND " + c.sql + " ORDER BY t.rowid"
-	return c, true
-}
-
-// selects is the condition under which sel may select a row, what is to be read as
-// its scope, and false if it can select none.
-func (p *part) selects(sel store.Selector) (c condition, scope string, ok bool) {
-	c, scope = condition{sql: "1"}, "''"
+// selects is the condition under which sel may select a row, what is to be read of
+// it for confirms, and false if it can select none.
+func (p *part) selects(sel store.Selector) (c condition, columns string, ok bool) {
+	c, columns = condition{sql: "1"}, p.says(!sel.CreatedBefore.IsZero(), !sel.ExpiredBefore.IsZero())
 	switch {
 	case p.With != "":
-		return c, scope, false
+		return c, columns, false
 	case p.Scope != "":
-		return c, "CASE typeof(t." + quote(p.Scope) + ") WHEN 'text' THEN t." + quote(p.Scope) + " ELSE '' END", true
+		return c, columns, p.dates(sel) && !sel.Orphaned
 	}
 	if c, ok = p.match(sel); ok {
 		c.and(p.held())
 	}
-	return c, scope, ok
+	return c, columns, ok
 }
 
 // A pager goes once through a table in the order of its rows, and holds no

@@ -25,11 +25,11 @@ type app struct {
 }
 
 var appLayout = map[string]string{
-	"app.db": `CREATE TABLE conversations (id TEXT COLLATE NOCASE, owner VARCHAR(99) COLLATE NOCASE, agent TEXT, app TEXT, doc JSON, body TEXT);
+	"app.db": `CREATE TABLE conversations (id TEXT COLLATE NOCASE, owner VARCHAR(99) COLLATE NOCASE, agent TEXT, app TEXT, doc JSON, body TEXT, ends DATETIME);
 		CREATE UNIQUE INDEX conversation ON conversations (id COLLATE BINARY);
 		CREATE TABLE messages (n INTEGER PRIMARY KEY, conversation TEXT COLLATE NOCASE REFERENCES conversations (id), body TEXT);
 		CREATE INDEX useless ON messages (conversation);
-		CREATE TABLE notes (n INTEGER PRIMARY KEY, owner TEXT COLLATE RTRIM, agent TEXT, app TEXT, run TEXT, meta TEXT, body TEXT);
+		CREATE TABLE notes (n INTEGER PRIMARY KEY, owner TEXT COLLATE RTRIM, agent TEXT, app TEXT, run TEXT, meta TEXT, body TEXT, made TEXT);
 		CREATE TABLE countries (code TEXT)`,
 	"files.db": `CREATE TABLE attachments (message INT, name TEXT COLLATE NOCASE, body BLOB, PRIMARY KEY (name, message));
 		CREATE TABLE scans (id INTEGER PRIMARY KEY, at BIGINT, of TEXT COLLATE NOCASE, body TEXT)`,
@@ -54,12 +54,13 @@ func appMap(dir string) tables.Map {
 					"run_id": {Column: "doc", Path: []string{"it's", "run"}},
 				},
 				Metadata: &tables.Member{Column: "doc", Path: []string{"meta"}},
+				Created:  &tables.Member{Column: "doc", Path: []string{"it's", "made"}}, Expires: &tables.Member{Column: "ends"},
 			},
 			{Name: "history", File: "app", Table: "messages", ID: []string{"n"}, With: "memories", By: []string{"conversation"}},
 			{
 				Name: "notes", File: "app", Table: "notes", ID: []string{"n"},
 				Match:    map[string]tables.Member{"user_id": {Column: "owner"}, "agent_id": {Column: "agent"}, "app_id": {Column: "app"}, "run_id": {Column: "run"}},
-				Metadata: &tables.Member{Column: "meta"},
+				Metadata: &tables.Member{Column: "meta"}, Created: &tables.Member{Column: "made"},
 			},
 		},
 		Waived: []tables.Waiver{{Table: "countries", Reason: "nobody's"}},
@@ -146,12 +147,12 @@ func (a *app) Add(ctx context.Context, records ...storetest.Record) error {
 				meta[k] = v.Any()
 			}
 			own, _ := json.Marshal(meta)
-			doc, _ := json.Marshal(map[string]any{"meta": meta, "it's": map[string]string{"run": r.RunID}})
-			if _, err := app.ExecContext(ctx, `INSERT INTO conversations VALUES (?, ?, ?, ?, ?, ?)`, r.ID, r.UserID, r.AgentID, r.AppID, string(doc), r.Text); err != nil {
+			doc, _ := json.Marshal(map[string]any{"meta": meta, "it's": map[string]any{"run": r.RunID, "made": said(r.Created)}})
+			if _, err := app.ExecContext(ctx, `INSERT INTO conversations VALUES (?, ?, ?, ?, ?, ?, ?)`, r.ID, r.UserID, r.AgentID, r.AppID, string(doc), r.Text, said(r.Expires)); err != nil {
 				return err
 			}
 			if r.Message {
-				_, err := app.ExecContext(ctx, `INSERT INTO notes VALUES (NULL, ?, ?, ?, ?, ?, ?)`, r.UserID, r.AgentID, r.AppID, r.RunID, string(own), r.Text)
+				_, err := app.ExecContext(ctx, `INSERT INTO notes VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)`, r.UserID, r.AgentID, r.AppID, r.RunID, string(own), r.Text, said(r.Created))
 				if err != nil {
 					return err
 				}
@@ -162,6 +163,14 @@ func (a *app) Add(ctx context.Context, records ...storetest.Record) error {
 		}
 		return nil
 	})
+}
+
+// said is what a record says of a time, or nil for nothing.
+func said(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // message adds a message with an attachment that has a scan.

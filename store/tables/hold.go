@@ -25,6 +25,10 @@ func (s *Store) Matching(ctx context.Context, sel store.Selector, ids []store.ID
 	held := make(map[store.ID]bool)
 	err = s.apart(ctx, func() error {
 		clear(held) // it may run twice
+		if sel.Orphaned {
+			held, err = s.orphaned(ctx, b.keys)
+			return err
+		}
 		m := matching{s, sel, setOf(sel.IDs)}
 		for place, keys := range b.keys {
 			found, err := m.in(ctx, place, keys)
@@ -114,22 +118,22 @@ func (m matching) rows(ctx context.Context, p *part, by keyed, in string, keys [
 		if q.With != "" || q.table != p.table {
 			continue
 		}
-		c, scope, ok := m.selects(q)
+		c, columns, ok := m.selects(q)
 		if !ok {
 			continue
 		}
 		var rows []struct {
-			Key, Own *string
-			Scope    string
+			row
+			Own *string
 		}
-		err := sqlx.SelectContext(ctx, m.s.second.conn, &rows, "SELECT "+by.text("t.")+" AS key, "+q.id.text("t.")+" AS own, "+scope+
-			" AS scope FROM "+p.table+" AS t WHERE "+in+" AND "+c.sql, append([]any{b}, c.args...)...)
+		err := sqlx.SelectContext(ctx, m.s.second.conn, &rows, "SELECT "+by.text("t.")+" AS key, "+q.id.text("t.")+" AS own, "+columns+
+			" FROM "+p.table+" AS t WHERE "+in+" AND "+c.sql, append([]any{b}, c.args...)...)
 		if err != nil {
 			return nil, coded(err)
 		}
 		for _, r := range rows {
 			own, _ := q.id.read(r.Own)
-			if key, known := by.read(r.Key); known && m.confirms(q, own, r.Scope) {
+			if key, known := by.read(r.Key); known && m.confirms(q, own, r.said) {
 				all = append(all, key)
 			}
 		}
@@ -139,21 +143,18 @@ func (m matching) rows(ctx context.Context, p *part, by keyed, in string, keys [
 
 // selects is the condition under which a row of q may be selected, and false if
 // none can be. confirms has the last word.
-func (m matching) selects(q *part) (c condition, scope string, ok bool) {
+func (m matching) selects(q *part) (c condition, columns string, ok bool) {
 	if m.sel.ByID() {
-		return condition{sql: q.kind()}, "''", q.Explicit
+		return condition{sql: q.kind()}, q.says(false, false), q.Explicit
 	}
 	return q.selects(m.sel)
 }
 
-func (m matching) confirms(q *part, key, scope string) bool {
-	switch {
-	case m.sel.ByID():
+func (m matching) confirms(q *part, key string, s said) bool {
+	if m.sel.ByID() {
 		return m.asked[key]
-	case q.Scope != "":
-		return inScope(scope, m.sel)
 	}
-	return true
+	return q.confirms(m.sel, s)
 }
 
 // below returns the keys of a family on whose rows a selected one hangs, however
@@ -210,7 +211,7 @@ func (m matching) hanging(ctx context.Context, k kin, keys []string) ([]string, 
 }
 
 func (m matching) linking(ctx context.Context, k kin, keys []string) ([]string, error) {
-	c, scope, ok := m.selects(k.part)
+	c, columns, ok := m.selects(k.part)
 	if !ok {
 		return nil, nil
 	}
@@ -231,19 +232,18 @@ func (m matching) linking(ctx context.Context, k kin, keys []string) ([]string, 
 		return nil, err
 	}
 	var rows []struct {
-		Row   int64
-		Own   *string
-		Scope string
+		Number int64
+		row
 	}
-	err = sqlx.SelectContext(ctx, m.s.second.conn, &rows, "SELECT t.rowid AS row, "+k.id.text("t.")+" AS own, "+scope+" AS scope FROM "+k.table+
+	err = sqlx.SelectContext(ctx, m.s.second.conn, &rows, "SELECT t.rowid AS number, "+k.id.text("t.")+" AS key, "+columns+" FROM "+k.table+
 		" AS t WHERE t.rowid IN (SELECT value FROM json_each(?1)) AND "+c.sql, append([]any{batch}, c.args...)...)
 	if err != nil {
 		return nil, coded(err)
 	}
 	selected := make(map[int64]bool, len(rows))
 	for _, r := range rows {
-		own, _ := k.id.read(r.Own)
-		selected[r.Row] = m.confirms(k.part, own, r.Scope)
+		own, _ := k.id.read(r.Key)
+		selected[r.Number] = m.confirms(k.part, own, r.said)
 	}
 	var found []string
 	for _, l := range links {

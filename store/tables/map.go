@@ -68,8 +68,9 @@ type Place struct {
 	Ties *Ties
 
 	// Created and Expires are when a row was made and when it ends, for
-	// retention policies. Nil where the table does not say. Their columns must
-	// exist, and so far nothing else is done with them.
+	// retention policies. Nil where the table does not say: no age selects its
+	// rows then. A Document has its own. See the package comment for what can be
+	// read as a time.
 	Created, Expires *Member
 
 	// Explicit is set where IDs are the memory IDs that askers know.
@@ -106,6 +107,10 @@ type Document struct {
 	// Links are members that hold an array of IDs of the place LinksTo.
 	Links   []string
 	LinksTo string
+
+	// Created and Expires are the members' names for when a row was made and when
+	// it ends. Of several that are present the latest counts.
+	Created, Expires []string
 }
 
 // A Shape is a list of groups of member names. A document has the shape if it
@@ -254,7 +259,7 @@ func (p Place) members() []string {
 	if p.Document == nil {
 		return nil
 	}
-	names := slices.Clone(p.Document.Links)
+	names := slices.Concat(p.Document.Links, p.Document.Created, p.Document.Expires)
 	for _, k := range p.Document.Keys {
 		names = append(names, k...)
 	}

@@ -24,10 +24,10 @@ func (c *condition) and(sql string, args ...any) {
 
 // match returns the condition under which sel selects a row of the part, named
 // t, and false if it can select none. Its text depends on which keys sel has,
-// never on what they are.
+// never on what they are. How old a row is it leaves open: see confirms.
 func (p *part) match(sel store.Selector) (condition, bool) {
 	var c condition
-	if sel.ByID() {
+	if sel.ByID() || sel.Orphaned || !p.dates(sel) {
 		return c, false
 	}
 	if p.Document != nil {
@@ -46,6 +46,9 @@ func (p *part) match(sel store.Selector) (condition, bool) {
 		}
 		test, arg := scalar(sel.Metadata[k])
 		c.and("(SELECT "+test+" FROM json_each("+p.Metadata.object(p.Metadata.Path)+") e WHERE e.key = ? ORDER BY e.id DESC LIMIT 1)", arg, k)
+	}
+	if c.sql == "" && sel.ByAge() {
+		c.sql = "1"
 	}
 	return c, c.sql != ""
 }
@@ -109,6 +112,9 @@ func (p *part) matchDocument(sel store.Selector) (condition, bool) {
 		}
 		test, arg := scalar(sel.Metadata[k])
 		c.and("(SELECT "+test+" FROM json_each("+p.doc()+") e WHERE e.key = ? ORDER BY e.id DESC LIMIT 1)", arg, k)
+	}
+	if c.sql == "" && sel.ByAge() {
+		c.sql = "1"
 	}
 	if c.sql == "" {
 		return c, false

@@ -267,6 +267,10 @@ func (s *Postgres) places() []string {
 
 // Unreached implements store.Limiter.
 func (s *Postgres) Unreached(sel store.Selector) []string {
+	if sel.Orphaned {
+		hangs := s.beside != nil && slices.ContainsFunc(s.beside.parts, func(p *part) bool { return p.With != "" })
+		return unhung(s.places(), hangs || slices.ContainsFunc(s.parts, func(p *pgPart) bool { return p.With != "" }))
+	}
 	var names []string
 	if s.beside != nil {
 		names = s.beside.Unreached(sel)

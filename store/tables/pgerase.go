@@ -65,20 +65,26 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 	if err := s.backlinks.begin(ctx, s); err != nil {
 		return nil, s.lacking(ctx, err)
 	}
+	sel, err := still(ctx)
+	if err != nil {
+		return nil, err
+	}
 	gone := make(map[store.ID]bool) // beside, which stays so when the transaction is tried again
-	var here, refused map[store.ID]bool
+	var here, refused, kept map[store.ID]bool
 	var read int
-	err = s.tx(ctx, s.db, func(tx *sqlx.Tx) error {
-		here, refused = make(map[store.ID]bool), make(map[store.ID]bool)
-		if err := (pgErasure{s, tx, here, refused, &read}).eraseIn(ctx, batch.keys); err != nil {
+	var rest map[string][]string
+	err = s.tx(ctx, s.db, func(tx *sqlx.Tx) (err error) {
+		here, refused, kept = make(map[store.ID]bool), make(map[store.ID]bool), make(map[store.ID]bool)
+		e := pgErasure{s: s, tx: tx, sel: sel, gone: here, refused: refused, kept: kept, read: &read}
+		if rest, err = e.eraseIn(ctx, batch.keys); err != nil {
 			return err
 		}
-		return s.eraseBeside(ctx, ids, batch.beside, gone, here)
+		return e.beside(ctx, ids, batch.beside, gone)
 	})
 	if err != nil {
 		return nil, s.lacking(ctx, err)
 	}
-	s.backlinks.forget(ctx, batch.keys, read)
+	s.backlinks.forget(ctx, rest, read)
 	receipt := make(store.Receipt, len(ids))
 	for i, id := range ids {
 		switch {
@@ -86,6 +92,8 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 			receipt[i] = store.Refused
 		case gone[id] || here[id]:
 			receipt[i] = store.Erased
+		case kept[id]:
+			receipt[i] = store.Kept
 		default:
 			receipt[i] = store.Absent
 		}
@@ -93,28 +101,41 @@ func (s *Postgres) erase(ctx context.Context, ids []store.ID) (store.Receipt, er
 	return receipt, nil
 }
 
-// eraseBeside erases and commits in the files beside the database, while the
-// database's locks keep other erasures of the same rows waiting.
+// still returns what an erasure is to be compared with, or nil.
+func still(ctx context.Context) (*store.Selector, error) {
+	sel, ok := store.Still(ctx)
+	if !ok {
+		return nil, nil
+	}
+	return &sel, comparable(sel)
+}
+
+// beside erases and commits in the files beside the database, while the database's
+// locks keep other erasures of the same rows waiting.
 //
 // What goes along in either is told before both commit.
-func (s *Postgres) eraseBeside(ctx context.Context, asked, ids []store.ID, gone, here map[store.ID]bool) error {
+func (e pgErasure) beside(ctx context.Context, asked, ids []store.ID, gone map[store.ID]bool) error {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id store.ID) bool { return e.kept[id] })
 	if len(ids) == 0 {
-		return store.Along(ctx, besides(asked, here))
+		return store.Along(ctx, besides(asked, e.gone))
 	}
 	var along map[store.ID]bool
-	receipt, err := s.beside.Erase(store.WithAlong(ctx, func(_ context.Context, also []store.ID) error {
+	receipt, err := e.s.beside.Erase(store.WithAlong(ctx, func(_ context.Context, also []store.ID) error {
 		along = make(map[store.ID]bool, len(also))
 		for _, id := range also {
 			along[id] = true
 		}
-		return store.Along(ctx, besides(asked, gone, here, along))
+		return store.Along(ctx, besides(asked, gone, e.gone, along))
 	}), ids)
 	if err != nil {
 		return fmt.Errorf("beside the database: %w", err)
 	}
 	for i, id := range ids {
-		if receipt[i] == store.Erased {
+		switch receipt[i] {
+		case store.Erased:
 			gone[id] = true
+		case store.Kept:
+			e.kept[id] = true
 		}
 	}
 	maps.Copy(gone, along)
@@ -160,33 +181,39 @@ func (s *Postgres) holds(id store.ID) bool {
 
 // A pgErasure is one transaction of Erase.
 type pgErasure struct {
-	s             *Postgres
-	tx            *sqlx.Tx
-	gone, refused map[store.ID]bool
-	read          *int // of the links that the transaction knows: see pgBacklinks.refresh
+	s   *Postgres
+	tx  *sqlx.Tx
+	sel *store.Selector // what must still select the rows, or nil
+
+	gone, refused, kept map[store.ID]bool
+	read                *int // of the links that the transaction knows: see pgBacklinks.refresh
 }
 
-// eraseIn erases a batch, with all that hangs on it.
-func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) error {
+// eraseIn erases a batch, with all that hangs on it, and returns it without what
+// was kept.
+func (e pgErasure) eraseIn(ctx context.Context, keys map[string][]string) (map[string][]string, error) {
 	if err := e.begin(ctx, keys); err != nil {
-		return err
+		return nil, err
 	}
 	links, err := e.links(ctx, keys)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := e.lock(ctx, links, keys); err != nil {
-		return err
+		return nil, err
+	}
+	if keys, err = e.leave(ctx, keys); err != nil {
+		return nil, err
 	}
 	for _, place := range e.s.bottomUp() {
 		if len(keys[place]) == 0 {
 			continue
 		}
 		if err := e.place(ctx, place, keys[place], links); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return keys, nil
 }
 
 // place erases rows of one place, after what hangs on them.
@@ -239,7 +266,7 @@ func (e pgErasure) begin(ctx context.Context, keys map[string][]string) error {
 	}
 	slices.Sort(names)
 	// All in one message: it is texts of ours, and binds nothing.
-	_, err := e.tx.ExecContext(ctx, "LOCK TABLE "+strings.Join(slices.Compact(names), ", ")+" IN ROW EXCLUSIVE MODE; "+pgSteady, pgx.QueryExecModeSimpleProtocol)
+	_, err := e.tx.ExecContext(ctx, "LOCK TABLE "+strings.Join(slices.Compact(names), ", ")+" IN "+e.lockMode()+" MODE; "+pgSteady, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return pgCoded(ctx, err)
 	}
@@ -301,18 +328,7 @@ func (e pgErasure) below(ctx context.Context, with, root string, keys []string) 
 // rows deletes the rows of a place that have one of some keys, from all of its
 // tables in one statement.
 func (e pgErasure) rows(ctx context.Context, parts []*pgPart, keys []string, links []*pgLinks) error {
-	deletes, reads := make([]string, len(parts)), make([]string, len(parts))
-	for i, p := range parts {
-		deletes[i] = fmt.Sprintf("p%d AS (DELETE FROM %s AS t WHERE %s AND %s AND %s RETURNING %s)", i, p.table, p.id.among("t.", 1), p.kind(), p.whole(), p.id.columns("t."))
-		reads[i] = fmt.Sprintf("SELECT %s, '%d' FROM p%[2]d", p.id.texts(""), i)
-	}
-	gone := make([][]string, len(parts))
-	id, place := parts[0].id, parts[0].of()
-	err := id.read(ctx, e.tx, "WITH "+strings.Join(deletes, ", ")+" "+strings.Join(reads, " UNION ALL "), e.s.bind(place, keys), 1,
-		func(key string, rest []sql.NullString) {
-			i, _ := strconv.Atoi(rest[0].String)
-			gone[i] = append(gone[i], key)
-		})
+	gone, err := e.delete(ctx, parts, keys)
 	if err != nil {
 		return err
 	}
@@ -325,6 +341,29 @@ func (e pgErasure) rows(ctx context.Context, parts []*pgPart, keys []string, lin
 		e.tookOf(p, gone[i])
 	}
 	return nil
+}
+
+// delete deletes the rows and returns their keys, by part.
+func (e pgErasure) delete(ctx context.Context, parts []*pgPart, keys []string) (gone [][]string, err error) {
+	if e.sel != nil {
+		return e.rowsStill(ctx, parts, keys)
+	}
+	deletes, reads := make([]string, len(parts)), make([]string, len(parts))
+	for i, p := range parts {
+		deletes[i] = fmt.Sprintf("p%d AS (DELETE FROM %s AS t WHERE %s AND %s AND %s RETURNING %s)", i, p.table, p.id.among("t.", 1), p.kind(), p.whole(), p.id.columns("t."))
+		reads[i] = fmt.Sprintf("SELECT %s, '%d' FROM p%[2]d", p.id.texts(""), i)
+	}
+	gone = make([][]string, len(parts))
+	id, place := parts[0].id, parts[0].of()
+	err = id.read(ctx, e.tx, "WITH "+strings.Join(deletes, ", ")+" "+strings.Join(reads, " UNION ALL "), e.s.bind(place, keys), 1,
+		func(key string, rest []sql.NullString) {
+			i, _ := strconv.Atoi(rest[0].String)
+			gone[i] = append(gone[i], key)
+		})
+	if err != nil {
+		return nil, err
+	}
+	return gone, nil
 }
 
 // tookOf takes the keys of rows of p that are gone, under each place that they had.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
@@ -31,6 +32,12 @@ func (s *Postgres) Find(ctx context.Context, sel store.Selector) iter.Seq2[store
 				if !yield(id, nil) {
 					return
 				}
+			}
+			return
+		}
+		if sel.Orphaned {
+			if err := s.findOrphans(ctx, yield); err != nil {
+				fail(err)
 			}
 			return
 		}
@@ -62,24 +69,48 @@ func (s *Postgres) findIn(ctx context.Context, p *pgPart, sel store.Selector, yi
 	if err := s.nameless(ctx, p, sel); err != nil {
 		return false, err
 	}
-	var from, to []string
+	evidence := p.evidence(sel)
 	last := "" // a key may be several rows'
+	return s.rows(ctx, p, p.selecting(sel), evidence, "", func(r pgRow) (bool, error) {
+		switch {
+		case !p.confirms(sel, evidence, r.rest) || r.key == last:
+			return true, nil
+		case !p.id.holds(r.key):
+			return false, p.unusable()
+		}
+		last = r.key
+		return yield(store.ID{Place: p.Name, Key: r.key}, nil), nil
+	})
+}
+
+// A pgRow is the key of a row, "" for one with a NULL, and what else was read.
+type pgRow struct {
+	key  string
+	rest []sql.NullString
+}
+
+// selecting is match for rows and page, of a part that sel can select rows of.
+func (p *pgPart) selecting(sel store.Selector) func(n int) condition {
+	return func(n int) condition {
+		c, _ := p.match(sel, n)
+		return c
+	}
+}
+
+// rows calls f with each row of a part that match lets through, in the order
+// of their keys, until f wants no more, and reports whether it does. It reads
+// evidence and, beside it, one more column, if one is given.
+func (s *Postgres) rows(ctx context.Context, p *pgPart, match func(n int) condition, evidence pgEvidence, more string, f func(pgRow) (bool, error)) (bool, error) {
+	var from, to []string
 	for {
-		keys, err := s.page(ctx, p, sel, from, &to)
+		rows, err := s.page(ctx, p, match, evidence, more, from, &to)
 		if err != nil {
 			return false, err
 		}
-		for _, key := range keys {
-			if key == last {
-				continue
+		for _, r := range rows {
+			if want, err := f(r); err != nil || !want {
+				return false, err
 			}
-			if !p.id.holds(key) {
-				return false, p.unusable()
-			}
-			if !yield(store.ID{Place: p.Name, Key: key}, nil) {
-				return false, nil
-			}
-			last = key
 		}
 		if to == nil {
 			return true, nil
@@ -92,15 +123,18 @@ func (p *pgPart) unusable() error {
 	return fmt.Errorf("%w: a selected row of place %s has no usable id", store.ErrRefused, p.Name)
 }
 
-// page reads the selected keys after from, which is nil at first, and sets to
+// page reads the rows after from, which is nil at first, and sets to
 // to the last key of the page, as texts, or nil for the last page.
-func (s *Postgres) page(ctx context.Context, p *pgPart, sel store.Selector, from []string, to *[]string) (keys []string, err error) {
-	evidence, more := p.evidence()
+func (s *Postgres) page(ctx context.Context, p *pgPart, match func(n int) condition, evidence pgEvidence, more string, from []string, to *[]string) (rows []pgRow, err error) {
+	width := evidence.width()
+	if more != "" {
+		width++
+	}
 	err = s.tx(ctx, s.db, func(tx *sqlx.Tx) error {
 		if err := s.unchanged(ctx, tx); err != nil {
 			return err
 		}
-		keys, *to = nil, nil // a page may be read twice
+		rows, *to = nil, nil // a page may be read twice
 		bounds := condition{sql: "true"}
 		if from != nil {
 			p.id.bound(&bounds, ">", from)
@@ -114,15 +148,13 @@ func (s *Postgres) page(ctx context.Context, p *pgPart, sel store.Selector, from
 			*to, _ = p.id.keying().parse(ends[0])
 			p.id.bound(&bounds, "<=", *to)
 		}
-		c, _ := p.match(sel, len(bounds.args))
-		return p.id.read(ctx, tx, "SELECT "+p.id.texts("t.")+more+" FROM "+p.table+" t WHERE "+bounds.sql+" AND "+c.sql+
-			" ORDER BY "+p.id.columns("t."), append(bounds.args, c.args...), len(evidence), func(key string, rest []sql.NullString) {
-			if p.confirms(sel, evidence, rest) {
-				keys = append(keys, key)
-			}
+		c := match(len(bounds.args))
+		return p.id.read(ctx, tx, "SELECT "+p.id.texts("t.")+evidence.sql+more+" FROM "+p.table+" t WHERE "+bounds.sql+" AND "+c.sql+
+			" ORDER BY "+p.id.columns("t."), append(bounds.args, c.args...), width, func(key string, rest []sql.NullString) {
+			rows = append(rows, pgRow{key, slices.Clone(rest)})
 		})
 	})
-	return keys, s.lacking(ctx, err)
+	return rows, s.lacking(ctx, err)
 }
 
 // bound says that a row's key is on one side of another, whose texts it binds.
@@ -146,10 +178,10 @@ func (s *Postgres) nameless(ctx context.Context, p *pgPart, sel store.Selector) 
 		nulls = append(nulls, "t."+quote(v.name)+" IS NULL")
 	}
 	c, _ := p.match(sel, 0)
-	evidence, more := p.evidence()
+	evidence := p.evidence(sel)
 	found := false
-	err := p.id.read(ctx, s.db, "SELECT "+p.id.texts("t.")+more+" FROM "+p.table+" t WHERE ("+strings.Join(nulls, " OR ")+") AND "+c.sql,
-		c.args, len(evidence), func(_ string, rest []sql.NullString) { found = found || p.confirms(sel, evidence, rest) })
+	err := p.id.read(ctx, s.db, "SELECT "+p.id.texts("t.")+evidence.sql+" FROM "+p.table+" t WHERE ("+strings.Join(nulls, " OR ")+") AND "+c.sql,
+		c.args, evidence.width(), func(_ string, rest []sql.NullString) { found = found || p.confirms(sel, evidence, rest) })
 	if err == nil && found {
 		err = p.unusable()
 	}

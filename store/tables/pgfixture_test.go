@@ -30,11 +30,11 @@ const folded = `CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-leve
 
 const pgAppLayout = folded + `
 	CREATE DOMAIN label AS varchar(99);
-	CREATE TABLE conversations (id text PRIMARY KEY, owner label COLLATE folded, agent varchar(99), app text, doc json, body text);
+	CREATE TABLE conversations (id text PRIMARY KEY, owner label COLLATE folded, agent varchar(99), app text, doc json, body text, ends text);
 	CREATE TABLE messages (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, conversation varchar NOT NULL, body text);
 	CREATE TABLE attachments (message int8 NOT NULL REFERENCES messages, "na""me" text, body text, PRIMARY KEY ("na""me", message));
 	CREATE TABLE scans (id smallint GENERATED ALWAYS AS IDENTITY (CYCLE), at bigint, of text, body text, FOREIGN KEY (at, of) REFERENCES attachments (message, "na""me"));
-	CREATE TABLE notes (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), owner text, agent text, app text, run text, meta jsonb, body text);
+	CREATE TABLE notes (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), owner text, agent text, app text, run text, meta jsonb, body text, made varchar(99));
 	CREATE TABLE countries (code text)`
 
 func pgAppMap() tables.Map {
@@ -50,12 +50,13 @@ func pgAppMap() tables.Map {
 					"user_id": column("owner"), "agent_id": column("agent"), "app_id": column("app"), "run_id": {Column: "doc", Path: []string{"it's", "run"}},
 				},
 				Metadata: &tables.Member{Column: "doc", Path: []string{"meta"}},
+				Created:  &tables.Member{Column: "doc", Path: []string{"it's", "made"}}, Expires: &tables.Member{Column: "ends"},
 			},
 			{Name: "history", File: "app", Table: "messages", ID: []string{"n"}, With: "memories", By: []string{"conversation"}},
 			{
 				Name: "notes", File: "app", Table: "notes", ID: []string{"id"},
 				Match:    map[string]tables.Member{"user_id": column("owner"), "agent_id": column("agent"), "app_id": column("app"), "run_id": column("run")},
-				Metadata: &tables.Member{Column: "meta"},
+				Metadata: &tables.Member{Column: "meta"}, Created: &tables.Member{Column: "made"},
 			},
 		},
 		Waived: []tables.Waiver{{Table: "countries", Reason: "nobody's"}},
@@ -109,13 +110,13 @@ func (a *pgApp) Add(ctx context.Context, records ...storetest.Record) error {
 			meta[k] = v.Any()
 		}
 		own, _ := json.Marshal(meta)
-		doc, _ := json.Marshal(map[string]any{"meta": meta, "it's": map[string]string{"run": r.RunID}})
-		if _, err := tx.ExecContext(ctx, `INSERT INTO conversations VALUES ($1, $2, $3, $4, $5, $6)`, r.ID, r.UserID, r.AgentID, r.AppID, string(doc), r.Text); err != nil {
+		doc, _ := json.Marshal(map[string]any{"meta": meta, "it's": map[string]any{"run": r.RunID, "made": said(r.Created)}})
+		if _, err := tx.ExecContext(ctx, `INSERT INTO conversations VALUES ($1, $2, $3, $4, $5, $6, $7)`, r.ID, r.UserID, r.AgentID, r.AppID, string(doc), r.Text, said(r.Expires)); err != nil {
 			return err
 		}
 		if r.Message {
-			_, err := tx.ExecContext(ctx, `INSERT INTO notes (owner, agent, app, run, meta, body) VALUES ($1, $2, $3, $4, $5, $6)`,
-				r.UserID, r.AgentID, r.AppID, r.RunID, string(own), r.Text)
+			_, err := tx.ExecContext(ctx, `INSERT INTO notes (owner, agent, app, run, meta, body, made) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+				r.UserID, r.AgentID, r.AppID, r.RunID, string(own), r.Text, said(r.Created))
 			if err != nil {
 				return err
 			}

@@ -28,6 +28,9 @@ func (s *Postgres) matching(ctx context.Context, sel store.Selector, ids []store
 	if err != nil {
 		return nil, err
 	}
+	if sel.Orphaned {
+		return s.orphaned(ctx, batch.keys)
+	}
 	m := pgMatching{s: s, sel: sel, asked: make(map[*pgPart]map[string]bool)}
 	held, err := m.explicit(ctx, batch.keys)
 	if err != nil {
@@ -130,9 +133,9 @@ func (m pgMatching) rows(ctx context.Context, p *pgPart, by pgKey, and string, k
 		if !ok {
 			continue
 		}
-		evidence, more := q.evidence()
-		err := by.read(ctx, m.tx, "SELECT "+by.texts("t.")+", "+q.id.texts("t.")+more+" FROM "+p.table+" t WHERE "+by.among("t.", 1)+" AND "+and+" AND "+c.sql,
-			append(by.bind(keys), c.args...), len(q.id)+len(evidence), func(key string, rest []sql.NullString) {
+		evidence := q.evidence(m.sel)
+		err := by.read(ctx, m.tx, "SELECT "+by.texts("t.")+", "+q.id.texts("t.")+evidence.sql+" FROM "+p.table+" t WHERE "+by.among("t.", 1)+" AND "+and+" AND "+c.sql,
+			append(by.bind(keys), c.args...), len(q.id)+evidence.width(), func(key string, rest []sql.NullString) {
 				if m.confirms(q, q.id.of(rest), evidence, rest[len(q.id):]) {
 					all = append(all, key)
 				}
@@ -163,11 +166,11 @@ func (m pgMatching) selects(q *pgPart, n int) (condition, bool) {
 	return q.match(m.sel, n)
 }
 
-func (m pgMatching) confirms(q *pgPart, key string, columns []string, evidence []sql.NullString) bool {
+func (m pgMatching) confirms(q *pgPart, key string, e pgEvidence, columns []sql.NullString) bool {
 	if m.sel.ByID() {
 		return m.means(q, key)
 	}
-	return q.confirms(m.sel, columns, evidence)
+	return q.confirms(m.sel, e, columns)
 }
 
 // below returns the keys of a family on whose rows a selected one hangs, however

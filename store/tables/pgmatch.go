@@ -10,11 +10,12 @@ import (
 // match returns the condition under which sel selects a row of the part, named
 // t, with parameters numbered after the first n, and false if it can select
 // none. Its text depends on which keys sel has, never on what they are. Session
-// scopes and doubtful documents it lets through: see pgPart.confirms.
+// scopes, doubtful documents and rows of any age it lets through: see
+// pgPart.confirms.
 func (p *pgPart) match(sel store.Selector, n int) (condition, bool) {
 	var c condition
 	switch {
-	case sel.ByID() || p.With != "":
+	case sel.ByID() || sel.Orphaned || p.With != "" || !p.dates(sel):
 		return c, false
 	case p.Scope != "":
 		return condition{sql: "true"}, sel.AppID == "" && len(sel.Metadata) == 0
@@ -36,6 +37,9 @@ func (p *pgPart) match(sel store.Selector, n int) (condition, bool) {
 		n += 2
 		c.and(p.metadata.unless(fmt.Sprintf("%s -> $%d::text = %s", p.metadata.document(), n-1, pgScalar(v, n))), k, v.Literal())
 	}
+	if c.sql == "" && sel.ByAge() {
+		c.sql = "true"
+	}
 	if c.sql == "" {
 		return c, false
 	}
@@ -56,17 +60,15 @@ func (p *pgPart) matchDocument(sel store.Selector, n int) (condition, bool) {
 		if len(names) == 0 {
 			return c, false
 		}
-		// The first name that is present counts, whatever it holds.
-		var cases strings.Builder
-		for _, name := range names {
-			fmt.Fprintf(&cases, " WHEN %s ? %s THEN %[1]s -> %[2]s", p.doc(), literal(name))
-		}
-		c.and(fmt.Sprintf("(CASE%s END) = to_jsonb($%d::text)", cases.String(), n), f.Value)
+		c.and(fmt.Sprintf("%s = to_jsonb($%d::text)", p.first(names), n), f.Value)
 	}
 	for _, k := range sel.MetadataKeys() {
 		v := sel.Metadata[k]
 		n += 2
 		c.and(fmt.Sprintf("%s -> $%d::text = %s", p.doc(), n-1, pgScalar(v, n)), k, v.Literal())
+	}
+	if c.sql == "" && sel.ByAge() {
+		c.sql = "true"
 	}
 	if c.sql == "" {
 		return c, false
@@ -74,6 +76,15 @@ func (p *pgPart) matchDocument(sel store.Selector, n int) (condition, bool) {
 	// CASE, since ? asks the elements of an array too.
 	c.sql = "CASE WHEN " + p.wellFormed() + " THEN " + c.sql + " ELSE false END AND " + p.kind()
 	return c, true
+}
+
+// first is what the first of some members holds that is present, whatever it is.
+func (p *pgPart) first(names []string) string {
+	var cases strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&cases, " WHEN %s ? %s THEN %[1]s -> %[2]s", p.doc(), literal(name))
+	}
+	return "(CASE" + cases.String() + " END)"
 }
 
 func pgScalar(v store.Value, n int) string {

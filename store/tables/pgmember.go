@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"lethe/store"
 )
@@ -66,19 +67,108 @@ func (m pgMember) unless(condition string) string {
 	return "(coalesce(" + m.doubtful() + ", false) OR " + condition + ")"
 }
 
-// evidence are the columns that Find reads beside the key: the session scope,
-// or the documents that are doubtful.
-func (p *pgPart) evidence() (columns []string, sql string) {
-	if p.Scope != "" {
-		return []string{p.Scope}, ", t." + quote(p.Scope)
+// A pgEvidence is what Find reads beside the key, as columns of a statement: the
+// session scope, the documents that are doubtful, and what a row says about the
+// times that were asked for. See confirms.
+type pgEvidence struct {
+	sql              string
+	scope            bool
+	documents        []string
+	created, expires bool
+}
+
+// width is the number of columns, of which the last times are those of times.
+func (e pgEvidence) width() int {
+	if e.scope {
+		return 1 + len(e.documents) + e.times()
 	}
-	for _, m := range p.documents() {
-		if !slices.Contains(columns, m.Column) {
-			columns = append(columns, m.Column)
-			sql += ", CASE WHEN " + m.doubtful() + " THEN t." + quote(m.Column) + "::text END"
+	return len(e.documents) + e.times()
+}
+
+func (e pgEvidence) times() int {
+	n := 0
+	if e.created {
+		n++
+	}
+	if e.expires {
+		n++
+	}
+	return n
+}
+
+// evidence is what is to be read to decide about sel.
+func (p *pgPart) evidence(sel store.Selector) pgEvidence {
+	return p.evidenceOf(!sel.CreatedBefore.IsZero(), !sel.ExpiredBefore.IsZero())
+}
+
+func (p *pgPart) evidenceOf(created, expires bool) pgEvidence {
+	e := pgEvidence{scope: p.Scope != "", created: created, expires: expires}
+	if e.scope {
+		e.sql = ", t." + quote(p.Scope)
+	}
+	members := p.documents()
+	for _, m := range []pgMember{p.created, p.expires} {
+		if m.json == "json" {
+			members = append(members, m)
 		}
 	}
-	return columns, sql
+	for _, m := range members {
+		if !slices.Contains(e.documents, m.Column) {
+			e.documents = append(e.documents, m.Column)
+			e.sql += ", CASE WHEN " + m.doubtful() + " THEN t." + quote(m.Column) + "::text END"
+		}
+	}
+	if created {
+		e.sql += ", " + p.time(p.created, func(d *Document) []string { return d.Created })
+	}
+	if expires {
+		e.sql += ", " + p.time(p.expires, func(d *Document) []string { return d.Expires })
+	}
+	return e
+}
+
+// time is what t says about a time, as readTime reads it. The server writes a
+// time of its own as ISO 8601 has it, whatever its settings are.
+func (p *pgPart) time(m pgMember, names func(*Document) []string) string {
+	var all []string
+	switch {
+	case p.Document != nil:
+		for _, name := range names(p.Document) {
+			all = append(all, "CASE WHEN "+p.wellFormed()+" THEN "+p.doc()+" -> "+literal(name)+" END")
+		}
+	case m.json != "":
+		all = append(all, m.document())
+	case m.Column != "":
+		all = append(all, "t."+quote(m.Column))
+	}
+	return "jsonb_build_array(" + strings.Join(all, ", ") + ")::text"
+}
+
+// ages are what a row says about its times, of the columns that were read.
+func (p *pgPart) ages(e pgEvidence, columns []sql.NullString) ages {
+	var a ages
+	times := columns[e.width()-e.times() : e.width()]
+	if e.created {
+		a.Created, times = p.said(p.created, e, columns, times[0]), times[1:]
+	}
+	if e.expires {
+		a.Expires = p.said(p.expires, e, columns, times[0])
+	}
+	return a
+}
+
+// said is what a row says about one time: what the server has read, unless the
+// document is doubtful.
+func (p *pgPart) said(m pgMember, e pgEvidence, columns []sql.NullString, read sql.NullString) sql.NullString {
+	i := slices.Index(e.documents, m.Column)
+	if e.scope {
+		columns = columns[1:]
+	}
+	if m.json != "json" || i < 0 || !columns[i].Valid {
+		return read
+	}
+	text, err := json.Marshal([]any{m.read(columns[i].String)})
+	return sql.NullString{String: string(text), Valid: err == nil}
 }
 
 // documents are the members inside columns of type json.
@@ -94,22 +184,27 @@ func (p *pgPart) documents() []pgMember {
 }
 
 // confirms decides about a row that match has let through for its evidence.
-func (p *pgPart) confirms(sel store.Selector, columns []string, evidence []sql.NullString) bool {
-	if p.Scope != "" {
-		return inScope(evidence[0].String, sel)
+func (p *pgPart) confirms(sel store.Selector, e pgEvidence, columns []sql.NullString) bool {
+	return p.means(sel, e, columns) && p.ages(e, columns).old(sel)
+}
+
+// means decides about whom it is of, without regard to its age.
+func (p *pgPart) means(sel store.Selector, e pgEvidence, columns []sql.NullString) bool {
+	if e.scope {
+		return inScope(columns[0].String, sel)
 	}
-	for i, column := range columns {
-		if !evidence[i].Valid {
+	for i, column := range e.documents {
+		if !columns[i].Valid {
 			continue
 		}
 		for _, f := range sel.Identity() {
 			m := p.members[f.Name]
-			if m.Column == column && m.json == "json" && !equal(m.read(evidence[i].String), store.StringValue(f.Value)) {
+			if m.Column == column && m.json == "json" && !equal(m.read(columns[i].String), store.StringValue(f.Value)) {
 				return false
 			}
 		}
 		for _, k := range sel.MetadataKeys() {
-			object, _ := p.metadata.read(evidence[i].String).(map[string]any)
+			object, _ := p.metadata.read(columns[i].String).(map[string]any)
 			if p.metadata.Column == column && !equal(object[k], sel.Metadata[k]) {
 				return false
 			}

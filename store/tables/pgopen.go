@@ -60,6 +60,8 @@ type pgPart struct {
 
 	members  map[string]pgMember // of Match
 	metadata pgMember
+	created  pgMember // and expires: without a Column where the table does not say
+	expires  pgMember
 	ties     map[string]pgMember // by column
 }
 

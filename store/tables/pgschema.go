@@ -197,9 +197,9 @@ func (p *pgPart) member(m Member, c pgColumn) (pgMember, error) {
 	return pgMember{Member: m, value: value}, nil
 }
 
-// dated checks the columns that say when a row was made and when it ends.
+// dated finds the columns that say when a row was made and when it ends.
 func (p *pgPart) dated(find func(string) pgColumn) error {
-	for _, m := range []*Member{p.Created, p.Expires} {
+	for m, into := range map[*Member]*pgMember{p.Created: &p.created, p.Expires: &p.expires} {
 		if m == nil {
 			continue
 		}
@@ -210,6 +210,10 @@ func (p *pgPart) dated(find func(string) pgColumn) error {
 		}
 		if !slices.Contains(want, c.Base) {
 			return p.wrong(m.Column, strings.Join(want, " or "), c)
+		}
+		*into = pgMember{Member: *m}
+		if len(m.Path) > 0 {
+			into.json = c.Base
 		}
 	}
 	return nil

@@ -51,6 +51,9 @@ func escape(v string) string {
 // Unreached implements store.Limiter: it names the places whose rows lack a key
 // that sel has.
 func (s *Store) Unreached(sel store.Selector) []string {
+	if sel.Orphaned {
+		return unhung(s.places(), slices.ContainsFunc(s.parts, func(p *part) bool { return p.With != "" }))
+	}
 	var names []string
 	for _, name := range s.places() {
 		parts := s.named(name)
@@ -61,10 +64,21 @@ func (s *Store) Unreached(sel store.Selector) []string {
 	return names
 }
 
+// unhung returns all places if nothing hangs on anything, so that nothing can be
+// orphaned, and else none.
+func unhung(places []string, hangs bool) []string {
+	if hangs {
+		return nil
+	}
+	return places
+}
+
 func (p *part) reaches(sel store.Selector) bool {
 	switch {
 	case sel.ByID():
 		return p.Explicit
+	case !p.dates(sel):
+		return false
 	case p.Scope != "": // a session is tied to users, agents and runs, and to nothing else
 		return len(sel.Metadata) == 0 && sel.AppID == ""
 	default:
@@ -79,6 +93,9 @@ func (p *part) reaches(sel store.Selector) bool {
 func inScope(scope string, sel store.Selector) bool {
 	if len(sel.Metadata) > 0 || sel.ByID() {
 		return false
+	}
+	if len(sel.Identity()) == 0 {
+		return sel.ByAge() // which does not ask whose a session is
 	}
 	keys, err := ParseScope(scope)
 	if err != nil {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"regexp"
@@ -64,7 +65,7 @@ func (p *Platform) find(ctx context.Context, sel store.Selector) ([]store.ID, er
 }
 
 func valid(ctx context.Context, sel store.Selector) error {
-	if err := sel.Validate(); err != nil {
+	if err := errors.Join(sel.Validate(), sel.Ageless()); err != nil {
 		return err
 	}
 	if n := len(sel.IDs); n > store.MaxBatch {

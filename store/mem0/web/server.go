@@ -123,7 +123,7 @@ func (s *Server) Find(ctx context.Context, sel store.Selector) iter.Seq2[store.I
 
 // find returns what sel selects, and whether there may be more.
 func (s *Server) find(ctx context.Context, sel store.Selector) (rows []serverRow, cut bool, err error) {
-	if err := sel.Validate(); err != nil {
+	if err := errors.Join(sel.Validate(), sel.Ageless()); err != nil {
 		return nil, false, err
 	}
 	if len(sel.IDs) > store.MaxBatch {
