@@ -208,10 +208,10 @@ func (s *Sweeper) run(ctx context.Context, p Policy, w Sweep, by Actor) (Sweep, 
 	if err != nil {
 		return w, err
 	}
-	sight, reason, err := s.sight(ctx, p, w.Store, known, w.By != "", false)
-	if reason == "" && known.Busy && !fault.Bug("sweep/overlap") {
-		reason = RefusedOverlap
+	if known.Busy && !fault.Bug("sweep/overlap") { // before a large store is counted each minute for nothing
+		return s.refuse(ctx, p, w, RefusedOverlap, nil)
 	}
+	sight, reason, err := s.sight(ctx, p, w.Store, known, w.By != "", false)
 	if reason != "" {
 		return s.refuse(ctx, p, w, reason, err)
 	}
