@@ -21,13 +21,15 @@ type Acceptance struct {
 	Entry       proof.Entry
 	NotifyURL   string   // to be sealed, or ""
 	Endpoints   []string // configured ones that are told of status changes
+	Brakes      *Brakes  // of a sweep, frozen with its request; nil for none
+	Sweep       *Sweep   // that files it, to be answered by the same transaction; or nil
 }
 
 // A Ledger is what Intake needs of the book's keeper. All its writes are
 // durable once they return nil; after any other answer than a sentinel, the
 // write may or may not have happened.
 type Ledger interface {
-	// Accept commits a. If a request with the same idempotency digest stands
+	// Accept commits a; see SweepLedger for that of a sweep. If a request with the same idempotency digest stands
 	// already, it writes nothing and returns that request with its body digest.
 	Accept(ctx context.Context, a Acceptance) (existing *Request, body []byte, err error)
 	ByIdempotency(ctx context.Context, digest []byte) (*Request, []byte, error)

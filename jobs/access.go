@@ -13,21 +13,22 @@ type Act string
 
 // The acts.
 const (
-	ActOpen    Act = "open"    // what is everyone's: the log, the probes
-	ActFile    Act = "file"    // file a request, or ask what one would erase
-	ActRead    Act = "read"    // see requests and their proofs; a submitter only those of his own
-	ActCancel  Act = "cancel"  // stop a request; a submitter only one of his own
-	ActDecide  Act = "decide"  // approve, reject, extend, exempt
-	ActHold    Act = "hold"    // place and release holds
-	ActHolds   Act = "holds"   // see holds
-	ActSweep   Act = "sweep"   // run a policy
-	ActMetrics Act = "metrics" // see the metrics; on loopback everybody
-	ActPeople  Act = "people"  // make, list and revoke tokens
+	ActOpen     Act = "open"     // what is everyone's: the log, the probes
+	ActFile     Act = "file"     // file a request, or ask what one would erase
+	ActRead     Act = "read"     // see requests and their proofs; a submitter only those of his own
+	ActCancel   Act = "cancel"   // stop a request; a submitter only one of his own
+	ActDecide   Act = "decide"   // approve, reject, extend, exempt
+	ActHold     Act = "hold"     // place and release holds
+	ActHolds    Act = "holds"    // see holds
+	ActSweep    Act = "sweep"    // run a policy, or ask what it would erase
+	ActPolicies Act = "policies" // see policies and what became of them
+	ActMetrics  Act = "metrics"  // see the metrics; on loopback everybody
+	ActPeople   Act = "people"   // make, list and revoke tokens
 )
 
 // Acts returns every Act that can be given away.
 func Acts() []Act {
-	return []Act{ActOpen, ActFile, ActRead, ActCancel, ActDecide, ActHold, ActHolds, ActSweep, ActMetrics, ActPeople}
+	return []Act{ActOpen, ActFile, ActRead, ActCancel, ActDecide, ActHold, ActHolds, ActSweep, ActPolicies, ActMetrics, ActPeople}
 }
 
 // Allowed returns the roles that may do something besides an admin, who may do
@@ -40,7 +41,7 @@ func (a Act) Allowed() []Role {
 		return []Role{RoleSubmitter, RoleApprover, RoleAuditor}
 	case ActDecide, ActHold:
 		return []Role{RoleApprover}
-	case ActHolds:
+	case ActHolds, ActPolicies:
 		return []Role{RoleApprover, RoleAuditor}
 	case ActMetrics:
 		return []Role{RoleAuditor}

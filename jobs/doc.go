@@ -96,4 +96,30 @@
 // twice or after a crash can erase one. The road not taken, outcomes of their own in
 // receipts, lets every ID be proved, and lets every worker come near it. An
 // exemption that comes later throws the plan away, whose hash covers exemptions.
+//
+// 2026-11-29. A sweep files an ordinary request. Its tick is a row of the ledger,
+// which is taken by moving the policy's newest tick (compare and swap), and answered
+// by the transaction that files the request: a crash leaves both or none. The road
+// not taken, a task of the queue for each tick, would have two truths about what is
+// due. What wakes a Sweeper is a timer: Asynq's scheduler would add nothing to it.
+//
+// 2026-11-29. Of missed ticks the newest is run, and says how many it covers. A tick
+// that cannot be run stays open until the next one covers it.
+//
+// 2026-11-29. A sweep leaves what is held, and what is not selected any more when
+// its turn comes, instead of waiting: it comes again. Such IDs leave the batch before
+// its receipt is made, so they are in no certificate; Job.Kept counts them. The road
+// not taken, to set them aside as for people's requests, would let one legal hold
+// keep a request open for each tick, and block the policy or pile them up.
+//
+// 2026-11-29. A clock that was set forward is known by the process's own clock, which
+// nobody sets. One that was wrong when the process began looks like an outage; there
+// the brakes hold. Who runs a policy by hand vouches for the clock.
+//
+// 2026-11-29. A request of a sweep is due by its regime like any other, from when it
+// was filed: it can only be late because somebody has to act, and that is to be
+// said. Its receipt is confirmed to nobody.
+//
+// 2026-11-29. A policy's own max_fraction counts from the first row: who says half
+// of ten rows means five. That for all requests counts from FractionFrom as before.
 package jobs

@@ -69,6 +69,11 @@ func (in *Intake) Stage(ctx context.Context) (Staging, error) { return in.stage(
 
 // Submit implements Book.
 func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, error) {
+	return in.file(ctx, s, nil, nil)
+}
+
+// file is Submit of a sweep, or nil, with the brakes that are frozen with it.
+func (in *Intake) file(ctx context.Context, s Submission, sweep *Sweep, brakes *Brakes) (Request, bool, error) {
 	if err := s.By.Check(ActFile); err != nil {
 		return Request{}, false, err
 	}
@@ -76,7 +81,10 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 	if err != nil {
 		return Request{}, false, err
 	}
-	a := Acceptance{Request: r}
+	a := Acceptance{Request: r, Sweep: sweep, Brakes: brakes}
+	if sweep != nil {
+		a.Request.Clock.ConfirmBy = nil // nobody has asked
+	}
 	if fault.Bug("jobs/keys-ignored") {
 		s.IdempotencyKey = ""
 	}
@@ -101,6 +109,9 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, erro
 			st.used = false
 		}
 		return replay(existing, body, a.Body, in.forget(a.Request.ID, s))
+	}
+	if errors.Is(err, ErrSwept) || errors.Is(err, ErrOverlap) { // nothing was written
+		return Request{}, false, errors.Join(err, in.forget(a.Request.ID, s))
 	}
 	if err != nil {
 		return Request{}, false, err // ambiguous: keys and IDs stay until the reconciler knows better

@@ -1,6 +1,10 @@
 package jobs
 
-import "slices"
+import (
+	"slices"
+
+	"lethe/audit/fault"
+)
 
 // driftFloor is how many rows of a place may come or go between approval and
 // erasing, whatever share of it they are: in a small place one row is much.
@@ -25,6 +29,9 @@ type Rules struct {
 	Always bool
 	Limits
 	Stores map[string]Limits // of stores that have limits of their own, in place of the others
+
+	unusual  int  // rows of a sweep beyond which it waits; 0 for any, see Brakes
+	orphaned bool // likewise
 }
 
 // Codes of an Excess.
@@ -35,15 +42,16 @@ const (
 	BeyondDrifted  = "drifted"      // no longer what was approved
 	BeyondExempted = "exempted"     // a part was refused since it was approved
 	BeyondResidue  = "residue"      // more was found while verifying than was approved
+	BeyondUnusual  = "unusual"      // many times more than sweeps of the policy usually find
 )
 
 // An Excess is one reason why a plan has to be approved.
 type Excess struct {
-	Code  string `json:"code" enum:"always,max-rows,max-fraction,drifted,exempted,residue"`
+	Code  string `json:"code" enum:"always,max-rows,max-fraction,drifted,exempted,residue,unusual"`
 	Store string `json:"store,omitempty" doc:"Empty for all stores that share one limit"`
 	Place string `json:"place,omitempty"`
 	Found int    `json:"found,omitempty" doc:"Rows (residue: IDs) that would be erased"`
-	Of    int    `json:"of,omitempty" doc:"max-rows: the limit; max-fraction: the rows of the place; drifted and residue: what had been planned"`
+	Of    int    `json:"of,omitempty" doc:"max-rows: the limit; max-fraction: the rows of the place; drifted and residue: what had been planned; unusual: what would still be usual"`
 }
 
 func (r Rules) of(storeName string) (l Limits, own bool) {
@@ -63,6 +71,9 @@ func (r Rules) Judge(list []Job) []Excess {
 	shared := 0
 	for _, j := range list {
 		l, own := r.of(j.Store)
+		if r.orphaned {
+			j.Places = hanging(j.Places)
+		}
 		rows := j.rows()
 		if !own {
 			shared += rows
@@ -70,6 +81,9 @@ func (r Rules) Judge(list []Job) []Excess {
 			beyond = append(beyond, Excess{Code: BeyondRows, Store: j.Store, Found: rows, Of: l.MaxRows})
 		}
 		beyond = append(beyond, l.fractions(j)...)
+		if r.unusual > 0 && rows > r.unusual && !fault.Bug("sweep/unusual-ignored") {
+			beyond = append(beyond, Excess{Code: BeyondUnusual, Store: j.Store, Found: rows, Of: r.unusual})
+		}
 	}
 	if r.MaxRows > 0 && shared > r.MaxRows {
 		beyond = append(beyond, Excess{Code: BeyondRows, Found: shared, Of: r.MaxRows})
@@ -80,13 +94,21 @@ func (r Rules) Judge(list []Job) []Excess {
 // JudgeRound is Judge for one more round of a job, found while verifying: the rows
 // of all rounds count together, the fractions of each by itself.
 func (r Rules) JudgeRound(list []Job, round Job) (beyond []Excess) {
-	for _, x := range (Rules{Limits: r.Limits, Stores: r.Stores}).Judge(list) {
-		if x.Code == BeyondRows {
+	for _, x := range (Rules{Limits: r.Limits, Stores: r.Stores, unusual: r.unusual, orphaned: r.orphaned}).Judge(list) {
+		if x.Code == BeyondRows || x.Code == BeyondUnusual {
 			beyond = append(beyond, x)
 		}
 	}
 	l, _ := r.of(round.Store)
+	if r.orphaned {
+		round.Places = hanging(round.Places)
+	}
 	return append(beyond, l.fractions(round)...)
+}
+
+// hanging returns the places whose rows hang on others.
+func hanging(list []PlaceCount) []PlaceCount {
+	return slices.DeleteFunc(slices.Clone(list), func(p PlaceCount) bool { return p.With == "" })
 }
 
 // rows is how many rows a job would erase, as far as is known: those of all

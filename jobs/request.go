@@ -123,6 +123,7 @@ type Job struct {
 	Absent         int
 	Held           int
 	Refused        int
+	Kept           int // by a sweep: held, or not selected any more when their turn came; no other count has them
 	Exempt         int // left because of exemptions; Found and Requested count them too
 	Remaining      int
 	Unattributable int
@@ -194,6 +195,7 @@ type Batch struct {
 	IDs      []store.ID
 	Along    []store.ID // what may have gone along with them in earlier attempts; see store.Along
 	Holds    []Standing // that stood when the attempt began
+	Kept     int        // IDs of a sweep that this attempt has left, and taken out of IDs
 }
 
 // A Ring wakes a worker for one row of the outbox. It is all that the queue
@@ -201,6 +203,7 @@ type Batch struct {
 type Ring struct {
 	ID    string
 	Epoch int64
+	Low   bool // of a sweep: it yields to those that people wait for. The queue keeps it apart, and does not give it back
 }
 
 // A TaskKind is what an outbox row asks for.
@@ -225,6 +228,7 @@ type Task struct {
 	Attempts int // claims of this row so far, this one included
 	Crashes  int // of a BatchTask: see Batch
 	Related  bool
+	Sweep    bool // of a request that a sweep has filed
 }
 
 // A Planned is what planning one round of a job came to.
@@ -254,6 +258,9 @@ type Receipt struct {
 	Places                        []PlaceOutcome
 	Leaves                        [][32]byte // in the order of the IDs
 	Root                          [32]byte   // RFC 6962 root over them
+
+	Kept int        // IDs of a sweep that leave the batch, because they are held or not selected any more
+	IDs  []store.ID // those that stay in it, if any leave; else nil
 }
 
 // A PlaceOutcome is what became of the IDs of one place: of a batch, or of all

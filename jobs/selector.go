@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -31,12 +32,23 @@ func EncodeSelector(s store.Selector) ([]byte, error) {
 		}
 		members["metadata"] = metadata
 	}
+	for name, t := range map[string]time.Time{"created_before": s.CreatedBefore, "expired_before": s.ExpiredBefore} {
+		if !t.IsZero() {
+			members[name] = t.UTC().Format(cutOff)
+		}
+	}
+	if s.Orphaned {
+		members["orphaned"] = true
+	}
 	text, err := json.Marshal(members)
 	if err != nil {
 		return nil, fmt.Errorf("encode selector: %w", err)
 	}
 	return proof.CanonicalSelector(text)
 }
+
+// cutOff is how a cut-off is written: to the millisecond, as a Policy has it.
+const cutOff = "2006-01-02T15:04:05.000Z"
 
 // DecodeSelector reverses EncodeSelector.
 func DecodeSelector(text []byte) (store.Selector, error) {
@@ -47,11 +59,28 @@ func DecodeSelector(text []byte) (store.Selector, error) {
 		AppID    string                    `json:"app_id"`
 		RunID    string                    `json:"run_id"`
 		Metadata map[string]jsontext.Value `json:"metadata"`
+
+		CreatedBefore string `json:"created_before"`
+		ExpiredBefore string `json:"expired_before"`
+		Orphaned      bool   `json:"orphaned"`
 	}
 	if err := json.Unmarshal(text, &wire, json.RejectUnknownMembers(true)); err != nil {
 		return store.Selector{}, errors.New("decode selector: malformed") // the cause would quote it
 	}
 	s := store.Selector{IDs: wire.IDs, UserID: wire.UserID, AgentID: wire.AgentID, AppID: wire.AppID, RunID: wire.RunID}
+	s.Orphaned = wire.Orphaned
+	for _, c := range []struct {
+		text string
+		to   *time.Time
+	}{{wire.CreatedBefore, &s.CreatedBefore}, {wire.ExpiredBefore, &s.ExpiredBefore}} {
+		if c.text == "" {
+			continue
+		}
+		var err error
+		if *c.to, err = time.Parse(cutOff, c.text); err != nil {
+			return store.Selector{}, errors.New("decode selector: malformed")
+		}
+	}
 	for k, raw := range wire.Metadata {
 		v, err := decodeValue(raw)
 		if err != nil {

@@ -38,7 +38,7 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 	}
 	fault.Point("worker/batch-begun")
 	var did touch
-	receipt, answered, err := e.sparing(ctx, t, s, b, &did)
+	receipt, answered, err := e.sparing(ctx, t, s, &b, &did)
 	if answered || err != nil && e.disown(ctx, t, b, did, err) {
 		return nil
 	}
@@ -55,6 +55,7 @@ func (e *Eraser) erase(ctx context.Context, t jobs.Task, s *Store) error {
 		e.Metrics.batch(t.Store, "failed")
 		return e.isolate(ctx, t, s, b, err)
 	}
+	receipt = unkept(&b, receipt)
 	if err := e.finish(ctx, t, b, receipt); err != nil {
 		if e.disown(ctx, t, b, did, err) {
 			return nil
@@ -78,8 +79,12 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	still, err := e.still(ctx, t)
+	if err != nil {
+		return nil, fmt.Errorf("erase batch %d: %w", b.Seq, err)
+	}
 	began := e.Now()
-	receipt, err := s.Erase(e.fenced(e.noting(ctx, t, b), t), b.IDs)
+	receipt, err := s.Erase(e.fenced(e.noting(still, t, b), t), b.IDs)
 	did.called, did.receipt = !errors.Is(err, errUnasked), receipt
 	if err != nil && fault.Bug("worker/error-names-an-id") {
 		return nil, fmt.Errorf("erase %s: %w", b.IDs[0].Key, err)
@@ -138,6 +143,9 @@ func (e *Eraser) finish(ctx context.Context, t jobs.Task, b jobs.Batch, receipt 
 		Erased: receipt.Count(store.Erased), Absent: receipt.Count(store.Absent),
 		Held: receipt.Count(store.Held), Refused: receipt.Count(store.Refused),
 		Places: outcomes(b.IDs, receipt), Leaves: make([][32]byte, len(receipt)),
+	}
+	if r.Kept = b.Kept; r.Kept > 0 {
+		r.IDs = b.IDs
 	}
 	if fault.Bug("worker/count-twice") {
 		r.Erased *= 2

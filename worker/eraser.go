@@ -54,6 +54,8 @@ type Batches interface {
 	SplitSpared(ctx context.Context, t jobs.Task, b jobs.Batch, at int, after time.Duration) error
 	Batches(ctx context.Context, t jobs.Task) iter.Seq2[jobs.Batch, error]
 
+	// Standing returns the holds that stand now.
+	Standing(ctx context.Context) ([]jobs.Standing, error)
 	// GoesAlong keeps what is about to go from the store along with b, whether or
 	// not another batch of the job has it. See store.Along.
 	GoesAlong(ctx context.Context, t jobs.Task, b jobs.Batch, also []store.ID) error

@@ -118,12 +118,16 @@ func (e *Eraser) spare(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch)
 // sparing erases a batch, unless IDs of it are held: then it answers the task and
 // returns true. A hold that is placed between the comparison and the fence has it
 // compared once more.
-func (e *Eraser) sparing(ctx context.Context, t jobs.Task, s *Store, b jobs.Batch, did *touch) (r store.Receipt, answered bool, err error) {
+func (e *Eraser) sparing(ctx context.Context, t jobs.Task, s *Store, b *jobs.Batch, did *touch) (r store.Receipt, answered bool, err error) {
 	for {
-		if answered, err = e.spare(ctx, t, s, b); answered || err != nil {
+		if t.Sweep {
+			if done, err := e.leave(ctx, s, b); done || err != nil {
+				return nil, false, err
+			}
+		} else if answered, err = e.spare(ctx, t, s, *b); answered || err != nil {
 			return nil, answered, err
 		}
-		r, err = e.eraseAndRead(ctx, t, s, b, did)
+		r, err = e.eraseAndRead(ctx, t, s, *b, did)
 		if !errors.Is(err, jobs.ErrHolds) || did.called { // some of it may be gone: the ledger must know before it is divided
 			return r, false, err
 		}

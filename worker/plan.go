@@ -20,7 +20,7 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 		}
 		return err
 	}
-	f, err := e.freeze(ctx, t)
+	f, err := e.freeze(ctx, t, s)
 	if err != nil {
 		return err
 	}
@@ -145,10 +145,13 @@ type freezer struct {
 	seq    int
 	total  int
 	batch  []store.ID
+
+	leave func([]store.ID) ([]store.ID, error) // returns those that are to be frozen; nil for all
+	left  int                                  // IDs that were not
 }
 
 // freeze begins one more round of a job.
-func (e *Eraser) freeze(ctx context.Context, t jobs.Task) (*freezer, error) {
+func (e *Eraser) freeze(ctx context.Context, t jobs.Task, s *Store) (*freezer, error) {
 	key, err := e.Subject(t.Request)
 	if err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
@@ -158,7 +161,9 @@ func (e *Eraser) freeze(ctx context.Context, t jobs.Task) (*freezer, error) {
 		return nil, err
 	}
 	write := func(round, seq int, ids []store.ID) error { return e.Ledger.Freeze(ctx, t, round, seq, ids) }
-	return &freezer{write: write, round: round, seq: seq, digest: jobs.NewPlanDigest(key, t.Store)}, nil
+	f := &freezer{write: write, round: round, seq: seq, digest: jobs.NewPlanDigest(key, t.Store)}
+	e.leaveHeld(ctx, t, s, f)
+	return f, nil
 }
 
 func (f *freezer) add(id store.ID) error {
@@ -171,6 +176,15 @@ func (f *freezer) add(id store.ID) error {
 }
 
 func (f *freezer) flush() error {
+	if f.leave != nil && len(f.batch) > 0 {
+		kept, err := f.leave(f.batch)
+		if err != nil {
+			return err
+		}
+		n := len(f.batch) - len(kept)
+		f.left, f.total = f.left+n, f.total-n
+		f.batch = append(f.batch[:0], kept...)
+	}
 	if len(f.batch) == 0 {
 		return nil
 	}

@@ -48,7 +48,7 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 	}
 	fault.Point("worker/verify-begun")
 	asOf := e.Now() // what is written while this reads is not vouched for
-	f, err := e.freeze(ctx, t)
+	f, err := e.freeze(ctx, t, s)
 	if err != nil {
 		return false, err
 	}
@@ -74,8 +74,11 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 		return false, err
 	}
 	fault.Point("worker/verify-read")
+	if err := f.flush(); err != nil {
+		return false, err
+	}
 	if f.total == 0 {
-		if n := rowsOf(counted); n > 0 && !fault.Bug("worker/verify-without-count") { // written while this read, or hidden from Find
+		if n := rowsOf(counted); n > 0 && f.left == 0 && !fault.Bug("worker/verify-without-count") { // written while this read, or hidden from Find
 			return false, fmt.Errorf("verify: %w: the store counts %d rows and finds none", errRemains, n)
 		}
 		purge, err := s.purges(ctx)
@@ -91,9 +94,6 @@ func (e *Eraser) verify(ctx context.Context, t jobs.Task, s *Store) (clean bool,
 		return true, e.Ledger.Verified(ctx, t, asOf, jobs.Verification{
 			Purge: purge && !x.whole() && s.AtMost == "", AtMost: s.AtMost, Unattributable: counted.Unattributable, Related: counted.Related,
 		})
-	}
-	if err := f.flush(); err != nil {
-		return false, err
 	}
 	e.Metrics.residue(t.Store, f.total)
 	e.Logger.InfoContext(ctx, "found more to erase while verifying", slog.String("request_id", t.Request),

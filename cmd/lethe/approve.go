@@ -118,6 +118,8 @@ func excess(x jobs.Excess) string {
 		return fmt.Sprintf("%d rows %s, no longer %d as approved (tolerance)", x.Found, where, x.Of)
 	case jobs.BeyondResidue:
 		return fmt.Sprintf("%d more IDs found while verifying %s, after %d had been planned", x.Found, where, x.Of)
+	case jobs.BeyondUnusual:
+		return fmt.Sprintf("%d rows %s, many times what sweeps of the policy usually find; up to %d would be usual", x.Found, where, x.Of)
 	}
 	return legible(x.Code)
 }

@@ -66,6 +66,9 @@ type Config struct {
 	// store of its own in the data folder, so that a newcomer sees it work.
 	Stores []StoreConfig `yaml:"stores"`
 
+	// policies: what is erased by the clock. See PolicyConfig.
+	Policies []PolicyConfig `yaml:"policies"`
+
 	// limits: how much one request may erase without a second person. A plan beyond
 	// them waits, in the status awaiting_approval. See LimitsConfig.
 	Limits *LimitsConfig `yaml:"limits"`

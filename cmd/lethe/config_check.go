@@ -38,6 +38,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 	add("log_origin", originProblem(c.LogOrigin))
 	c.checkOutside(add)
 	c.checkClock(add)
+	c.checkPolicies(add)
 	c.checkOIDC(add)
 	c.checkWebhooks(add)
 	c.checkRedis(add)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -113,9 +112,6 @@ func explain(err yaml.Error) string {
 	)
 	switch {
 	case errors.As(err, &unknown):
-		if slices.Contains(notYet(), unknown.Token.Value) {
-			return "is not supported yet by this version; remove it"
-		}
 		return "is not a key that lethe knows"
 	case errors.As(err, &syntax):
 		return "syntax: " + repeated.ReplaceAllStringFunc(syntax.Message, func(text string) string {
@@ -126,11 +122,6 @@ func explain(err yaml.Error) string {
 		})
 	}
 	return "value is of the wrong type"
-}
-
-// notYet lists keys that the manual promises and this version does not act on.
-func notYet() []string {
-	return strings.Fields("policies")
 }
 
 // at returns where the value at a YAML path such as "stores[0].kind" stands,

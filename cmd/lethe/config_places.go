@@ -49,7 +49,8 @@ type PlaceConfig struct {
 	Redact Redactions `yaml:"redact"`
 
 	// created, expires: the columns that say when a row was made and when it
-	// ends. Kept for retention policies, which are not supported yet.
+	// ends, for retention policies. Of a place that has none, or a row in which
+	// it cannot be read, nothing is erased by age.
 	Created MemberConfig `yaml:"created"`
 	Expires MemberConfig `yaml:"expires"`
 

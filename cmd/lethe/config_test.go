@@ -92,7 +92,6 @@ func TestConfigFaultsSayWhereAndWhat(t *testing.T) {
 		{"more tolerance", store + ", limits: {tolerance: 2}}\n", "stores[0].limits.tolerance: must be from 0"},
 		{"unknown limit", "limits: {rows: 5}\n", "lethe.yaml:1:10: limits.rows: is not a key"},
 		{"approval", "approval: never\n", "lethe.yaml:1:11: approval: must be beyond-limits or always"},
-		{"policies", "data: x\npolicies: []\n", "lethe.yaml:2:1: policies: is not supported yet"},
 		{"platform without url", "stores:\n  - name: a\n    kind: mem0-platform\n    token_file: t\n", "stores[0].url: must be a URL such as https://api.mem0.ai"},
 		{"platform in the clear", "stores: [{name: a, kind: mem0-platform, token_file: t, url: \"http://api.mem0.ai\"}]\n", "stores[0].url: must be an https URL"},
 		{"url of a file", store + ", url: \"https://x.example\"}\n", "stores[0].url: is for stores behind an API alone"},

@@ -28,10 +28,9 @@ const pagePoll = 500 * time.Millisecond
 
 // handler mounts the doors on one mux.
 func (s *service) handler(closing <-chan struct{}) http.Handler {
-	survey := &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules(), Holds: s.ledger.Standing}
 	o := api.Options{
 		Tokens: s.ledger, Book: s.intake, Holds: s.holds, Stores: s.storeNames(),
-		Planner:    survey,
+		Planner: s.surveyor, Sweeps: s.sweeper,
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
@@ -52,7 +51,7 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 	if !s.config.Roles.has(roleAPI) {
 		return plainPaths(mux, doors)
 	}
-	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand, survey}, o), plainPaths(mux, doors))
+	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand, s.surveyor}, o), plainPaths(mux, doors))
 }
 
 // A promptBook has what is filed begun at once, if this process has a worker: who
@@ -126,7 +125,7 @@ func (s *service) metricsOperation() api.Operation {
 
 // measure registers what the ledger, the queue and the process say.
 func (s *service) measure() {
-	s.registry.MustRegister(ledger.NewCollector(s.ledger), collectors.NewGoCollector(),
+	s.registry.MustRegister(ledger.NewCollector(s.ledger, s.config.policies()...), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.measureStores()
 	f := promauto.With(s.registry)

@@ -74,7 +74,7 @@ folder that they share for the keys. --roles says what a process does:
   api        answers HTTP; the others only say how they are (/healthz, /readyz,
              /metrics)
   worker     lists, erases and verifies
-  scheduler  rings the workers, comes back to what is late, signs the log, brings
+  scheduler  runs policies, rings the workers, comes back to what is late, signs the log, brings
              its heads to anchors and witnesses, and destroys keys on schedule
 
 Each role must be had by at least one process. A process that dies is replaced

@@ -57,6 +57,8 @@ type service struct {
 	links    []*worker.Link // to the stores, in the same order
 	intake   *jobs.Intake
 	holds    *jobs.Custodian
+	surveyor *worker.Surveyor
+	sweeper  *jobs.Sweeper
 	eraser   *worker.Eraser
 	hand     *worker.Hand
 	webhooks *webhook.Sender
@@ -251,6 +253,11 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		return err
 	}
 	s.holds = &jobs.Custodian{Ledger: s.ledger, Keys: s.keys, Now: s.ledger.Now}
+	s.surveyor = &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules(), Holds: s.ledger.Standing}
+	s.sweeper = &jobs.Sweeper{
+		All: s.config.policies(), Ledger: s.ledger, Intake: s.intake, Stores: s.surveyor, Rules: s.config.rules(),
+		Now: s.ledger.Now, Rest: s.refused, Logger: s.logger,
+	}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
@@ -310,6 +317,7 @@ func (s *service) Run(ctx context.Context) error {
 		group.Go(func() error { return reconciler.Run(ctx) })
 		group.Go(func() error { return s.rotator.Run(ctx) })
 		group.Go(func() error { return s.webhooks.Run(ctx) })
+		group.Go(func() error { return s.sweeper.Run(ctx) })
 		finish = s.lastly(ctx)
 	}
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
@@ -352,10 +360,10 @@ func (s *service) ready(ctx context.Context) []string {
 	return reasons
 }
 
-// bell rings at the ordinary priority.
+// bell rings; what sweeps have filed yields to what people wait for.
 type bell struct{ queue *queue.Queue }
 
-func (b bell) Ring(ctx context.Context, r jobs.Ring) error { return b.queue.Ring(ctx, r, false) }
+func (b bell) Ring(ctx context.Context, r jobs.Ring) error { return b.queue.Ring(ctx, r, r.Low) }
 
 // storeNames lists what a request may name.
 func (s *service) storeNames() []string {

@@ -29,12 +29,13 @@ type knock struct {
 	times   int
 	busy    bool // while another call is being answered
 
-	holds *holding
+	holds  *holding
+	sweeps *sweeping
 }
 
 // usual is a call that is answered well, with that body.
 func usual(operation, body string) *knock {
-	k := &knock{operation: operation, body: body, header: []string{"Content-Type", "application/json", "Authorization", "Bearer " + secretOf("admin")}, holds: &holding{}}
+	k := &knock{operation: operation, body: body, header: []string{"Content-Type", "application/json", "Authorization", "Bearer " + secretOf("admin")}, holds: &holding{}, sweeps: &sweeping{}}
 	k.method, k.target, _ = strings.Cut(operation, " ")
 	switch {
 	case strings.Contains(k.target, "/tokens/"):
@@ -51,7 +52,7 @@ func (k *knock) answer(t *testing.T) int {
 	t.Helper()
 	people := &people{by: map[string]jobs.Actor{secretOf("admin"): {ID: "tok-admin", Role: jobs.RoleAdmin}}}
 	h := open(t, append([]func(*api.Options){func(o *api.Options) {
-		o.Tokens, o.Holds, o.Listen, o.Hosts = people, k.holds, "127.0.0.1:8080", []string{"example.com"}
+		o.Tokens, o.Holds, o.Sweeps, o.Listen, o.Hosts = people, k.holds, k.sweeps, "127.0.0.1:8080", []string{"example.com"}
 	}}, k.options...)...)
 	filed, _, err := h.book.Submit(t.Context(), jobs.Submission{Origin: jobs.OriginAPI})
 	if err != nil {
@@ -103,12 +104,16 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 // provoke changes a call so that it is answered with that status.
 func (k *knock) provoke(status int) {
 	fail := func(err error) {
-		k.holds.fail = err
+		k.holds.fail, k.sweeps.fail = err, err
 		k.book = func(m *memory) { m.fail = err }
 	}
 	_, path, _ := strings.Cut(k.operation, " ")
 	none := func(f func(*api.Options)) { k.options = append(k.options, f) }
 	switch status {
+	case 202:
+		if strings.HasSuffix(path, "/sweeps") {
+			k.body = "" // no dry run
+		}
 	case 400:
 		k.target += "?token=x"
 	case 401:
@@ -120,6 +125,9 @@ func (k *knock) provoke(status int) {
 		k.target = strings.Replace(k.target, "tok-1", "tok-2", 1)
 		if strings.HasPrefix(path, "/v1/holds") {
 			none(func(o *api.Options) { o.Holds = nil })
+		}
+		if strings.HasPrefix(path, "/v1/policies") {
+			none(func(o *api.Options) { o.Sweeps = nil })
 		}
 		if path == "/v1/tokens" {
 			none(func(o *api.Options) { o.Tokens = nil })

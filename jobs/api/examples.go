@@ -54,6 +54,7 @@ func bodyExamples() map[string][]Example {
 			body("person", `{"selector":{"user_id":"alice"},"reason":"litigation-2026-14","until":"2027-06-01T00:00:00Z"}`),
 			body("ids", `{"selector":{"ids":["432f76d3-88f4-485b-b261-2658c2010e4a"]},"reason":"litigation-2026-14"}`),
 		},
+		"run-policy":   {body("dry-run", `{"dry_run":true}`)},
 		"create-token": {body("approver", `{"name":"privacy team, second person","role":"approver","expires":"2160h"}`)},
 	}
 }
@@ -82,6 +83,8 @@ func answerExamples() map[string][]Example {
 		"place-hold":      one("placed", exampleHold()),
 		"list-holds":      one("standing", holdList{Holds: []Hold{exampleHold()}}),
 		"release-hold":    one("released", exampleReleased()),
+		"list-policies":   one("policies", examplePolicies()),
+		"run-policy":      one("filed", exampleSweepRun()),
 		"list-tokens":     one("tokens", tokenList{Tokens: []Token{exampleToken()}}),
 		"create-token":    one("made", NewToken{exampleToken(), jobs.TokenPrefix + strings.Repeat("0", 64)}),
 		"revoke-token":    one("revoked", exampleRevoked()),

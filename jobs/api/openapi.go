@@ -75,11 +75,14 @@ func (r route) operation() Operation {
 		o.Params = append(o.Params, Param{In: p.in, Name: p.name, Description: p.description, Schema: p.schema})
 	}
 	if r.takes != nil {
-		o.Body = &Body{Shape: r.takes()}
+		o.Body = &Body{Shape: r.takes(), Optional: r.bare}
 	}
 	good := Answer{Status: r.status, Media: r.media, Shape: r.answer}
 	switch r.status {
 	case http.StatusAccepted:
+		if r.bare { // it files none, or several
+			break
+		}
 		good.Headers = []Param{
 			{Name: "Location", Description: "Path of the request"},
 			{Name: "Idempotent-Replayed", Description: "true for a request filed before"},

@@ -20,6 +20,7 @@ type route struct {
 	description string
 	params      []param
 	takes       func() *huma.Schema // its body, or nil
+	bare        bool                // the body may be left out
 	status      int                 // of the good answer
 	answer      any                 // see Answer.Shape
 	media       string
@@ -36,7 +37,7 @@ type param struct {
 const text = "text/plain"
 
 func (s *server) routes() []route {
-	return slices.Concat(s.requestRoutes(), s.decisionRoutes(), s.clockRoutes(), s.holdRoutes(), s.tokenRoutes(), s.otherRoutes())
+	return slices.Concat(s.requestRoutes(), s.decisionRoutes(), s.clockRoutes(), s.holdRoutes(), s.sweepRoutes(), s.tokenRoutes(), s.otherRoutes())
 }
 
 func (s *server) requestRoutes() []route {

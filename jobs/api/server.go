@@ -17,8 +17,9 @@ import (
 type Options struct {
 	Book    jobs.Book
 	Planner jobs.Planner
-	Holds   jobs.Holds // nil for 404
-	Stores  []string   // names that a request may give; empty leaves it to the book
+	Holds   jobs.Holds  // nil for 404
+	Sweeps  jobs.Sweeps // nil for 404
+	Stores  []string    // names that a request may give; empty leaves it to the book
 
 	// Tokens tells who asks. Nil lets everybody do everything.
 	Tokens jobs.Tokens

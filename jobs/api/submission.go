@@ -26,7 +26,7 @@ func readSubmission(r io.Reader, take func([]string) error) (jobs.Submission, er
 	d := newDecoder(r, take)
 	err := d.object("", []field{
 		{"selector", func(at string) error { given = true; return d.selector(&s.Selector, at) }},
-		{"related", d.related(&s.Related)},
+		{"related", d.flag(&s.Related)},
 		{"stores", d.stores(&s.Stores)},
 		{"ticket", d.ticket(&s.Ticket)},
 		{"regime", d.code(&s.Regime)},
@@ -67,7 +67,7 @@ func (d *decoder) stores(to *[]string) func(string) error {
 	}
 }
 
-func (d *decoder) related(to *bool) func(string) error {
+func (d *decoder) flag(to *bool) func(string) error {
 	return func(at string) error {
 		t, err := d.token(at)
 		if err != nil {

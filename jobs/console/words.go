@@ -21,7 +21,7 @@ func words() template.FuncMap {
 		"waits": waits, "note": noteWords, "count": count, "number": number,
 		"short": func(id string) string { return id[:min(len(id), 13)] },
 		"sum":   sum, "excess": excess,
-		"hold":   holdWords,
+		"hold": holdWords, "sweep": sweepWords,
 		"length": func(d time.Duration) string { return span(d) },
 	}
 }
@@ -171,6 +171,8 @@ func excess(x jobs.Excess) string {
 		return "What is in " + where + " is not what had been approved: it was planned anew."
 	case jobs.BeyondResidue:
 		return "While " + where + " was read again, more was found than had been approved."
+	case jobs.BeyondUnusual:
+		return "It would erase " + count(x.Found, "row", "rows") + " of " + where + ", many times what sweeps of this policy usually find."
 	}
 	return x.Code
 }

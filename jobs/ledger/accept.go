@@ -31,6 +31,9 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 			existing, body, err = byIdempotency(ctx, tx, a.Idempotency)
 			return err
 		}
+		if err := l.fileSweep(ctx, tx, a); err != nil {
+			return err
+		}
 		if err := l.insertNotify(ctx, tx, a); err != nil {
 			return err
 		}
@@ -70,12 +73,16 @@ func (l *Ledger) insertRequest(ctx context.Context, tx *txn, a jobs.Acceptance) 
 			return false, err
 		}
 	}
+	brakes, err := brakesText(a.Brakes)
+	if err != nil {
+		return false, err
+	}
 	res, err := tx.ExecContext(ctx, tx.Rebind(`
 		INSERT INTO requests (id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
-			by_id, requested, selector, subject, ticket_hmac, idempotency, body, filed_by, confirm_by, related)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency) DO NOTHING`),
+			by_id, requested, selector, subject, ticket_hmac, idempotency, body, filed_by, confirm_by, related, brakes)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency) DO NOTHING`),
 		r.ID, r.Status, r.Origin, r.Ticket, r.Regime, r.Ground, millis(r.ReceivedAt), millis(r.DueAt), millis(r.CreatedAt), millis(r.NotBefore),
-		byID, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body, r.FiledBy, confirmBy(r), r.Related)
+		byID, a.Requested, selector, a.Subject, a.TicketHMAC, a.Idempotency, a.Body, r.FiledBy, confirmBy(r), r.Related, brakes)
 	if err != nil {
 		return false, err
 	}

@@ -83,7 +83,11 @@ func (l *Ledger) freezePlan(ctx context.Context, tx *txn, request string, now in
 			return nil
 		}
 	}
-	beyond := append(row.drifts(), l.rules.Judge(list)...)
+	rules, err := l.under(ctx, tx, request)
+	if err != nil {
+		return err
+	}
+	beyond := append(row.drifts(), rules.Judge(list)...)
 	if len(beyond) > 0 && !fault.Bug("approval/never-needed") {
 		return l.awaitApproval(ctx, tx, row, list, beyond, now)
 	}

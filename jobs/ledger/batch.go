@@ -84,8 +84,15 @@ func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error 
 	for _, leaf := range r.Leaves {
 		leaves = append(leaves, leaf[:]...)
 	}
+	sealed, err := l.sealStaying(t, r)
+	if err != nil {
+		return fmt.Errorf("finish batch: %w", err)
+	}
 	now := millis(l.now())
-	err := l.ordered(ctx, "finish batch", t, func(ctx context.Context, tx *txn) error {
+	err = l.ordered(ctx, "finish batch", t, func(ctx context.Context, tx *txn) error {
+		if err := leaveKept(ctx, tx, t, r, sealed); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET done_at = ?, erased = ?, absent = ?, held = ?, refused = ?, leaves = ?, root = ?
 			WHERE id = ? AND done_at IS NULL`), now, r.Erased, r.Absent, r.Held, r.Refused, leaves, r.Root[:], t.Batch)
 		if err != nil {
@@ -113,6 +120,32 @@ func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error 
 	})
 	if err == nil {
 		l.wake()
+	}
+	return err
+}
+
+// sealStaying seals the IDs of a batch that stay in it, if some leave it.
+func (l *Ledger) sealStaying(t jobs.Task, r jobs.Receipt) ([]byte, error) {
+	if r.Kept == 0 || len(r.IDs) == 0 {
+		return nil, nil
+	}
+	return l.sealIDs(t.Request, "batch "+t.Batch, texts(r.IDs))
+}
+
+// leaveKept takes out of a batch what a sweep leaves, or away the whole batch: of
+// what was left there is no receipt.
+func leaveKept(ctx context.Context, tx *txn, t jobs.Task, r jobs.Receipt, sealed []byte) error {
+	if r.Kept == 0 {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE jobs SET kept = kept + ? WHERE id = ?`), r.Kept, t.Job); err != nil {
+		return err
+	}
+	var err error
+	if len(r.IDs) == 0 {
+		_, err = tx.ExecContext(ctx, tx.Rebind(`DELETE FROM batches WHERE id = ?`), t.Batch)
+	} else {
+		_, err = tx.ExecContext(ctx, tx.Rebind(`UPDATE batches SET ids = ?, size = ? WHERE id = ?`), sealed, len(r.IDs), t.Batch)
 	}
 	return err
 }

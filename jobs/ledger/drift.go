@@ -143,7 +143,11 @@ func (l *Ledger) anotherRound(ctx context.Context, tx *txn, t jobs.Task, p jobs.
 	if of, err = jobsOf(ctx, tx, t.Request); err != nil {
 		return err
 	}
-	beyond := l.outgrown(row, of[t.Request], t, p)
+	rules, err := l.under(ctx, tx, t.Request)
+	if err != nil {
+		return err
+	}
+	beyond := outgrown(rules, row, of[t.Request], t, p)
 	if len(beyond) > 0 && !fault.Bug("approval/residue-unjudged") {
 		return l.awaitApproval(ctx, tx, row, of[t.Request], beyond, now)
 	}
@@ -152,7 +156,7 @@ func (l *Ledger) anotherRound(ctx context.Context, tx *txn, t jobs.Task, p jobs.
 
 // outgrown returns why a round that was found later has to be approved. One that
 // is found while another waits joins it.
-func (l *Ledger) outgrown(row requestRow, list []jobs.Job, t jobs.Task, p jobs.Planned) []jobs.Excess {
+func outgrown(rules jobs.Rules, row requestRow, list []jobs.Job, t jobs.Task, p jobs.Planned) []jobs.Excess {
 	for _, j := range list {
 		switch {
 		case j.ID != t.Job:
@@ -160,9 +164,9 @@ func (l *Ledger) outgrown(row requestRow, list []jobs.Job, t jobs.Task, p jobs.P
 		case row.Approval == approvalNeeded:
 			return append(row.excesses(), jobs.Excess{Code: jobs.BeyondResidue, Store: j.Store, Found: j.Residue, Of: j.Found - j.Exempt - j.Residue})
 		case row.Approval == approvalGiven:
-			return l.rules.Outgrown(j)
+			return rules.Outgrown(j)
 		default:
-			return l.rules.JudgeRound(list, jobs.Job{Store: j.Store, Places: p.Places})
+			return rules.JudgeRound(list, jobs.Job{Store: j.Store, Places: p.Places})
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -14,21 +15,27 @@ import (
 // numbers survive a restart and agree between processes. No label has a value
 // that came from a request.
 type Collector struct {
-	l       *Ledger
-	timeout time.Duration
+	l        *Ledger
+	policies []jobs.Policy
+	timeout  time.Duration
+
+	swept, unswept *prometheus.Desc
 
 	requests, open, oldest, due, unconfirmed, outbox, refused, unapproved, holds, logSize, logAge, logPending, logOutcast *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// NewCollector returns a collector for l, to be registered once.
-func NewCollector(l *Ledger) *Collector {
+// NewCollector returns a collector for l, to be registered once. It tells of the
+// policies that are given.
+func NewCollector(l *Ledger, policies ...jobs.Policy) *Collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("lethe_"+name, help, labels, nil)
 	}
 	return &Collector{
-		l: l, timeout: 5 * time.Second,
+		l: l, timeout: 5 * time.Second, policies: policies,
+		swept:       desc("sweep_last_success_timestamp_seconds", "When a policy's sweep last came to its end, as a Unix time: of its stores, that for which it is longest ago; 0 if one has had none.", "policy"),
+		unswept:     desc("sweep_refused_total", "How often a policy could not be run, by reason; a tick is tried again each minute.", "policy", "reason"),
 		requests:    desc("requests_total", "Requests by origin and outcome; accepted counts all of them.", "origin", "outcome"),
 		open:        desc("requests_open", "Requests that have not ended, by status.", "status"),
 		oldest:      desc("oldest_open_request_age_seconds", "Age of the oldest request that has not ended; 0 if there is none."),
@@ -65,6 +72,9 @@ func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) er
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	if err := c.totals(ctx, ch, gauge); err != nil {
+		return err
+	}
+	if err := c.sweeps(ctx, ch, gauge); err != nil {
 		return err
 	}
 	now := millis(c.l.now())
@@ -120,7 +130,7 @@ func (c *Collector) totals(ctx context.Context, ch chan<- prometheus.Metric, gau
 	}
 	open := map[string]float64{}
 	total := map[[2]string]float64{}
-	for _, origin := range []string{jobs.OriginAPI, jobs.OriginCLI, jobs.OriginConsole, jobs.OriginMem0} {
+	for _, origin := range []string{jobs.OriginAPI, jobs.OriginCLI, jobs.OriginConsole, jobs.OriginMem0, jobs.OriginSweep, jobs.OriginWatch, jobs.OriginReplay} {
 		for _, outcome := range []string{"accepted", "completed", "cancelled", "rejected"} {
 			total[[2]string{origin, outcome}] = 0
 		}
@@ -139,6 +149,42 @@ func (c *Collector) totals(ctx context.Context, ch chan<- prometheus.Metric, gau
 	for _, s := range jobs.Statuses() {
 		if !s.Ended() {
 			gauge(c.open, open[string(s)], string(s))
+		}
+	}
+	return nil
+}
+
+// sweeps tells of each policy and each reason, also of those of which there is
+// nothing to tell yet.
+func (c *Collector) sweeps(ctx context.Context, ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) error {
+	for _, p := range c.policies {
+		var last []int64
+		for _, name := range p.Stores {
+			var at int64
+			err := c.l.read.GetContext(ctx, &at, c.l.read.Rebind(`SELECT COALESCE(MAX(at), 0) FROM (
+				SELECT MAX(done_at) AS at FROM sweeps WHERE policy = ? AND store = ? AND state = ?
+				UNION ALL SELECT MAX(r.completed_at) FROM sweeps s JOIN requests r ON r.id = s.request
+					WHERE s.policy = ? AND s.store = ? AND s.request <> '' AND r.status = ?) AS ends`),
+				p.Name, name, jobs.SweepEmpty, p.Name, name, jobs.Completed)
+			if err != nil {
+				return err
+			}
+			last = append(last, at)
+		}
+		gauge(c.swept, float64(slices.Min(last))/1000, p.Name)
+		var rows []struct {
+			Reason string
+			N      float64
+		}
+		if err := c.l.read.SelectContext(ctx, &rows, c.l.read.Rebind(`SELECT reason, n FROM sweep_refusals WHERE policy = ?`), p.Name); err != nil {
+			return err
+		}
+		refused := map[string]float64{}
+		for _, r := range rows {
+			refused[r.Reason] = r.N
+		}
+		for _, reason := range jobs.SweepRefusals() {
+			ch <- prometheus.MustNewConstMetric(c.unswept, prometheus.CounterValue, refused[reason], p.Name, reason)
 		}
 	}
 	return nil

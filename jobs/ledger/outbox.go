@@ -18,7 +18,8 @@ import (
 // Enqueue takes ready rows whose time has come, for each store at most as many
 // as fill its window, marks them queued and returns their rings. Rows of
 // different jobs take turns, so that a large request does not starve a small
-// one; batches of a job are rung in the order of its plan.
+// one; batches of a job are rung in the order of its plan. Those of sweeps come
+// after all that people wait for.
 func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ring, error) {
 	now := millis(l.now())
 	var waiting []struct {
@@ -45,6 +46,9 @@ func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ri
 	return rings, nil
 }
 
+// ofSweep says of a row of the outbox that a sweep has filed its request.
+const ofSweep = `COALESCE((SELECT q.origin FROM requests q WHERE q.id = outbox.request), '') = 'sweep'`
+
 func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int64) (rings []jobs.Ring, err error) {
 	err = l.write(ctx, func(ctx context.Context, tx *txn) error {
 		// Counted anew: another relay may have filled the window since. On
@@ -58,10 +62,11 @@ func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int6
 		}
 		var picked []string // in the order in which they are to be rung
 		err := tx.SelectContext(ctx, &picked, tx.Rebind(`
-			SELECT o.id FROM (SELECT w.id, w.next_at, ROW_NUMBER() OVER (PARTITION BY w.job ORDER BY w.next_at, b.seq, w.id) AS turn
-				FROM outbox w LEFT JOIN batches b ON b.id = w.batch WHERE w.state = 'ready' AND w.next_at <= ? AND w.store = ?) AS ready
+			SELECT o.id FROM (SELECT w.id, w.next_at, ROW_NUMBER() OVER (PARTITION BY w.job ORDER BY w.next_at, b.seq, w.id) AS turn,
+					CASE WHEN r.origin = 'sweep' THEN 1 ELSE 0 END AS low
+				FROM outbox w LEFT JOIN batches b ON b.id = w.batch LEFT JOIN requests r ON r.id = w.request WHERE w.state = 'ready' AND w.next_at <= ? AND w.store = ?) AS ready
 			JOIN outbox o ON o.id = ready.id
-			WHERE o.state = 'ready' ORDER BY ready.turn, ready.next_at, o.id LIMIT ?`+tx.sql.takeOf("o")), now, store, max(0, window-pending))
+			WHERE o.state = 'ready' ORDER BY ready.low, ready.turn, ready.next_at, o.id LIMIT ?`+tx.sql.takeOf("o")), now, store, max(0, window-pending))
 		if err != nil || len(picked) == 0 {
 			return err
 		}
@@ -74,7 +79,7 @@ func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int6
 // queued marks rows that the transaction has taken, and returns their rings in
 // the same order, which RETURNING does not keep.
 func queued(ctx context.Context, tx *txn, ids []string, now int64) ([]jobs.Ring, error) {
-	query, args, err := sqlx.In(`UPDATE outbox SET state = 'queued', queued_at = ? WHERE id IN (?) RETURNING id, epoch`, now, ids)
+	query, args, err := sqlx.In(`UPDATE outbox SET state = 'queued', queued_at = ? WHERE id IN (?) RETURNING id, epoch, `+ofSweep+` AS low`, now, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +128,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 	var task struct {
 		Kind, Request, Job, Batch, Store string
 		Attempts, Crashes                int
-		Related                          bool
+		Related, Sweep                   bool
 	}
 	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
 		return tx.GetContext(ctx, &task, tx.Rebind(`
@@ -131,7 +136,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 			WHERE id = ? AND epoch = ? AND state IN ('ready', 'queued')
 			RETURNING kind, request, job, batch, store, attempts,
 				COALESCE((SELECT b.crashes + b.open FROM batches b WHERE b.id = outbox.batch), 0) AS crashes,
-				(SELECT r.related FROM requests r WHERE r.id = outbox.request) AS related`),
+				(SELECT r.related FROM requests r WHERE r.id = outbox.request) AS related, `+ofSweep+` AS sweep`),
 			owner, millis(l.now().Add(lease)), r.ID, r.Epoch)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -140,7 +145,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 	if err != nil {
 		return jobs.Task{}, fmt.Errorf("claim task: %w", err)
 	}
-	return jobs.Task{Ring: r, Kind: jobs.TaskKind(task.Kind), Request: task.Request, Job: task.Job, Batch: task.Batch, Store: task.Store, Attempts: task.Attempts, Crashes: task.Crashes, Related: task.Related}, nil
+	return jobs.Task{Ring: r, Kind: jobs.TaskKind(task.Kind), Request: task.Request, Job: task.Job, Batch: task.Batch, Store: task.Store, Attempts: task.Attempts, Crashes: task.Crashes, Related: task.Related, Sweep: task.Sweep}, nil
 }
 
 // Extend moves the end of the lease of a claimed row. It returns jobs.ErrStale

@@ -57,7 +57,7 @@ type jobRow struct {
 	Round, Missing, Remaining, Unattributable int
 	Plan                                      string
 	MapVersion                                string `db:"map_version"`
-	Residue, Related                          int
+	Residue, Related, Kept                    int
 	Found, Erased, Absent, Held, Refused      int
 	Exempt                                    int
 	BatchesTotal                              int           `db:"batches_total"`
@@ -69,7 +69,7 @@ type jobRow struct {
 	ErasedAt                                  sql.NullInt64 `db:"erased_at"`
 }
 
-const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.rewrite, j.round, j.missing, j.plan, j.map_version, j.residue, j.related,
+const jobColumns = `SELECT j.id, j.request, j.store, j.kind, j.stage, j.evidence, j.places, j.note, j.rewrite, j.round, j.missing, j.plan, j.map_version, j.residue, j.related, j.kept,
 		j.remaining, j.unattributable, j.planned_at, j.verified_at, j.purged_at,
 		COALESCE(SUM(b.size), 0) AS found, COALESCE(SUM(b.erased), 0) AS erased, COALESCE(SUM(b.absent), 0) AS absent,
 		COALESCE(SUM(b.held), 0) AS held, COALESCE(SUM(b.refused), 0) AS refused,
@@ -83,7 +83,7 @@ func (r jobRow) job() (jobs.Job, error) {
 		ID: r.ID, Request: r.Request, Store: r.Store, Kind: r.Kind, Stage: jobs.Stage(r.Stage), Evidence: store.Evidence(r.Evidence),
 		Requested: r.Missing + r.Found + r.Exempt, Found: r.Found + r.Exempt, Exempt: r.Exempt, Erased: r.Erased, Absent: r.Missing + r.Absent, Held: r.Held, Refused: r.Refused,
 		Remaining: r.Remaining, Unattributable: r.Unattributable, BatchesTotal: r.BatchesTotal, BatchesDone: r.BatchesDone,
-		MapVersion: r.MapVersion, Digest: r.Plan, Residue: r.Residue, Related: r.Related,
+		MapVersion: r.MapVersion, Digest: r.Plan, Residue: r.Residue, Related: r.Related, Kept: r.Kept,
 		Round: r.Round, Rewrite: jobs.Rewrite(r.Rewrite), Note: r.Note, PlannedAt: atOrNil(r.PlannedAt), VerifiedAt: atOrNil(r.VerifiedAt),
 		PurgedAt: atOrNil(r.PurgedAt), FirstErasedAt: atOrNil(r.FirstErasedAt), ErasedAt: atOrNil(r.ErasedAt),
 	}

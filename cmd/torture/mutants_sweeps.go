@@ -1,0 +1,16 @@
+//go:build torture
+
+package main
+
+// sweepMutants are those of retention sweeps.
+func sweepMutants() []mutant {
+	return []mutant{
+		{bug: "sweep/clock-believed", check: "jobs TestAClockThatJumpsIsNotBelieved"},
+		{bug: "sweep/skew-ignored", check: "jobs TestASweepThatCannotBeTrustedIsRefused"},
+		{bug: "sweep/overlap", check: "jobs/ledger TestTheBrakesOfASweepAreFrozenWithIt"},
+		{bug: "sweep/brakes-ignored", check: "jobs/ledger TestTheBrakesOfASweepAreFrozenWithIt"},
+		{bug: "sweep/unusual-ignored", check: "jobs/ledger TestTheBrakesOfASweepAreFrozenWithIt"},
+		{bug: "sweep/filed-twice", check: "jobs/ledger TestATickIsTakenAndFiledOnce"},
+		{bug: "sweep/erase-as-planned", check: "worker TestASweepLeavesWhatIsHeldOrNoLongerMeant"},
+	}
+}
