@@ -16,7 +16,7 @@ import (
 func brakesTried(t *testing.T) int {
 	n, err := strconv.Atoi(os.Getenv("LETHE_BRAKES"))
 	if err != nil {
-		return 2_000
+		return 500
 	}
 	return n
 }

@@ -148,7 +148,6 @@ func (s *Sweeper) tick(ctx context.Context, p Policy, name string) error {
 		if err != nil || !taken {
 			return err
 		}
-		fault.Point("jobs/sweep-taken")
 		known.Open = &w
 	}
 	if known.Open == nil || known.Open.NextAt.After(now) {
@@ -209,10 +208,10 @@ func (s *Sweeper) run(ctx context.Context, p Policy, w Sweep, by Actor) (Sweep, 
 	if err != nil {
 		return w, err
 	}
-	sight, reason, err := s.sight(ctx, p, w.Store, known, w.By != "", false)
-	if reason == "" && known.Busy && !fault.Bug("sweep/overlap") {
-		reason = RefusedOverlap
+	if known.Busy && !fault.Bug("sweep/overlap") { // before a large store is counted each minute for nothing
+		return s.refuse(ctx, p, w, RefusedOverlap, nil)
 	}
+	sight, reason, err := s.sight(ctx, p, w.Store, known, w.By != "", false)
 	if reason != "" {
 		return s.refuse(ctx, p, w, reason, err)
 	}
@@ -240,7 +239,6 @@ func (s *Sweeper) file(ctx context.Context, p Policy, w Sweep, usual []int, by A
 	case err != nil:
 		return w, unlessSwept(err)
 	}
-	fault.Point("jobs/sweep-filed")
 	s.tell(ctx, p, w.Store, "", nil)
 	w.State, w.Reason, w.Request, w.Status = SweepFiled, "", r.ID, r.Status
 	s.Logger.InfoContext(ctx, "a sweep has filed a request", slog.String("policy", p.Name), slog.String("store", w.Store),

@@ -207,7 +207,6 @@ func (k *ring) DestroySeal(id string) error {
 func (k *ring) Subject(string) ([]byte, error) { return make([]byte, 32), nil }
 func (k *ring) DestroySubject(string) error    { return nil }
 func (k *ring) Secret() []byte                 { return make([]byte, 32) }
-func (k *ring) keys() int                      { k.mu.Lock(); defer k.mu.Unlock(); return len(k.open) }
 
 // A larder is stores that say of each selector what they are told to.
 type larder struct {

@@ -20,6 +20,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("ledger: postgres://u:hunter2@h/db\n")
 	f.Add("zone: Europe/Berlin\nholidays: [de-be, 2026-12-24]\nregime: a\nregimes: [{name: a, months: 1, extend_days: 3, confirm_business_days: 2, next_working_day: true, holidays: [us]}]\nexemptions: [x]\n")
 	f.Add("data: &a x\nlisten: *a\n")
+	f.Add(sweptStores + "  - {name: a, stores: [app], every: 24h, where: {older_than: 90d, metadata: {a: 1}}, max_fraction: 0.5}\n  - {name: b, stores: [assistant], cron: '0 3 * * *', zone: Europe/Berlin, where: {expired: true}}\n")
 	f.Add("witnesses: [{key: k, url: 'https://u:hunter2@w.example'}]\nanchors: [{file: a}]\n")
 	f.Add(":hunter2@: x\n")
 	f.Add("limits: {':hunter2@h': 1}\n':hunter2@h': 1\n':hunter2@h': 2\n")

@@ -15,7 +15,7 @@ import (
 // there is who may call the API without a token.
 func (s *service) page(o api.Options) http.Handler {
 	c := web.New(web.Options{
-		Book: s.intake, Planner: o.Planner, Decider: s.intake, Holds: pageHolds{s.holds}, Gate: s.ledger, OIDC: s.oidc, Open: nobodyAsked(s.ledger, o.Listen),
+		Book: s.intake, Planner: o.Planner, Decider: s.intake, Holds: pageHolds{s.holds}, Sweeps: s.sweeper, Gate: s.ledger, OIDC: s.oidc, Open: nobodyAsked(s.ledger, o.Listen),
 		Stores: o.Stores, Regimes: s.regimes(), PublicKey: o.PublicKey, Head: s.ledger.Log().Checkpoint,
 		Secret: s.keys.Secret(), Secure: s.config.reachedByHTTPS(), Logger: s.logger, Version: version(),
 		Closing: o.Closing, Poll: pagePoll,

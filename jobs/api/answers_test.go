@@ -29,8 +29,9 @@ type knock struct {
 	times   int
 	busy    bool // while another call is being answered
 
-	holds   *holding
-	sweeps  *sweeping
+	holds  *holding
+	sweeps *sweeping
+
 	returns *returning
 }
 
@@ -44,10 +45,7 @@ func usual(operation, body string) *knock {
 	case strings.Contains(k.target, "/holds/"):
 		k.target = strings.Replace(k.target, "{id}", "0193a000-0000-7000-8000-000000000001", 1)
 	}
-	k.target = strings.NewReplacer("{path}", "0/000", "{name}", "assistant").Replace(k.target)
-	if operation == "POST /v1/policies/{name}/sweeps" {
-		k.body = strings.Replace(k.body, "true", "false", 1) // 200 is that of a dry run
-	}
+	k.target = strings.Replace(k.target, "{path}", "0/000", 1)
 	return k
 }
 
@@ -56,8 +54,8 @@ func (k *knock) answer(t *testing.T) int {
 	t.Helper()
 	people := &people{by: map[string]jobs.Actor{secretOf("admin"): {ID: "tok-admin", Role: jobs.RoleAdmin}}}
 	h := open(t, append([]func(*api.Options){func(o *api.Options) {
-		o.Sweeps, o.Returns = k.sweeps, k.returns
-		o.Tokens, o.Holds, o.Listen, o.Hosts = people, k.holds, "127.0.0.1:8080", []string{"example.com"}
+		o.Returns = k.returns
+		o.Tokens, o.Holds, o.Sweeps, o.Listen, o.Hosts = people, k.holds, k.sweeps, "127.0.0.1:8080", []string{"example.com"}
 	}}, k.options...)...)
 	filed, _, err := h.book.Submit(t.Context(), jobs.Submission{Origin: jobs.OriginAPI})
 	if err != nil {
@@ -115,8 +113,10 @@ func (k *knock) provoke(status int) {
 	_, path, _ := strings.Cut(k.operation, " ")
 	none := func(f func(*api.Options)) { k.options = append(k.options, f) }
 	switch status {
-	case 200:
-		k.body = strings.Replace(k.body, `"dry_run":false`, `"dry_run":true`, 1)
+	case 202:
+		if strings.HasSuffix(path, "/sweeps") {
+			k.body = "" // no dry run
+		}
 	case 400:
 		k.target += "?token=x"
 	case 401:
@@ -129,10 +129,13 @@ func (k *knock) provoke(status int) {
 		if strings.HasPrefix(path, "/v1/holds") {
 			none(func(o *api.Options) { o.Holds = nil })
 		}
+		if strings.HasPrefix(path, "/v1/policies") {
+			none(func(o *api.Options) { o.Sweeps = nil })
+		}
 		if path == "/v1/tokens" {
 			none(func(o *api.Options) { o.Tokens = nil })
 		}
-		none(func(o *api.Options) { o.LogHandler, o.PublicKey, o.Sweeps, o.Returns = nil, nil, nil, nil })
+		none(func(o *api.Options) { o.LogHandler, o.PublicKey, o.Returns = nil, nil, nil })
 	case 408:
 		k.reader = readerFunc(func([]byte) (int, error) { return 0, os.ErrDeadlineExceeded })
 	case 409:

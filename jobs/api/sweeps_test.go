@@ -23,7 +23,7 @@ type sweeping struct {
 
 func (s *sweeping) Policies(context.Context, jobs.Actor) ([]jobs.PolicyView, error) {
 	p := jobs.Policy{Name: "old", Stores: []string{"app"}, When: "every 1d", OlderThan: 90 * 24 * time.Hour, Who: store.Selector{AgentID: "SECRET-bot"}}
-	return []jobs.PolicyView{{Policy: p, Sweeps: []jobs.Sweep{{ID: "01a21000-5d1f-7a3e-9c55-1b2c3d4e5f60", Policy: "old", Store: "app", State: jobs.SweepOpen, Reason: jobs.RefusedDown}}}}, s.fail
+	return []jobs.PolicyView{{Policy: p, Sweeps: []jobs.Sweep{{ID: "0193a000-0000-7000-8000-000000000001", Policy: "old", Store: "app", State: jobs.SweepOpen, Reason: jobs.RefusedDown}}}}, s.fail
 }
 
 func (s *sweeping) Preview(_ context.Context, _ jobs.Actor, name string) ([]jobs.SweepSight, error) {
@@ -36,7 +36,7 @@ func (s *sweeping) Preview(_ context.Context, _ jobs.Actor, name string) ([]jobs
 
 func (s *sweeping) Sweep(_ context.Context, _ jobs.Actor, name string) ([]jobs.Sweep, error) {
 	s.ran = append(s.ran, name)
-	return []jobs.Sweep{{ID: "01a21000-5d1f-7a3e-9c55-1b2c3d4e5f60", Policy: name, Store: "app", State: jobs.SweepFiled, Found: 3, Request: "r"}}, s.fail
+	return []jobs.Sweep{{ID: "0193a000-0000-7000-8000-000000000001", Policy: name, Store: "app", State: jobs.SweepFiled, Found: 3, Request: "r"}}, s.fail
 }
 
 func serveSweeps(t *testing.T, s jobs.Sweeps) (ask func(method, path, body string) (int, string), client *api.Client) {

@@ -63,6 +63,7 @@ type Options struct {
 	Planner jobs.Planner
 	Decider jobs.Decider // nil: there are no buttons to approve and reject
 	Holds   Holds        // nil: there is no such page
+	Sweeps  jobs.Sweeps  // nil: there is no page of policies
 	Gate    Gate         // nil: nobody signs in with a token
 	OIDC    *OIDC        // nil: nobody signs in through a provider
 
@@ -175,6 +176,9 @@ func (c *Console) routes() []route {
 			route{"GET /console/holds", c.holds, jobs.ActHolds},
 			route{"POST /console/holds", c.placeHold, jobs.ActHold},
 			route{"POST /console/holds/{id}/release", c.releaseHold, jobs.ActHold})
+	}
+	if c.Sweeps != nil {
+		list = append(list, route{"GET /console/policies", c.policies, jobs.ActPolicies})
 	}
 	return list
 }

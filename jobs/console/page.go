@@ -48,7 +48,7 @@ type frame struct {
 	Now     time.Time
 	Version string
 
-	MayFile, MayHold, MaySeeHolds bool
+	MayFile, MayHold, MaySeeHolds, MaySeePolicies bool
 
 	Data any
 }
@@ -85,6 +85,7 @@ func (c *Console) show(v *visit, status int, page, title string, data any) answe
 			c.sessions.Remove(v.ctx, keyNote)
 		}
 		f.MayFile, f.MayHold = v.by.May(jobs.ActFile), v.by.May(jobs.ActHold)
+		f.MaySeePolicies = c.Sweeps != nil && v.by.May(jobs.ActPolicies)
 		f.MaySeeHolds = c.Holds != nil && v.by.May(jobs.ActHolds)
 	}
 	return answer{status: status, page: page, title: title, data: f}

@@ -21,7 +21,7 @@ func words() template.FuncMap {
 		"waits": waits, "note": noteWords, "count": count, "number": number,
 		"short": func(id string) string { return id[:min(len(id), 13)] },
 		"sum":   sum, "excess": excess,
-		"hold":   holdWords,
+		"hold": holdWords, "sweep": sweepWords,
 		"length": func(d time.Duration) string { return span(d) },
 	}
 }
