@@ -83,7 +83,7 @@ func (s *server) Rows(ctx context.Context) iter.Seq2[store.Row, error] {
 // was made.
 func (s *server) sightings(ctx context.Context) iter.Seq2[tables.Sighting, error] {
 	return func(yield func(tables.Sighting, error) bool) {
-		for seen, err := range s.Postgres.Sightings(ctx) {
+		for seen, err := range s.Sightings(ctx) {
 			if !yield(seen, err) || err != nil {
 				return
 			}
