@@ -17,6 +17,7 @@ import (
 type slowly struct {
 	*storetest.Memory
 	after func(context.Context)
+	left  func(context.Context) // when it was told to leave
 }
 
 func (s *slowly) Erase(ctx context.Context, ids []store.ID) (all store.Receipt, err error) {
@@ -26,6 +27,9 @@ func (s *slowly) Erase(ctx context.Context, ids []store.ID) (all store.Receipt, 
 			s.after = nil
 		}
 		if err := store.Leave(ctx); err != nil {
+			if s.left != nil {
+				s.left(ctx)
+			}
 			return nil, fmt.Errorf("erase: %w", err)
 		}
 		r, err := s.Memory.Erase(ctx, []store.ID{id})
@@ -44,7 +48,7 @@ func (h *house) midway(after func(context.Context)) (m *slowly, e *worker.Eraser
 	for i := range 3 {
 		all[i*2+1].AgentID = "bot"
 	}
-	m = &slowly{storetest.NewMemory(all...), after}
+	m = &slowly{Memory: storetest.NewMemory(all...), after: after}
 	e = h.eraser(kept("m", m))
 	e.Fresh = time.Nanosecond
 	return m, e, h.forget("alice")
@@ -89,5 +93,32 @@ func TestACancellationLetsABatchEndThatErasesOneByOne(t *testing.T) {
 	h.finish(e, id)
 	if r := h.request(id); r.Jobs[0].Erased != 6 || m.Len() != 0 {
 		t.Errorf("status %s, %d erased, %d left", r.Status, r.Jobs[0].Erased, m.Len())
+	}
+}
+
+// TestACancellationAfterAHoldSaysWhatHadGone: the attempt that is stopped has erased
+// some, and no earlier one has.
+func TestACancellationAfterAHoldSaysWhatHadGone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "m")
+	var m *slowly
+	var e *worker.Eraser
+	var id string
+	placed := make(chan jobs.Hold, 1)
+	m, e, id = h.midway(func(ctx context.Context) {
+		go func() { placed <- h.place(store.Selector{UserID: "bob"}) }() // nobody's here, but it has to be compared
+		for end := time.Now().Add(time.Minute); store.Leave(ctx) == nil && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+	})
+	m.left = func(ctx context.Context) {
+		if _, err := h.intake.Cancel(ctx, jobs.ActorLocal, id); err != nil {
+			t.Error(err)
+		}
+	}
+	h.until(e, "it has ended", func() bool { return h.request(id).Status.Ended() })
+	<-placed
+	if r := h.request(id); r.Status != jobs.Cancelled || r.Jobs[0].Erased != 2 || m.Len() != 4 {
+		t.Errorf("status %s, %d erased, %d left; want cancelled, 2, 4", r.Status, r.Jobs[0].Erased, m.Len())
 	}
 }

@@ -171,8 +171,13 @@ func keepsTheRules(t *testing.T, calls []webtest.Call, before int) {
 			continue
 		}
 		later++
-		if i+1 < len(calls) && i+1 != before && calls[i+1].At.Sub(c.At) < time.Second {
-			t.Errorf("asked again after %s: %s", calls[i+1].At.Sub(c.At), c)
+		if i+1 == len(calls) || i+1 == before {
+			continue
+		}
+		pause := calls[i+1].At.Sub(c.At)
+		crossed := calls[i+1].Route == "GET /v1/ping/" && pause < 250*time.Millisecond // was on its way already
+		if pause < time.Second && !crossed {
+			t.Errorf("asked again after %s: %s", pause, c)
 		}
 	}
 	if later != 4 || entity < 0 {
