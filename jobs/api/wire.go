@@ -12,7 +12,7 @@ import (
 type Request struct {
 	ID          string          `json:"id" format:"uuid" doc:"UUID version 7"`
 	Status      jobs.Status     `json:"status" enum:"received,planning,awaiting_approval,waiting,erasing,verifying,held,completed,cancelled,rejected" doc:"How far it is. Only completed, cancelled and rejected are ends."`
-	Origin      string          `json:"origin" enum:"api,cli,console,mem0-api" doc:"Through which door it came"`
+	Origin      string          `json:"origin" enum:"api,cli,console,mem0-api,sweep,watch,replay" doc:"Through which door it came"`
 	FiledBy     string          `json:"filed_by" doc:"ID of the token with which it was filed, or open or local" example:"tok-0a1b2c3d4e5f6071"`
 	Related     bool            `json:"related" doc:"What is related is erased too"`
 	Ticket      string          `json:"ticket" doc:"The asker's own reference, as given"`
