@@ -81,7 +81,11 @@ func TestEnumerationsAreThoseOfTheCode(t *testing.T) {
 	}
 	statuses, roles := typed("jobs", "Status"), typed("jobs", "Role")
 	list := func(i string) string { return "/paths/~1v1~1requests/get/parameters/" + i + "/schema" }
+	refusals := named("jobs", "Refused")
+	refusals[""] = "" // of a sweep that could be run
 	want := map[string]map[string]string{
+		s + "Sweep/properties/state":            typed("jobs", "SweepState"),
+		s + "Sweep/properties/reason":           refusals,
 		s + "Request/properties/status":         statuses,
 		s + "Accepted/properties/status":        statuses,
 		list("0") + "/items":                    statuses,
