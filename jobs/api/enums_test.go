@@ -96,8 +96,6 @@ func TestEnumerationsAreThoseOfTheCode(t *testing.T) {
 		s + "StoreProgress/properties/evidence": typed("store", "Evidence"),
 		s + "Excess/properties/code":            named("jobs", "Beyond"),
 		s + "Hold/properties/state":             typed("jobs", "HoldState"),
-		s + "Sweep/properties/state":            typed("jobs", "SweepState"),
-		s + "Sweep/properties/reason":           named("jobs", "Refused"),
 		s + "Token/properties/role":             roles,
 		s + "NewToken/properties/role":          roles,
 		s + "StoreState/properties/state":       named("jobs/api", "Store"),
@@ -105,7 +103,6 @@ func TestEnumerationsAreThoseOfTheCode(t *testing.T) {
 		"/paths/~1v1~1requests~1{id}~1certificate/get/parameters/1/schema":                      {"": "newest"},
 		"/paths/~1v1~1requests~1{id}~1receipt/get/parameters/1/schema":                          {"": "newest"},
 	}
-	want[s+"Sweep/properties/reason"][""] = "" // none
 	enums := document(t).Enums()
 	delete(enums, s+"Problem/properties/code") // see below
 	for at, values := range enums {
