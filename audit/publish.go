@@ -156,7 +156,7 @@ func (p *Publisher) bring(ctx context.Context, d *destination) (ok bool) {
 		err = d.send(ctx, h)
 		fault.Point("audit/published")
 	}
-	if !errors.Is(err, context.Canceled) { // the end of Run is nobody's failure
+	if err == nil || !errors.Is(ctx.Err(), context.Canceled) { // the end of Run is nobody's failure, in whatever words it comes
 		p.note(ctx, d, h, err)
 	}
 	return err == nil

@@ -26,7 +26,10 @@ func readDocument(path string) (document, error) {
 		return document{}, fmt.Errorf("read configuration: %w", err)
 	}
 	d := document{path: path}
-	d.file, err = parser.ParseBytes(text, 0)
+	err = tame(func() (err error) {
+		d.file, err = parser.ParseBytes(text, 0)
+		return err
+	})
 	if err != nil {
 		return document{}, d.locate(err)
 	}
@@ -82,9 +85,20 @@ func (d document) decode(c *Config) error {
 		if doc.Body == nil || doc.Body.Type() == ast.CommentType {
 			continue
 		}
-		if err := yaml.NodeToValue(doc.Body, c, yaml.Strict()); err != nil {
+		if err := tame(func() error { return yaml.NodeToValue(doc.Body, c, yaml.Strict()) }); err != nil {
 			return d.locate(err)
 		}
 	}
 	return nil
+}
+
+// tame has the YAML library do something. It panics on some texts, such as a tag (a
+// lone "!") before a number; what it says then may quote the file.
+func tame(do func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = &fault{text: "is not YAML that can be read: write it without tags (!)"}
+		}
+	}()
+	return do()
 }

@@ -23,6 +23,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add(sweptStores + "  - {name: a, stores: [app], every: 24h, where: {older_than: 90d, metadata: {a: 1}}, max_fraction: 0.5}\n  - {name: b, stores: [assistant], cron: '0 3 * * *', zone: Europe/Berlin, where: {expired: true}}\n")
 	f.Add("witnesses: [{key: k, url: 'https://u:hunter2@w.example'}]\nanchors: [{file: a}]\n")
 	f.Add(":hunter2@: x\n")
+	f.Add("data: x\nstores:\n  ! 0000000") // the library panics
 	f.Add("limits: {':hunter2@h': 1}\n':hunter2@h': 1\n':hunter2@h': 2\n")
 	f.Add("stores: [{name: a, kind: tables, driver: sqlite3, file: x, places: [{table: ':hunter2@', id: i, match: {':hunter2@': b}}], waived: {':hunter2@': ':hunter2@'}}]\n")
 	path := filepath.Join(f.TempDir(), "lethe.yaml")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"lethe/jobs"
 )
@@ -252,7 +253,7 @@ func TestLimitsOfAStoreReplaceThoseForAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(want, c.rules()); d != "" {
+		if d := cmp.Diff(want, c.rules(), cmpopts.IgnoreUnexported(jobs.Rules{})); d != "" {
 			t.Errorf("%s: -want +got\n%s", text, d)
 		}
 	}

@@ -40,6 +40,9 @@ func newTalk(t *testing.T) *talk {
 	_, submitter := newToken(t, k.data, jobs.RoleSubmitter)
 	c := configFor(k.data, queueEmbedded, configured("assistant", realMem0(t, filepath.Join(t.TempDir(), "m"))))
 	c.LogOrigin, c.Approval = "", approvalAlways // the first token has made the log's key
+	p := expired()
+	p.Stores, p.Cron, p.Every = []string{"assistant"}, "0 0 29 2 *", nil // hardly ever by itself
+	c.Policies = []PolicyConfig{p}
 	k.r = startLogging(t, c, nil, slog.New(slog.DiscardHandler))
 	k.d = servedDocument(t, k.r)
 	k.admin, k.approver, k.submitter = k.client(admin), k.client(approver), k.client(submitter)
@@ -95,6 +98,7 @@ func TestTheClientHasAMethodForEveryCall(t *testing.T) {
 	k.probes()
 	k.people()
 	k.holds()
+	k.policies()
 	k.decisions()
 	k.proofs(k.erased())
 	k.refusals()
@@ -142,6 +146,16 @@ func (k *talk) people() {
 	gone := call(k, "RevokeToken", func(ctx context.Context) (api.Token, error) { return k.admin.RevokeToken(ctx, made.ID) })
 	if gone.RevokedAt == nil || gone.Live {
 		k.t.Errorf("revoked: %+v", gone)
+	}
+}
+
+func (k *talk) policies() {
+	plan := call(k, "RunPolicy", func(ctx context.Context) (api.SweepResult, error) { return k.admin.RunPolicy(ctx, "expired", true) })
+	if len(plan.Plans) != 1 || len(plan.Sweeps) != 0 {
+		k.t.Errorf("dry run: %+v", plan)
+	}
+	if list := call(k, "Policies", k.approver.Policies); len(list) != 1 || len(list[0].Sweeps) != 0 {
+		k.t.Errorf("policies: %+v", list)
 	}
 }
 

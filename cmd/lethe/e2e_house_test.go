@@ -195,10 +195,13 @@ func (r *running) statement(id string) *proof.Result {
 func waitCompleted(ctx context.Context, client *api.Client, id string) error {
 	for {
 		answer, err := client.Request(ctx, id)
-		if err != nil {
-			return err
-		}
+		p, _ := errors.AsType[*api.Problem](err)
 		switch {
+		case p != nil && p.RetryAfter > 0 && ctx.Err() == nil: // a service whose ledger is away says when to ask again
+			time.Sleep(20 * time.Millisecond)
+			continue
+		case err != nil:
+			return err
 		case answer.Status == jobs.Completed:
 			return nil
 		case answer.Status.Ended():

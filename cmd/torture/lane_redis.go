@@ -136,18 +136,18 @@ func dawdle(c *kase) string {
 }
 
 // duplicates counts rings that came to a worker when there was nothing to do
-// for them any more.
+// for them any more, and rows that it found by itself and another had taken.
 func (h *house) duplicates(l *life) {
 	taken, claimed := 0, 0
 	for _, p := range h.passes(l) {
 		switch p.point {
-		case "queue/taken":
+		case "queue/taken", "worker/goes-on":
 			taken++
 		case "worker/claimed":
 			claimed++
 		}
 	}
-	h.tally("rings answered as stale", taken-claimed)
+	h.tally("rings, and rows found without, answered as stale", taken-claimed)
 }
 
 func (u *upset) pause(from, to int) {

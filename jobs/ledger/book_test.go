@@ -72,10 +72,16 @@ func newBook(t testing.TB, on where) *book {
 	return newBookAt(t, on, url)
 }
 
+// quarterPast is the last time before now that is a quarter past an hour, so that
+// no test sees an hour end that it did not wait for.
+func quarterPast(now time.Time) time.Time {
+	return now.UTC().Add(-15 * time.Minute).Truncate(time.Hour).Add(15 * time.Minute)
+}
+
 func newBookAt(t testing.TB, on where, url string) *book {
 	t.Helper()
 	dir := t.TempDir()
-	b := &book{on: on, url: url, dir: filepath.Join(dir, "data"), now: time.Now().UTC().Truncate(time.Millisecond)}
+	b := &book{on: on, url: url, dir: filepath.Join(dir, "data"), now: quarterPast(time.Now())}
 	var err error
 	if b.keys, err = keyring.Open(filepath.Join(dir, "keys")); err != nil {
 		t.Fatal(err)

@@ -191,7 +191,8 @@ func (p *part) who(keys []string) string {
 	return "json_array(" + strings.Join(texts, ", ") + ")"
 }
 
-// text is the text that a member of t is, see holds, NULL if it is none.
+// text is the text that a member of t is, NULL if it is none. An integer is its
+// decimal, and nothing else becomes text.
 func (p *part) text(m Member) string {
 	column := "t." + quote(m.Column)
 	switch {

@@ -53,22 +53,9 @@ func (p *part) match(sel store.Selector) (condition, bool) {
 	return c, c.sql != ""
 }
 
-// holds is the test that a member of t is the bound text. An integer is its
-// decimal, and nothing else becomes text.
-func (p *part) holds(m Member) string {
-	column := "t." + quote(m.Column)
-	switch {
-	case len(m.Path) > 0:
-		last := len(m.Path) - 1
-		return "(SELECT e.type = 'text' AND e.value = ? COLLATE BINARY FROM json_each(" + m.object(m.Path[:last]) +
-			") e WHERE e.key = " + literal(m.Path[last]) + " ORDER BY e.id DESC LIMIT 1)"
-	case slices.Contains(p.integers, m.Column):
-		return "CASE typeof(" + column + ") WHEN 'integer' THEN CAST(" + column + " AS TEXT) WHEN 'text' THEN " + column + " END = ? COLLATE BINARY"
-	default:
-		// The plus keeps the column's affinity from turning '07' into 7.
-		return "typeof(" + column + ") = 'text' AND +" + column + " = ? COLLATE BINARY"
-	}
-}
+// holds is the test that a member of t is the bound text. CASE keeps the column's
+// affinity from turning '07' into 7.
+func (p *part) holds(m Member) string { return p.text(m) + " = ? COLLATE BINARY" }
 
 // object is the JSON object at a path of the member's document, an empty one or
 // NULL where there is none.
