@@ -13,16 +13,21 @@ import (
 	"github.com/google/uuid"
 
 	"lethe/audit/fault"
+	"lethe/audit/proof"
 	"lethe/store"
 )
 
-// A Grave is some marks of what a completed request has erased in a store.
+// A Grave is some marks of what a completed request has erased in a store. If the
+// ledger was put back to an older state and only the log knows the request, it has
+// no marks but its subject commitment. That tells one name or one ID by the
+// request's subject key, and tells nothing of a request with several.
 type Grave struct {
 	Request    string
 	ErasedAt   time.Time // as of when nothing of it was left in that store
 	Exemptions Exemptions
 	Epoch      string
 	Marks      []byte // 16 bytes each
+	Subject    string // the commitment, instead of Epoch and Marks
 }
 
 // graves are the marks that a store is compared with: 20 bytes each in memory.
@@ -31,6 +36,15 @@ type graves struct {
 	of      []Grave // without their marks
 	markers []*Marker
 	known   []known
+	sworn   []sworn                 // by the log alone
+	whose   map[store.Field][]int32 // what these have said of a name
+}
+
+// A sworn is the subject commitment of a request that only the log knows.
+type sworn struct {
+	subject string
+	key     []byte
+	of      int32
 }
 
 type known struct {
@@ -42,15 +56,36 @@ type known struct {
 // They say nothing then; nor will they again.
 var errNoKey = errors.New("the key of an epoch is not there")
 
-// dig reads the marks that a store is compared with. Marks whose key is not there
-// are counted.
+// dig reads the marks that a store is compared with. Marks and commitments whose key
+// is not there are counted.
 func dig(storeName string, keys EpochKeys, all iter.Seq2[Grave, error]) (_ *graves, keyless int, err error) {
-	g := &graves{store: storeName}
+	g := &graves{store: storeName, whose: map[store.Field][]int32{}}
 	have := map[string]error{}
 	number := map[string]int32{}
+	of := func(x Grave) int32 {
+		n, ok := number[x.Request]
+		if !ok {
+			n = int32(len(g.of)) //nolint:gosec // requests of one store
+			number[x.Request] = n
+			g.of = append(g.of, Grave{Request: x.Request, ErasedAt: x.ErasedAt, Exemptions: x.Exemptions})
+		}
+		return n
+	}
 	for x, err := range all {
 		if err != nil {
 			return nil, 0, err
+		}
+		if x.Subject != "" {
+			key, err := keys.Subject(x.Request)
+			switch {
+			case errors.Is(err, ErrGone):
+				keyless++
+			case err != nil:
+				return nil, 0, err
+			default:
+				g.sworn = append(g.sworn, sworn{x.Subject, key, of(x)})
+			}
+			continue
 		}
 		if _, asked := have[x.Epoch]; !asked {
 			key, err := keys.Epoch(x.Epoch, false)
@@ -68,12 +103,7 @@ func dig(storeName string, keys EpochKeys, all iter.Seq2[Grave, error]) (_ *grav
 			keyless += len(x.Marks) / len(Mark{})
 			continue
 		}
-		n, ok := number[x.Request]
-		if !ok {
-			n = int32(len(g.of)) //nolint:gosec // requests of one store
-			number[x.Request] = n
-			g.of = append(g.of, Grave{Request: x.Request, ErasedAt: x.ErasedAt, Exemptions: x.Exemptions})
-		}
+		n := of(x)
 		for mark := range slices.Chunk(x.Marks, len(Mark{})) {
 			if len(mark) == len(Mark{}) {
 				g.known = append(g.known, known{Mark(mark), n})
@@ -109,24 +139,86 @@ func (g *graves) look(r store.Row, tell func(of int32, f fate)) (most fate) {
 		tell(of, f)
 		most = max(most, f)
 	}
+	byID := func(of int32) {
+		f := fateOf(r, g.of[of].ErasedAt)
+		if f == undatedRow && random(r.ID.Key) {
+			f = backRow // nobody makes the same ID again
+		}
+		said(of, f)
+	}
+	exempt := func(of int32) bool { // it never went
+		return g.of[of].Exemptions.Of(g.store, r.ID.Place) != nil && !fault.Bug("watch/exempt-is-back")
+	}
+	byName := func(of int32) {
+		if !exempt(of) {
+			said(of, fateOf(r, g.of[of].ErasedAt.Add(-sweepSkew))) // by the clocks of others
+		}
+	}
 	for _, m := range g.markers {
-		g.match(m.ID(g.store, r.ID), func(of int32) {
-			f := fateOf(r, g.of[of].ErasedAt)
-			if f == undatedRow && random(r.ID.Key) {
-				f = backRow // nobody makes the same ID again
-			}
-			said(of, f)
-		})
+		g.match(m.ID(g.store, r.ID), byID)
 		for _, who := range r.Who {
-			g.match(m.Who(who), func(of int32) {
-				if g.of[of].Exemptions.Of(g.store, r.ID.Place) != nil && !fault.Bug("watch/exempt-is-back") {
-					return // it never went
-				}
-				said(of, fateOf(r, g.of[of].ErasedAt.Add(-sweepSkew))) // by the clocks of others
-			})
+			g.match(m.Who(who), byName)
+		}
+	}
+	if len(g.sworn) == 0 {
+		return most
+	}
+	for _, of := range g.swornTo(store.Selector{IDs: []string{r.ID.Key}}) {
+		if !exempt(of) {
+			byID(of)
+		}
+	}
+	for _, who := range r.Who {
+		for _, of := range g.swornOf(who) {
+			byName(of)
 		}
 	}
 	return most
+}
+
+// maxWhose bounds how many names it is remembered of what they are to the log.
+const maxWhose = 100_000
+
+// swornOf is swornTo of a name, which many rows have.
+func (g *graves) swornOf(who store.Field) []int32 {
+	of, known := g.whose[who]
+	if !known {
+		if len(g.whose) == maxWhose {
+			clear(g.whose)
+		}
+		of = g.swornTo(identified(who))
+		g.whose[who] = of
+	}
+	return of
+}
+
+// swornTo returns the requests whose commitment is that of a selector.
+func (g *graves) swornTo(sel store.Selector) (of []int32) {
+	text, err := EncodeSelector(sel)
+	if err != nil {
+		return nil // what no selector can say, nobody has asked for
+	}
+	for _, s := range g.sworn {
+		if proof.SubjectCommitment(s.key, text) == s.subject {
+			of = append(of, s.of)
+		}
+	}
+	return of
+}
+
+// identified selects by one identity key.
+func identified(f store.Field) (sel store.Selector) {
+	switch f.Name {
+	case "user_id":
+		sel.UserID = f.Value
+	case "agent_id":
+		sel.AgentID = f.Value
+	case "app_id":
+		sel.AppID = f.Value
+	case "run_id":
+		sel.RunID = f.Value
+	}
+	return sel
 }
 
 func fateOf(r store.Row, erased time.Time) fate {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"lethe/audit/fault"
 	"lethe/audit/proof"
 	"lethe/store"
 )
@@ -72,7 +73,7 @@ func (f *finding) file(ctx context.Context, due []Watched, entry *proof.Replayed
 		o := occasion{unasked: true}
 		if i == len(f.staged)-1 {
 			o.watched = due
-			if entry != nil {
+			if entry != nil && !fault.Bug("watch/replay-unlogged") {
 				o.replayed = func(request string) proof.Entry {
 					filed := append(slices.Clone(f.filed), request)
 					entry.Requests, entry.First = len(filed), filed[0]
@@ -152,6 +153,7 @@ func (w *Watch) Replay(ctx context.Context, by Actor, o ReplayOrder) (Replay, er
 	if !o.BackupAt.IsZero() {
 		entry.BackupAt = proof.At(o.BackupAt)
 	}
+	fault.Point("jobs/replay-found")
 	if len(f.staged) == 0 {
 		err = w.Ledger.LogReplay(ctx, entry)
 	} else {

@@ -94,8 +94,9 @@ func Identity(sel store.Selector) (f store.Field, alone bool) {
 	return who[0], true
 }
 
-// An EpochKeys keeps the keys of epochs; see the keyring.
+// An EpochKeys keeps the keys of epochs, and of requests; see the keyring.
 type EpochKeys interface {
+	Subject(request string) ([]byte, error)
 	Epoch(epoch string, make bool) ([]byte, error)
 	Epochs() ([]string, error)
 	DestroyEpoch(epoch string) error

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"time"
 
@@ -10,6 +11,10 @@ import (
 
 	"lethe/jobs"
 )
+
+// lists reports whether a store can say what is in it, as store.Listing has it. The
+// APIs of Mem0 cannot: they answer for one person at a time.
+func (c *StoreConfig) lists() bool { return c.Kind != KindMem0Platform && c.Kind != KindMem0Server }
 
 // openWatch makes the watch over what comes back to stores.
 func (s *service) openWatch(names []string) *jobs.Watch {
@@ -31,8 +36,16 @@ func (s *service) openWatch(names []string) *jobs.Watch {
 			return late.Seconds()
 		})
 	}
+	unable := promauto.With(s.registry).NewGaugeVec(prometheus.GaugeOpts{
+		Name: "lethe_watch_unable", Help: "1 if a store cannot list what is in it, so that nobody looks whether anything has come back to it; else 0.",
+	}, []string{"store"})
 	erase := map[string]bool{}
 	for _, name := range names {
+		unable.WithLabelValues(name).Set(0)
+		if c := s.config.store(name); c != nil && !c.lists() {
+			unable.WithLabelValues(name).Set(1)
+			s.logger.Warn("a store cannot list what is in it: neither the watch nor lethe replay can tell what has come back to it; after a restore ask for each person again", slog.String("store", name), slog.String("kind", c.Kind))
+		}
 		erase[name] = s.config.store(name) != nil && s.config.store(name).Undated == undatedErase
 		for _, kind := range []string{jobs.FoundBack, jobs.FoundLater, jobs.FoundUndated} {
 			found.WithLabelValues(name, kind)

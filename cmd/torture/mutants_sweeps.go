@@ -23,5 +23,9 @@ func watchMutants() []mutant {
 		{bug: "watch/not-superseded", check: "worker TestWhatComesBackIsErasedAgainAndWhatIsMadeLaterIsLeft"},
 		{bug: "watch/exempt-is-back", check: "worker TestWhatWasExemptHasNotComeBack"},
 		{bug: "watch/key-kept", check: "worker TestTheKeysOfOldMonthsAreDestroyed"},
+		{bug: "watch/key-early", check: "worker TestTheKeysOfOldMonthsAreDestroyed"},
+		{bug: "watch/answered-first", check: "worker TestAKillBetweenFindingAndFilingLosesNothing"},
+		{bug: "watch/log-forgotten", check: "jobs/ledger TestWhoOnlyTheLogKnowsIsForgottenAgain"},
+		{bug: "watch/replay-unlogged", check: "worker TestAReplayLeavesWhatWasMadeAfterTheErasure"},
 	}
 }

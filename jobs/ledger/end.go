@@ -196,6 +196,10 @@ func keyGone(ctx context.Context, tx *sqlx.Tx, request string) error {
 	if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET key_gone = 1 WHERE id = ?`), request); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM orphans WHERE request = ?`), request)
-	return err
+	for _, forget := range []string{`DELETE FROM orphans WHERE request = ?`, `DELETE FROM log_ends WHERE request = ?`} {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(forget), request); err != nil {
+			return err
+		}
+	}
+	return nil
 }

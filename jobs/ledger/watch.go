@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -44,6 +45,33 @@ func (l *Ledger) Graves(ctx context.Context, storeName string, since time.Time, 
 				}
 				return
 			}
+		}
+		if requests == nil {
+			l.logEnds(ctx, storeName, after, yield)
+		}
+	}
+}
+
+// logEnds yields ends that only the log knows.
+func (l *Ledger) logEnds(ctx context.Context, storeName string, after int64, yield func(jobs.Grave, error) bool) {
+	var rows []struct {
+		Request, Subject, Exempt string
+		ErasedAt                 int64 `db:"erased_at"`
+	}
+	err := l.read.SelectContext(ctx, &rows, l.read.Rebind(`SELECT request, subject, exempt, erased_at FROM log_ends WHERE store = ? AND erased_at > ? ORDER BY request`), storeName, after)
+	if err != nil {
+		yield(jobs.Grave{}, fmt.Errorf("read what was erased: %w", err))
+		return
+	}
+	for _, r := range rows {
+		g := jobs.Grave{Request: r.Request, ErasedAt: at(r.ErasedAt), Subject: r.Subject}
+		for place := range strings.SplitSeq(r.Exempt, "\n") {
+			if place != "" {
+				g.Exemptions = append(g.Exemptions, jobs.Exemption{Store: storeName, Place: place})
+			}
+		}
+		if !yield(g, nil) {
+			return
 		}
 	}
 }
@@ -134,13 +162,16 @@ func (l *Ledger) EndWatches(ctx context.Context, done []jobs.Watched) error {
 func (l *Ledger) endWatches(ctx context.Context, tx *txn, done []jobs.Watched, filed string) (ended int64, err error) {
 	now := millis(l.now())
 	for _, w := range done {
-		request := ""
+		request, unable := "", 0 // PostgreSQL makes no number of a truth
 		if w.Back > 0 {
 			request = filed
 		}
+		if w.Unable {
+			unable = 1
+		}
 		n, err := changes(tx.ExecContext(ctx, tx.Rebind(`UPDATE watches SET done_at = ?, unable = ?, back = ?, later = ?, undated = ?, filed = ?
 			WHERE request = ? AND store = ? AND due_at = ? AND done_at IS NULL`),
-			now, w.Unable, w.Back, w.Later, w.Undated, request, w.Request, w.Store, millis(w.DueAt)))
+			now, unable, w.Back, w.Later, w.Undated, request, w.Request, w.Store, millis(w.DueAt)))
 		if err != nil {
 			return ended, err
 		}
@@ -178,6 +209,7 @@ func (l *Ledger) supersede(ctx context.Context, tx *txn, a jobs.Acceptance) (ent
 	if ended == 0 {
 		return nil, jobs.ErrSwept
 	}
+	fault.Point("ledger/looks-answered")
 	for _, w := range a.Watched {
 		if w.Back == 0 || fault.Bug("watch/not-superseded") {
 			continue

@@ -40,3 +40,14 @@ CREATE INDEX watches_due ON watches (store, due_at) WHERE done_at IS NULL;
 
 -- The request that goes on with what has come back.
 ALTER TABLE requests ADD COLUMN superseded_by TEXT NOT NULL DEFAULT '';
+
+-- Ends that only the log knows, since the book was put back to an older state: who
+-- was forgotten is recognized by the commitment, while the request's key is kept.
+CREATE TABLE log_ends (
+  request   TEXT NOT NULL,
+  store     TEXT NOT NULL,
+  subject   TEXT NOT NULL,              -- as it stands in the log
+  erased_at INTEGER NOT NULL,
+  exempt    TEXT NOT NULL,              -- places, one a line
+  PRIMARY KEY (request, store)
+) STRICT;
