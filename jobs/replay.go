@@ -22,6 +22,7 @@ type finding struct {
 	by      Actor
 	origin  string
 	dry     bool
+	alive   func()    // called now and then while the store is read; or nil
 	staged  []Staging // all but the last are full
 	filed   []string  // requests
 	keyless int
@@ -37,7 +38,22 @@ func (f *finding) compare(ctx context.Context, known iter.Seq2[Grave, error]) (s
 		return seen{}, err
 	}
 	f.keyless = keyless
-	return g.compare(ctx, f.w.Stores.Rows(ctx, f.store), f.w.Erase[f.store], f.stage)
+	return g.compare(ctx, f.rows(ctx), f.w.Erase[f.store], f.stage)
+}
+
+// rows yields the store's, and says that it is still at it.
+func (f *finding) rows(ctx context.Context) iter.Seq2[store.Row, error] {
+	return func(yield func(store.Row, error) bool) {
+		n := 0
+		for r, err := range f.w.Stores.Rows(ctx, f.store) {
+			if n++; f.alive != nil && n%10_000 == 0 {
+				f.alive()
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
 }
 
 func (f *finding) stage(ctx context.Context, ids []store.ID) error {

@@ -91,6 +91,7 @@ type Watch struct {
 	Now     func() time.Time
 	Rest    func() bool                         // whether nothing can be written now; nil for never
 	Found   func(storeName, what string, n int) // counts, for metrics; or nil
+	Pulse   Pulse                               // also while a store is read, and while it is down, which is said elsewhere
 	Logger  *slog.Logger
 	Turn    time.Duration // at least so often it is looked what is due; 0 for a minute
 	replays sync.Mutex
@@ -106,34 +107,42 @@ func (w *Watch) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	for _, name := range w.Names {
 		group.Go(func() {
-			w.repeat(ctx, "watching a store", name, func(ctx context.Context) (time.Duration, error) { return w.look(ctx, name) })
+			w.repeat(ctx, "watching a store", name, func(ctx context.Context, alive func()) (time.Duration, error) { return w.look(ctx, name, alive) })
 		})
 	}
-	group.Go(func() { w.repeat(ctx, "destroying old keys", "", w.forget) })
+	group.Go(func() {
+		w.repeat(ctx, "destroying old keys", "", func(ctx context.Context, _ func()) (time.Duration, error) { return w.forget(ctx) })
+	})
 	group.Wait()
 	<-ctx.Done()
 	return nil
 }
 
-func (w *Watch) repeat(ctx context.Context, what, name string, turn func(context.Context) (time.Duration, error)) {
-	for said := ""; ; {
-		wait := w.turn()
+func (w *Watch) repeat(ctx context.Context, what, name string, turn func(ctx context.Context, alive func()) (time.Duration, error)) {
+	turned := w.Pulse.Begin()
+	for said := ""; ctx.Err() == nil; {
+		wait, text := w.turn(), ""
 		if w.Rest == nil || !w.Rest() {
 			var err error
-			wait, err = turn(ctx)
-			text := ""
-			if err != nil {
+			if wait, err = turn(ctx, turned); err != nil {
 				text = err.Error()
 			}
 			if text != "" && text != said && ctx.Err() == nil { // once: it is tried again
 				w.Logger.WarnContext(ctx, what+"; it is tried again", slog.String("store", name), slog.Any("error", err))
 			}
 			said = text
+			if errors.Is(err, store.ErrUnavailable) {
+				text = ""
+			}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
+		for ; wait > 0 && ctx.Err() == nil; wait -= w.turn() {
+			if text == "" {
+				turned()
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(min(wait, w.turn())):
+			}
 		}
 	}
 }
@@ -148,7 +157,7 @@ func (w *Watch) turn() time.Duration {
 // look compares a store with the requests whose time has come, and returns how long
 // to wait. One reading serves all of them, and a store that takes long to be read is
 // not read all the time.
-func (w *Watch) look(ctx context.Context, name string) (wait time.Duration, err error) {
+func (w *Watch) look(ctx context.Context, name string, alive func()) (wait time.Duration, err error) {
 	wait = w.turn()
 	due, err := w.Ledger.TakeWatches(ctx, name, w.Now().Add(watchLease), watchLimit)
 	if err != nil || len(due) == 0 {
@@ -172,7 +181,7 @@ func (w *Watch) look(ctx context.Context, name string) (wait time.Duration, err 
 		return wait, nil
 	}
 	began := time.Now()
-	err = w.watch(ctx, name, now)
+	err = w.watch(ctx, name, now, alive)
 	if err != nil { // soon again, and not after the lease
 		err = errors.Join(err, w.Ledger.PutOff(context.WithoutCancel(ctx), now, w.Now().Add(w.turn())))
 	}
@@ -180,12 +189,12 @@ func (w *Watch) look(ctx context.Context, name string) (wait time.Duration, err 
 }
 
 // watch does some looks by one reading of their store.
-func (w *Watch) watch(ctx context.Context, name string, due []Watched) error {
+func (w *Watch) watch(ctx context.Context, name string, due []Watched, alive func()) error {
 	requests := make([]string, 0, len(due))
 	for _, d := range due {
 		requests = append(requests, d.Request)
 	}
-	f := &finding{w: w, store: name, by: watchActor, origin: OriginWatch}
+	f := &finding{w: w, store: name, by: watchActor, origin: OriginWatch, alive: alive}
 	defer f.discard(ctx)
 	s, err := f.compare(ctx, w.Ledger.Graves(ctx, name, time.Time{}, requests))
 	switch {

@@ -16,9 +16,10 @@ const (
 	// maxFile bounds what is read as a file to be checked, in bytes.
 	maxFile = 4 << 20
 
-	// MaxLogFile bounds what is read as a file of a log, in bytes: a signed head, a
-	// tile of 256 hashes or a bundle of as many entries, the largest of them.
-	MaxLogFile = (1 << TileHeight) * (2 + 1<<16)
+	// MaxLogFile bounds what is read as a file of a log, in bytes: a signed head, or
+	// a tile of 256 hashes; and MaxBundle, the largest, a bundle of 256 entries.
+	MaxLogFile = maxCertificate
+	MaxBundle  = (1 << TileHeight) * (2 + 1<<16)
 )
 
 // load reads everything but the files to be checked.
@@ -57,7 +58,7 @@ func (v *verification) load() error {
 		v.entries = bounded(v.fetchURL(strings.TrimRight(v.log, "/")))
 	default:
 		v.entries = bounded(func(path string) ([]byte, error) {
-			return readRegular(filepath.Join(v.log, filepath.FromSlash(path)), MaxLogFile)
+			return readRegular(filepath.Join(v.log, filepath.FromSlash(path)), limitOf(path))
 		})
 	}
 	if v.entries != nil {
@@ -70,11 +71,19 @@ func (v *verification) load() error {
 func bounded(fetch Fetch) Fetch {
 	return func(path string) ([]byte, error) {
 		b, err := fetch(path)
-		if err == nil && len(b) > MaxLogFile {
-			err = fmt.Errorf("fetch from the log: longer than %d bytes", MaxLogFile)
+		if most := limitOf(path); err == nil && int64(len(b)) > most {
+			err = fmt.Errorf("fetch from the log: longer than %d bytes", most)
 		}
 		return b, err
 	}
+}
+
+// limitOf is how many bytes a file of a log may have.
+func limitOf(path string) int64 {
+	if strings.HasPrefix(path, "tile/entries/") {
+		return MaxBundle
+	}
+	return MaxLogFile
 }
 
 // once keeps what was fetched, so that all files are compared with one state of

@@ -8,30 +8,21 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"lethe/audit/proof"
 )
 
-// published is fetch with the bundles of entries.
-func (l *tree) published(t testing.TB, size int, signer note.Signer) proof.Fetch {
-	tiles := l.fetch(t, size, signer)
-	return func(path string) ([]byte, error) {
-		tile, err := proof.ParseTilePath(path)
-		if err != nil || tile.L != proof.EntriesLevel {
-			return tiles(path)
-		}
-		first := int(tile.N) << proof.TileHeight
-		if first+tile.W > size {
-			return nil, fs.ErrNotExist
-		}
-		var b []byte
-		for _, body := range l.bodies[first : first+tile.W] {
-			b = append(binary.BigEndian.AppendUint16(b, uint16(len(body))), body...)
-		}
-		return b, nil
+// bundle is a tile of entries.
+func (l *tree) bundle(tile tlog.Tile, size int) (b []byte, err error) {
+	first := int(tile.N) << proof.TileHeight
+	if first+tile.W > size {
+		return nil, fs.ErrNotExist
 	}
+	for _, body := range l.bodies[first : first+tile.W] {
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(body))), body...)
+	}
+	return b, nil
 }
 
 // With the log at hand a certificate is said to be superseded, or not, or that this
@@ -56,22 +47,22 @@ func TestACertificateThatWasSupersededIsSaidToBe(t *testing.T) {
 			return b, err
 		}
 	}
-	true700 := l.published(t, size, signer)
+	true700 := l.fetch(t, size, signer)
 	for name, c := range map[string]struct {
 		of    *tree
 		fetch proof.Fetch
 		says  string
 	}{
 		"superseded":       {l, true700, "superseded YES, 2026-11-22T12:00:00Z (came-back), by request " + otherID},
-		"not":              {plain, plain.published(t, size, signer), "superseded no, by none of the log's entries up to its 700"},
-		"not by then":      {l, l.published(t, 600, signer), "superseded no, by none of the log's entries up to its 600"},
-		"entries withheld": {l, l.fetch(t, size, signer), "superseded CANNOT TELL: the log's entries cannot be read"},
+		"not":              {plain, plain.fetch(t, size, signer), "superseded no, by none of the log's entries up to its 700"},
+		"not by then":      {l, l.fetch(t, 600, signer), "superseded no, by none of the log's entries up to its 600"},
+		"entries withheld": {l, hide(true700, func([]byte) ([]byte, error) { return nil, fs.ErrNotExist }), "superseded CANNOT TELL: the log's entries cannot be read"},
 		"an entry of others": {l, hide(true700, func(b []byte) ([]byte, error) {
 			return bytes.Replace(b, []byte("came-back"), []byte("gone-away"), 1), nil
 		}), "superseded CANNOT TELL: the entries there are not"},
 		"cut short": {l, hide(true700, func(b []byte) ([]byte, error) { return b[:len(b)/3], nil }), "superseded CANNOT TELL: the entries there are not"},
 		"empty":     {l, hide(true700, func([]byte) ([]byte, error) { return nil, nil }), "superseded CANNOT TELL"},
-		"too long":  {l, hide(true700, func([]byte) ([]byte, error) { return make([]byte, proof.MaxLogFile+1), nil }), "superseded CANNOT TELL: the log's entries cannot be read"},
+		"too long":  {l, hide(true700, func([]byte) ([]byte, error) { return make([]byte, proof.MaxBundle+1), nil }), "superseded CANNOT TELL: the log's entries cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -99,7 +90,7 @@ func TestOfALogTooLargeToBeReadThatIsSaid(t *testing.T) {
 	}
 	var out bytes.Buffer
 	cert := write(t, filepath.Join(t.TempDir(), "c"), l.certificate(t, 3, 4, signer).Text())
-	status := proof.RunVerify("lethe-verify", []string{cert, "--key", vkey, "--log", "http://log.example/log"}, func(string) proof.Fetch { return l.published(t, len(l.bodies), signer) }, &out, &out)
+	status := proof.RunVerify("lethe-verify", []string{cert, "--key", vkey, "--log", "http://log.example/log"}, func(string) proof.Fetch { return l.fetch(t, len(l.bodies), signer) }, &out, &out)
 	if status != 0 || !strings.Contains(out.String(), "superseded CANNOT TELL: the log has more than 65536 entries") {
 		t.Errorf("status %d\n%s", status, &out)
 	}

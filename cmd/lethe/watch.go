@@ -53,7 +53,7 @@ func (s *service) openWatch(names []string) *jobs.Watch {
 	}
 	return &jobs.Watch{
 		Ledger: s.ledger, Keys: s.keys, Intake: s.intake, Stores: s.surveyor, Names: names, Erase: erase, Keep: s.config.keepEpochs(),
-		Now: s.ledger.Now, Rest: s.refused, Logger: s.logger,
+		Now: s.ledger.Now, Rest: s.refused, Pulse: s.pulses.of(loopWatch), Logger: s.logger,
 		Found: func(name, kind string, n int) { found.WithLabelValues(name, kind).Add(float64(n)) },
 	}
 }
