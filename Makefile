@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-SOURCE  := audit cmd jobs store worker
+SOURCE  := audit cmd deploy jobs store worker
 TOOL    := go tool -modfile=.tools/go.mod
 GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 
@@ -12,7 +12,7 @@ GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 BUILD := go build -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 
-.PHONY: help build demo test torture share torture-smoke torture-long torture-log torture-replay lint lint-fast fmt bench clean
+.PHONY: help build demo test torture share torture-smoke torture-long torture-log torture-replay pictures lint lint-fast fmt bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ demo: build ## erase an invented person from an invented store, and check the pr
 	bin/lethe demo
 
 # One set of build flags for vet and test, so that SQLite is compiled once.
-test: ## run all tests with the race detector (installs redis-server, postgres, openssl, curl, ssh-agent, node and npm if it may)
+test: ## run all tests with the race detector (installs redis-server, postgres, prometheus, openssl, curl, ssh-agent, node and npm if it may)
 	.ci/need redis-server
 	.ci/need ssh-agent
 	.ci/need openssl
@@ -34,6 +34,8 @@ test: ## run all tests with the race detector (installs redis-server, postgres, 
 	.ci/need pgvector
 	.ci/need node
 	.ci/need npm
+	.ci/need prometheus
+	.ci/need promtool
 	go vet -race ./...
 	go test -race -timeout 14m ./...
 
@@ -68,6 +70,13 @@ share: ## two processes share an erasure of 200,000 rows, with the share each di
 	.ci/need redis-server
 	.ci/need postgres
 	LETHE_SHARE_ROWS=200000 go test -count=1 -timeout 10m -v -run TestTwoProcessesShareAnErasure ./cmd/lethe
+
+pictures: ## draw the dashboards from a recorded run (4 minutes; writes deploy/grafana/*.png)
+	.ci/need redis-server
+	.ci/need prometheus
+	@record=$$(mktemp) && trap 'rm -f "$$record"' EXIT && \
+	  LETHE_PICTURES=$$record go test -count=1 -timeout 15m -run TestEveryPanelOfEveryDashboardIsAnswered ./cmd/lethe && \
+	  go -C deploy/grafana/draw run . "$$record" ..
 
 lint: lint-fast ## run every linter (the first run builds them: some minutes)
 	$(GOLANGCI) config verify
