@@ -54,7 +54,7 @@ test: ## run all tests with the race detector (installs redis-server, postgres, 
 deploy-check: ## check the files of deploy/, and the static binary as the image has it (installs systemd-analyze if it may)
 	@.ci/need systemd-analyze || echo "deploy-check: without systemd-analyze the unit is only read, not verified"
 	@.ci/need promtool || echo "deploy-check: without promtool the configuration of Prometheus is only read"
-	cd deploy/check && go vet ./... && go test -count=1 -timeout 9m ./...
+	cd deploy/check && go vet ./... && go test -count=1 -timeout 14m ./...
 
 LAB := go run -tags torture ./cmd/torture
 

@@ -11,7 +11,7 @@ import (
 
 // Tree checks all files of deploy/ in the repository at root.
 func Tree(root string) error {
-	return errors.Join(Dockerfile(root), Compose(root), Kubernetes(root), Unit(root), Images(root))
+	return errors.Join(Dockerfile(root), Compose(root), Kubernetes(root), Unit(root), Images(root), Measured(root))
 }
 
 // Problems are what one check has found, each with where it is.

@@ -107,6 +107,14 @@ func faults() []fault {
 		{"credential that is not loaded", check.Unit, unitFile, "LoadCredential=queue-password:/etc/lethe/secrets/queue-password\n", "", "reads the credential queue-password, which is not loaded"},
 		{"credential that nothing reads", check.Unit, unitFile, "LimitCORE=0", "LimitCORE=0\nLoadCredential=more:/etc/lethe/secrets/more", "loads the credential more"},
 
+		{"rule file that is not mounted", check.Measured, compose, "      - ./prometheus/rules.yml:/etc/prometheus/rules.yml:ro\n", "", "reads /etc/prometheus/rules.yml, which is not mounted"},
+		{"rule file of another name", check.Measured, "deploy/compose/prometheus.yml", "rule_files: [rules.yml]", "rule_files: [rule.yml]", "reads /etc/prometheus/rule.yml, which is not mounted"},
+		{"no rules", check.Measured, "deploy/compose/prometheus.yml", "rule_files: [rules.yml]", "rule_files: []", "has no rules"},
+		{"another port", check.Measured, "deploy/compose/prometheus.yml", "lethe:8080", "lethe:8081", "does not ask lethe where it listens"},
+		{"another job", check.Measured, "deploy/compose/prometheus.yml", "job_name: lethe", "job_name: lethes", "does not ask lethe where it listens"},
+		{"datasource of nobody", check.Measured, "deploy/grafana/provisioning/datasources/prometheus.yaml", "http://prometheus:9090", "http://prom:9090", "which is no service"},
+		{"dashboards that are not mounted", check.Measured, compose, "./grafana:/var/lib/grafana/dashboards:ro", "./grafana:/var/lib/grafana/boards:ro", "finds no dashboards"},
+
 		{"tags that differ", check.Images, small + "kustomization.yaml", "newTag: 1.0.0", "newTag: 1.0.1", "lethe has several tags"},
 		{"version that differs", check.Images, dockerfile, "ARG VERSION=v1.0.0", "ARG VERSION=v0.9.0", "lethe has several tags"},
 	}
