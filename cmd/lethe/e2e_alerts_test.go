@@ -13,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/model"
 
+	"lethe/jobs"
 	"lethe/store/mem0"
 )
 
@@ -64,6 +67,23 @@ func TestHastenedRulesDifferInTimesAlone(t *testing.T) {
           summary: within 5m`
 	if got := hastened(t, text); got != want {
 		t.Errorf("it reads %s", got)
+	}
+}
+
+// LetheQueueForgot would fire after each restart.
+func TestAnEmbeddedQueueThatBeginsEmptyIsNotCounted(t *testing.T) {
+	t.Parallel()
+	for queue, want := range map[Secret]float64{queueEmbedded: 0, "redis://127.0.0.1:6379": 3} {
+		s := &service{
+			config:   Config{Queue: queue},
+			requeued: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "again"}, []string{"reason"}),
+		}
+		s.rungAgain(jobs.ReasonFlush, 3)
+		s.rungAgain(jobs.ReasonLease, 2)
+		flushed, lost := testutil.ToFloat64(s.requeued.WithLabelValues(jobs.ReasonFlush)), testutil.ToFloat64(s.requeued.WithLabelValues(jobs.ReasonLease))
+		if flushed != want || lost != 2 {
+			t.Errorf("%s: %v and %v", queue, flushed, lost)
+		}
 	}
 }
 
