@@ -160,6 +160,9 @@ func (e *Eraser) finish(ctx context.Context, t jobs.Task, b jobs.Batch, receipt 
 		}
 		r.Leaves[i] = proof.ReceiptLeaf(key, b.ID, b.IDs[i].String(), byte(o))
 	}
+	if err := e.mark(t, b.IDs, receipt, &r); err != nil {
+		return fmt.Errorf("finish batch %d: %w", b.Seq, err)
+	}
 	r.Root = proof.ReceiptRoot(r.Leaves)
 	if fault.Bug("worker/leaves-turned") {
 		slices.Reverse(r.Leaves)

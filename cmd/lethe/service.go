@@ -61,6 +61,7 @@ type service struct {
 	holds    *jobs.Custodian
 	surveyor *worker.Surveyor
 	sweeper  *jobs.Sweeper
+	returns  *jobs.Watch
 	eraser   *worker.Eraser
 	hand     *worker.Hand
 	webhooks *webhook.Sender
@@ -264,8 +265,10 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		All: s.config.policies(), Ledger: s.ledger, Intake: s.intake, Stores: s.surveyor, Rules: s.config.rules(),
 		Now: s.ledger.Now, Rest: s.refused, Pulse: s.pulses.of(loopSweeper), Logger: s.logger,
 	}
+	s.returns = s.openWatch(names)
 	s.eraser = &worker.Eraser{
-		Ledger: tracedBook{s.ledger, s.tracer}, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
+		Suppression: &jobs.Suppression{Keys: s.keys, Watch: s.config.watchTimes()},
+		Ledger:      tracedBook{s.ledger, s.tracer}, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
 	}
 	if s.tracer != nil {
@@ -327,6 +330,7 @@ func (s *service) Run(ctx context.Context) error {
 		group.Go(func() error { return s.rotator.Run(ctx) })
 		group.Go(func() error { return s.webhooks.Run(ctx) })
 		group.Go(func() error { return s.sweeper.Run(ctx) })
+		group.Go(func() error { return s.returns.Run(ctx) })
 		finish = s.lastly(ctx)
 	}
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))

@@ -90,8 +90,8 @@ func (b tracedBook) Accept(ctx context.Context, a jobs.Acceptance) (*jobs.Reques
 }
 
 // Complete implements worker.Ledger.
-func (b tracedBook) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error {
-	err := b.Ledger.Complete(ctx, t, e, keyUntil)
+func (b tracedBook) Complete(ctx context.Context, t jobs.Task, e proof.Entry, end jobs.Ending) error {
+	err := b.Ledger.Complete(ctx, t, e, end)
 	if err == nil {
 		b.tracer.Ended(ctx, t.Request, jobs.Completed)
 	}
