@@ -105,6 +105,7 @@ type Request struct {
 	Exemptions  Exemptions // parts that are refused, by store and place
 	Approval    Approval   // of the plan
 	Certificate bool       // whether a certificate can be had
+	OutlivedAt  *time.Time // when its record was deleted but for its ends: no Ticket, no Ground, no Jobs; see Retention
 	Jobs        []Job      // one for each Store, in the order of the configuration
 }
 

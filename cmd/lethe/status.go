@@ -112,6 +112,9 @@ func (c *console) showRequest(r api.Request, asJSON bool) error {
 	if r.CompletedAt != nil {
 		fmt.Fprintf(w, "ended\t%s\n", stamp(*r.CompletedAt))
 	}
+	if r.OutlivedAt != nil {
+		fmt.Fprintf(w, "record\tdeleted %s, as the retention says; the proof stays\n", stamp(*r.OutlivedAt))
+	}
 	if r.Certificate != nil {
 		fmt.Fprintf(w, "proof\tlethe certificate %s\n", r.ID)
 	}

@@ -28,6 +28,7 @@ type Request struct {
 	Stores      []StoreProgress `json:"stores" nullable:"false" doc:"In the order asked"`
 	Certificate *string         `json:"certificate" doc:"Path of the certificate; null until there is one"`
 	Receipt     string          `json:"receipt" doc:"Path of the proof that the request was accepted"`
+	OutlivedAt  *time.Time      `json:"outlived_at" doc:"When its record was deleted as the retention says: ticket, ground, plan and stores are empty since then, the certificate stays; null until then"`
 	Deadlines
 }
 
@@ -121,6 +122,9 @@ func wireRequest(r jobs.Request) Request {
 	}
 	if r.CompletedAt != nil {
 		w.CompletedAt = new(r.CompletedAt.UTC())
+	}
+	if r.OutlivedAt != nil {
+		w.OutlivedAt = new(r.OutlivedAt.UTC())
 	}
 	if r.Certificate {
 		w.Certificate = new(requestPath(r.ID) + "/certificate")
