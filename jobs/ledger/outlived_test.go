@@ -75,7 +75,7 @@ func TestAnOutlivedRecordLeavesItsCertificateAlone(t *testing.T) {
 		}
 		for what, cut := range map[string]func() ([]byte, error){
 			"certificate": func() ([]byte, error) { return b.intake.Certificate(t.Context(), jobs.ActorLocal, r.ID) },
-			"receipt":     func() ([]byte, error) { return b.intake.Receipt(t.Context(), jobs.ActorLocal, r.ID) },
+			"receipt":     func() ([]byte, error) { return b.intake.AcceptedReceipt(t.Context(), jobs.ActorLocal, r.ID) },
 		} {
 			text, err := cut()
 			if err != nil {
