@@ -159,6 +159,9 @@ func ownWord(s api.StoreProgress) string {
 	if s.Stage == jobs.StageDone && s.Evidence == store.EvidenceErased {
 		return "by its own word; it keeps what it does not show"
 	}
+	if s.Kept > 0 {
+		return fmt.Sprintf("%d left by the sweep: held, or not meant any more", s.Kept)
+	}
 	return ""
 }
 

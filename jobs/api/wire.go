@@ -55,6 +55,7 @@ type StoreProgress struct {
 	Exempt         int               `json:"exempt" doc:"Left because a part of the request was refused; found and requested count them too"`
 	Remaining      int               `json:"remaining" doc:"Could still be read when last verified"`
 	Unattributable int               `json:"unattributable" doc:"Rows of the store that nothing ties to anyone"`
+	Kept           int               `json:"kept" doc:"Left by a sweep: held, or not selected any more when their turn came. No other count has them"`
 	Related        int               `json:"related" doc:"Rows that were about who is selected but did not match, when it was planned: left alone unless the request says related"`
 	BatchesTotal   int               `json:"batches_total"`
 	BatchesDone    int               `json:"batches_done"`
@@ -139,7 +140,7 @@ func wireProgress(j jobs.Job) StoreProgress {
 	p := StoreProgress{
 		Store: j.Store, Kind: j.Kind, Stage: j.Stage, Evidence: j.Evidence, Requested: j.Requested,
 		Found: j.Found, Erased: j.Erased, Absent: j.Absent, Held: j.Held, Refused: j.Refused, Exempt: j.Exempt,
-		Remaining: j.Remaining, Unattributable: j.Unattributable, Related: j.Related,
+		Remaining: j.Remaining, Unattributable: j.Unattributable, Kept: j.Kept, Related: j.Related,
 		BatchesTotal: j.BatchesTotal, BatchesDone: j.BatchesDone,
 		Round: j.Round, Places: j.Places, Note: j.Note,
 	}
