@@ -183,4 +183,13 @@
 // keeping totals beside it, would have made two places that must agree. A SQLite
 // ledger is rewritten before a record counts as deleted, for secure_delete leaves
 // copies where pages split.
+//
+// 2026-11-29. What a scrape cannot read of the ledger is left out, and
+// lethe_ledger_up is 0. Before, one invalid metric failed the whole scrape, and hid
+// the process's own numbers when they were needed most. The road not taken, to repeat
+// what was read last, looks like health, and an alert on it would be about the past.
+//
+// 2026-11-29. Requests that have ended are counted once, and not at each scrape: see
+// tally. The road not taken, a row of the ledger that holds the sums, would have every
+// end of a request wait for every other.
 package ledger
