@@ -37,11 +37,14 @@ func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
 	}
 	entry := jobs.CompletedEntry(rec, exclusions, now)
 	fault.Point("worker/certifying")
-	end, err := e.ending(ctx, t, now)
+	ended, err := e.ending(ctx, t, now)
 	if err != nil {
 		return err
 	}
-	if err := e.Ledger.Complete(ctx, t, entry, end); err != nil {
+	certifying, end := e.step(ctx, "certify", t, 0)
+	err = e.Ledger.Complete(certifying, t, entry, ended)
+	end(err)
+	if err != nil {
 		return err
 	}
 	fault.Point("worker/certified")

@@ -142,6 +142,10 @@ type Config struct {
 	// SuppressionConfig.
 	Suppression *SuppressionConfig `yaml:"suppression"`
 
+	// retention: how long what is left of Lethe's own work is kept. See
+	// RetentionConfig.
+	Retention RetentionConfig `yaml:"retention"`
+
 	// strict: what to do when a store has a table or column that looks personal
 	// and is neither mapped nor waived, at the start or later. false: say so in
 	// the logs and in the metric lethe_store_unmapped, and go on. true: do not
@@ -155,6 +159,10 @@ type Config struct {
 	// webhooks: who may be told when the status of a request changes. Default
 	// nobody, and a request with a notify_url is refused.
 	Webhooks *WebhooksConfig `yaml:"webhooks"`
+
+	// traces: where the work on requests is traced to, by OpenTelemetry. Default
+	// nowhere, unless OTEL_EXPORTER_OTLP_ENDPOINT is set. See TracesConfig.
+	Traces *TracesConfig `yaml:"traces"`
 
 	// Roles are what this process does, by its flag alone, for the file is the
 	// same for all. None given means all of them.
