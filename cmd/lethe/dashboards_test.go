@@ -1,0 +1,242 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lethe/deploy/grafana/board"
+)
+
+// A grafanaPanel is a panel as it stands in a dashboard's file.
+type grafanaPanel struct {
+	ID                       int
+	Type, Title, Description string
+	GridPos                  struct{ X, Y, W, H int }
+	Targets                  []struct {
+		Expr, LegendFormat string
+	}
+	Links       []struct{ URL string }
+	FieldConfig json.RawMessage
+}
+
+type grafanaDashboard struct {
+	UID, Title  string
+	Panels      []grafanaPanel
+	Annotations struct{ List []struct{ Expr string } }
+	Templating  struct {
+		List []struct{ Type, Name, Definition string }
+	}
+}
+
+// shippedDashboards reads the files that users import.
+func shippedDashboards(t testing.TB) map[string]grafanaDashboard {
+	t.Helper()
+	paths, err := filepath.Glob("../../deploy/grafana/*.json")
+	if err != nil || len(paths) != len(board.All()) {
+		t.Fatalf("dashboards: %v, %v", paths, err)
+	}
+	all := map[string]grafanaDashboard{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		var d grafanaDashboard
+		if err == nil {
+			err = json.Unmarshal(text, &d)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all[strings.TrimSuffix(filepath.Base(path), ".json")] = d
+	}
+	return all
+}
+
+// filled puts values in place of Grafana's variables, as Grafana does.
+func filled(expr, window string) string {
+	return strings.NewReplacer("$__rate_interval", window, "$job", "lethe", "$store", ".*", "$policy", ".*", "$queue", ".*").Replace(expr)
+}
+
+// answered evaluates an expression as a panel does. An answer without a number is
+// none.
+func (p *promServer) answered(expr string) error {
+	expr = filled(expr, "1m")
+	if strings.Contains(expr, "$") {
+		return fmt.Errorf("%s: a variable that is not there", expr)
+	}
+	samples, err := p.evaluate(expr)
+	if err != nil {
+		return fmt.Errorf("%s: %w", expr, err)
+	}
+	if !slices.ContainsFunc(samples, func(s sample) bool { return !math.IsNaN(s.value) }) {
+		return fmt.Errorf("%s: %w", expr, errNoNumber)
+	}
+	return nil
+}
+
+var errNoNumber = errors.New("no number in the answer")
+
+// emptyAnswers evaluates every expression of a dashboard, and what its variables
+// list.
+func (d *grafanaDashboard) emptyAnswers(p *promServer) (all []error) {
+	for _, panel := range d.Panels {
+		for _, q := range panel.Targets {
+			if err := p.answered(q.Expr); err != nil && !(errors.Is(err, errNoNumber) && strings.Contains(panel.Description, board.Empty)) {
+				all = append(all, fmt.Errorf("%s, panel %s: %w", d.Title, panel.Title, err))
+			}
+		}
+	}
+	for _, v := range d.Templating.List {
+		if m := labelValues.FindStringSubmatch(v.Definition); m != nil {
+			if err := p.answered(`count by (` + m[2] + `) (` + m[1] + `) and on (` + m[2] + `) group by (` + m[2] + `) ({` + m[2] + `!="",job="lethe"})`); err != nil {
+				all = append(all, fmt.Errorf("%s, variable %s: %w", d.Title, v.Name, err))
+			}
+		} else if v.Type == "query" {
+			all = append(all, fmt.Errorf("%s, variable %s: %s", d.Title, v.Name, v.Definition))
+		}
+	}
+	for _, a := range d.Annotations.List {
+		if err := p.answered(a.Expr); err != nil && !errors.Is(err, errNoNumber) { // no alert need ever have fired
+			all = append(all, fmt.Errorf("%s, annotations: %w", d.Title, err))
+		}
+	}
+	return all
+}
+
+var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
+
+// What a dashboard asks for is there: each expression of each panel is answered
+// by a real Prometheus that scrapes a service at work. And each metric of the
+// service is one that the dashboards know, of the kind and with the labels that
+// they take it to have.
+func TestEveryPanelOfEveryDashboardIsAnswered(t *testing.T) {
+	t.Parallel()
+	h := newBusyHouse(t)
+	p := startPrometheus(t, []string{h.r.scrapeOf()})
+	h.forgotten(5)
+	completed := func() bool { return len(p.query(`lethe_request_duration_seconds_count`)) > 0 }
+	waitFor(t, "the first request's end is scraped", completed)
+	h.faults(p)
+	boards := shippedDashboards(t)
+	var left []error
+	for end := time.Now().Add(patience); ; {
+		h.forgotten(20) // what is a rate needs what goes on
+		left = nil
+		for _, d := range boards {
+			left = append(left, d.emptyAnswers(p)...)
+		}
+		if len(left) == 0 || time.Now().After(end) {
+			break
+		}
+	}
+	for _, err := range left {
+		t.Error(err)
+	}
+	if file := picturesFile(); file != "" {
+		from := time.Now()
+		h.someTime(p)
+		text, err := json.Marshal(h.record(p, boards, from))
+		if err == nil {
+			err = os.WriteFile(file, text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("metrics", func(t *testing.T) { wantKnownMetrics(t, h.r.s.registry, boards) })
+}
+
+// wantKnownMetrics compares the list of the dashboards with what is exported, and
+// with what they show.
+func wantKnownMetrics(t *testing.T, registry prometheus.Gatherer, boards map[string]grafanaDashboard) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported, known, shown := map[string]string{}, map[string]string{}, map[string]bool{}
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), "lethe_") {
+			var labels []string
+			for _, l := range f.GetMetric()[0].GetLabel() {
+				labels = append(labels, l.GetName())
+			}
+			exported[f.GetName()] = strings.ToLower(f.GetType().String()) + fmt.Sprint(labels)
+		}
+	}
+	for _, m := range board.Metrics() {
+		known[m.Name] = string(m.Kind) + fmt.Sprint(m.Labels)
+	}
+	if diff := cmp.Diff(known, exported); diff != "" {
+		t.Errorf("board.Metrics is not what a service exports (-list +service):\n%s", diff)
+	}
+	for name, d := range boards {
+		for _, panel := range d.Panels {
+			for _, q := range panel.Targets {
+				for _, metric := range ourMetric.FindAllString(q.Expr, -1) {
+					metric = strings.TrimSuffix(metric, "_bucket")
+					shown[metric] = true
+					if known[metric] == "" {
+						t.Errorf("%s, panel %s: %s is not in board.Metrics", name, panel.Title, metric)
+					}
+				}
+			}
+		}
+	}
+	for name := range known {
+		if !shown[name] {
+			t.Errorf("no dashboard shows %s", name)
+		}
+	}
+}
+
+var ourMetric = regexp.MustCompile(`lethe_\w+`)
+
+// An expression that asks for what is not there is found, and so is one that is
+// none, and a variable that has no values: the test above can fail.
+func TestATypoInADashboardIsFound(t *testing.T) {
+	t.Parallel()
+	r := start(t, configFor(filepath.Join(t.TempDir(), "data"), queueEmbedded, configured("mem0", newMem0(t, t.TempDir()))), nil)
+	p := startPrometheus(t, []string{r.scrapeOf()})
+	sound := `{"title":"D","panels":[{"title":"P","targets":[{"expr":"max(lethe_holds_active{job=~\"$job\"})"}]}],
+		"annotations":{"list":[{"expr":"ALERTS{alertname=\"x\"}"}]},"templating":{"list":[{"type":"query","name":"job","definition":"label_values(lethe_queue_up, job)"}]}}`
+	found := func(text string) []error {
+		var d grafanaDashboard
+		if err := json.Unmarshal([]byte(text), &d); err != nil {
+			t.Fatal(err)
+		}
+		return d.emptyAnswers(p)
+	}
+	waitFor(t, "a sound dashboard is answered", func() bool { return len(found(sound)) == 0 })
+	for _, typo := range [][2]string{
+		{"lethe_holds_active", "lethe_hold_active"},
+		{"max(", "maximum("},
+		{"$job", "$jobs"},
+		{"max(", "0 / 0 * max("},
+		{"lethe_queue_up, job", "lethe_queue_up, jobs"},
+		{"lethe_queue_up", "lethe_queue_ups"},
+		{"ALERTS{", "ALERTS{{"},
+	} {
+		bad := strings.Replace(sound, typo[0], typo[1], 1)
+		if errs := found(bad); bad == sound || len(errs) != 1 {
+			t.Errorf("%s: %v", typo[1], errs)
+		}
+	}
+	if errs := found(strings.Replace(sound, `"title":"P"`, `"title":"P","description":"`+board.Empty+`none yet"`, 1)); len(errs) != 0 {
+		t.Error(errs)
+	}
+	marked := strings.NewReplacer("lethe_holds_active", "lethe_hold_active", `"title":"P"`, `"title":"P","description":"`+board.Empty+`none yet"`).Replace(sound)
+	if errs := found(marked); len(errs) != 0 {
+		t.Error(errs)
+	}
+}
