@@ -44,7 +44,7 @@ func newBusyHouse(t testing.TB) *busyHouse {
 	p := expired()
 	p.Stores, p.Every = []string{"archive"}, new(Duration(time.Hour))
 	c.Policies = []PolicyConfig{p}
-	c.Anchors = []AnchorConfig{{File: filepath.Join(dir, "elsewhere.head")}}
+	c.Anchors = []AnchorConfig{{File: filepath.Join(dir, "other.head")}}
 	c.Webhooks = h.receiver(dir)
 	h.r = startWith(t, c, slog.New(slog.DiscardHandler), func(s *service) {
 		quick(s)

@@ -43,8 +43,8 @@ type pictureSeries struct {
 	Points [][2]float64
 }
 
-// pictureStep is the distance of two points in a picture.
-const pictureStep = time.Second
+// pictureStep is the distance of two points in a picture, and of two scrapes for it.
+const pictureStep = 2 * time.Second
 
 // someTime passes: people are forgotten all the while, some requests stay
 // open, a store goes and comes, Redis forgets all, and p sees it.
@@ -58,11 +58,11 @@ func (h *busyHouse) someTime(p *promServer) {
 		})
 	}
 	work := func(lasts time.Duration, most int) {
-		for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(400 * time.Millisecond) {
+		for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(time.Second) {
 			h.forgotten(20 + h.people*37%most)
 		}
 	}
-	work(30*time.Second, 200)
+	work(40*time.Second, 200)
 	away := h.old.Vectors + ".away"
 	_ = os.Rename(h.old.Vectors, away)
 	work(20*time.Second, 100)
@@ -71,7 +71,7 @@ func (h *busyHouse) someTime(p *promServer) {
 	h.deaf.Store(true)
 	h.redis.Kill()
 	waiting := []string{}
-	for range 8 {
+	for range 12 {
 		waiting = append(waiting, h.r.forget(h.remember(50), "assistant"))
 		time.Sleep(time.Second)
 	}
@@ -80,7 +80,7 @@ func (h *busyHouse) someTime(p *promServer) {
 	for _, id := range waiting {
 		h.r.completed(id)
 	}
-	work(50*time.Second, 300)
+	work(60*time.Second, 300)
 }
 
 // record asks p for every panel's answers since from.
@@ -104,7 +104,7 @@ func (h *busyHouse) record(p *promServer, boards map[string]grafanaDashboard, fr
 		for i, panel := range d.Panels {
 			drawn := picturePanel{Panel: raw.Panels[i]}
 			for _, q := range panel.Targets {
-				drawn.Series = append(drawn.Series, p.ranged(filled(q.Expr, "10s"), q.LegendFormat, from, to)...)
+				drawn.Series = append(drawn.Series, p.ranged(filled(q.Expr, "12s"), q.LegendFormat, from, to)...)
 			}
 			for i := range drawn.Series {
 				drawn.Series[i].Name = home.Replace(drawn.Series[i].Name)
