@@ -47,7 +47,8 @@ type pictureSeries struct {
 const pictureStep = 2 * time.Second
 
 // someTime passes: people are forgotten all the while, some requests stay
-// open, a store goes and comes, Redis forgets all, and p sees it.
+// open, a store goes and comes, whoever is told is away, Redis forgets all, and p
+// sees it.
 func (h *busyHouse) someTime(p *promServer) {
 	h.t.Helper()
 	now := time.Now()
@@ -67,8 +68,9 @@ func (h *busyHouse) someTime(p *promServer) {
 	_ = os.Rename(h.old.Vectors, away)
 	work(20*time.Second, 100)
 	_ = os.Rename(away, h.old.Vectors)
-	work(20*time.Second, 400)
 	h.deaf.Store(true)
+	work(20*time.Second, 400)
+	h.deaf.Store(false)
 	h.redis.Kill()
 	waiting := []string{}
 	for range 12 {
@@ -76,7 +78,6 @@ func (h *busyHouse) someTime(p *promServer) {
 		time.Sleep(time.Second)
 	}
 	h.redis.Restart()
-	h.deaf.Store(false)
 	for _, id := range waiting {
 		h.r.completed(id)
 	}

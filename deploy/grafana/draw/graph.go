@@ -151,7 +151,11 @@ func valueTicks(most float64, unit string) (float64, plot.ConstantTicks) {
 	}
 	var ticks []plot.Tick
 	for v := 0.0; v <= high*1.08; v += every {
-		ticks = append(ticks, plot.Tick{Value: v * size, Label: number(v) + name})
+		label := number(v) + name
+		if v == 0 {
+			label = "0"
+		}
+		ticks = append(ticks, plot.Tick{Value: v * size, Label: label})
 	}
 	return most * 1.1, ticks
 }

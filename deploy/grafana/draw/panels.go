@@ -19,6 +19,9 @@ func (s *sheet) stat(a answered, x, y, w, h vg.Length) error {
 		text = is.Text
 		if a.Panel.judges() {
 			back, front, title = colourOf(is.Color), white, white
+			if is.Color == "yellow" || is.Color == "orange" {
+				front, title = ink, ink
+			}
 		}
 	}
 	s.box(x, y, w, h, back)
