@@ -5,7 +5,7 @@ func queue() *Dashboard {
 		Name: "queue", Title: "Lethe: queue",
 		About:     "Does what is to be done reach a worker. The queue may forget: the book knows all, and rings again.",
 		Variables: []Variable{{"queue", "Queue", string(QueueTasks)}},
-		Rows:      []Row{queueNow(), queueFlow(), webhooks()},
+		Rows:      []Row{queueNow(), queueFlow(), told()},
 	}
 }
 
@@ -54,12 +54,15 @@ func queueFlow() Row {
 	}}
 }
 
-func webhooks() Row {
-	return Row{"Webhooks", []Panel{
-		lines("Still to be told", Count, Query{WebhooksPending.Now(""), "notices"}).size(12, 6).runbook("LetheWebhookFailing").
+func told() Row {
+	return Row{"Told to others", []Panel{
+		lines("Webhooks still to be sent", Count, Query{WebhooksPending.Now(""), "notices"}).size(8, 6).runbook("LetheWebhookFailing").
 			about("Status changes that somebody wants to know and was not told yet."),
-		lines("Tries in an hour", Count, Query{WebhooksTotal.Grown("1h", "outcome"), "{{outcome}}"}).size(12, 6).
+		lines("Webhooks tried in an hour", Count, Query{WebhooksTotal.Grown("1h", "outcome"), "{{outcome}}"}).size(8, 6).
 			coloured(State{Text: "delivered", Colour: green}, State{Text: "failed", Colour: yellow}, State{Text: "given_up", Colour: red}).runbook("LetheWebhookFailing").
 			about("Failed is tried again for days. Given up is not told to anybody any more."),
+		lines("Spans of traces in an hour", Count, Query{SpansTotal.Grown("1h", "outcome"), "{{outcome}}"}).size(8, 6).
+			coloured(State{Text: "sent", Colour: green}, State{Text: "failed", Colour: red}).mayBeEmpty("traces are off.").
+			about("Failed spans are dropped: the collector of traces was away. Nothing else suffers from it."),
 	}}
 }

@@ -5,7 +5,7 @@ func stores() *Dashboard {
 		Name: "stores", Title: "Lethe: stores",
 		About:     "Are the stores there, how fast are they erased from, and do policies run.",
 		Variables: []Variable{{"store", "Store", string(StoreUp)}, {"policy", "Policy", string(SweepSuccess)}},
-		Rows:      []Row{storesNow(), storesWork(), sweeps()},
+		Rows:      []Row{storesNow(), storesWork(), comesBack(), sweeps()},
 	}
 }
 
@@ -16,9 +16,9 @@ func storesNow() Row {
 	return Row{"Now", []Panel{
 		states("Stores", StoreUp.Least("store", chosen), "{{store}}", State{"1", "up", green}, State{"0", "down", red}).size(12, 5).runbook("LetheStoreDown").
 			about("A store that is down for one process is down here. Its jobs wait, and go on by themselves: /readyz says why it is down, and which grant or file is missing."),
-		box("Failed verifications, a day", VerifyFailures.Grown("1d", "", chosen), Count, Step{1, red}).size(4, 5).runbook("LetheVerificationFailed").
+		box("Failed verifications, a day", VerifyFailures.Grown("1d", "", chosen), Count, some(red)).size(4, 5).runbook("LetheVerificationFailed").
 			about("Batches that a store called erased and that could still be read."),
-		box("Residue found, a day", ResidueFound.Grown("1d", "", chosen), Count, Step{1, yellow}).size(4, 5).runbook("LetheResidueFound").
+		box("Residue found, a day", ResidueFound.Grown("1d", "", chosen), Count, some(yellow)).size(4, 5).runbook("LetheResidueFound").
 			about("IDs found when a whole job was read again: written since planning, or come back."),
 		box("Tables not mapped", by("sum", "", StoreUnmapped.Most("store", chosen)), Count, Step{1, yellow}).size(4, 5).runbook("LetheStoreUnmapped").
 			about("Tables with a problem, such as one that looks personal and is neither mapped nor waived. `lethe stores check` names them. What is not mapped is not erased."),
@@ -38,6 +38,22 @@ func storesWork() Row {
 		lines("Time to erase a batch", Seconds,
 			Query{EraseDuration.Quantile("0.5", "1h", "store", chosen), "{{store}}, half"}, Query{EraseDuration.Quantile("0.95", "1h", "store", chosen), "{{store}}, 95 of 100"}).
 			about("What a store took for one batch, in the hour before. It grows when an index is missing, or when others lock the tables."),
+	}}
+}
+
+// noWatch says why what the watch tells may be missing.
+const noWatch = "no process watches whether anything comes back."
+
+func comesBack() Row {
+	return Row{"What comes back", []Panel{
+		lines("Found again in an hour", Count, Query{SuppressionFound.Grown("1h", "kind", chosen), "{{kind}}"}).size(10, 6).
+			coloured(State{Text: "back", Colour: red}, State{Text: "later", Colour: blue}, State{Text: "undated", Colour: yellow}).
+			runbook("LetheSuppressionFoundAgain").mayBeEmpty(noWatch).
+			about("Rows of people who were forgotten. Back are erased again: somebody has to look who writes them. Later were made after the erasure, undated say nothing of when; both are left."),
+		lines("Looks that are late", Seconds, Query{WatchLate.Now("store", chosen), "{{store}}"}).size(10, 6).runbook("LetheWatchLate").mayBeEmpty(noWatch).
+			about("For how long a look whether anything has come back to a store has been due. A store that is down is not looked at."),
+		box("Stores that cannot list", by("sum", "", WatchUnable.Most("store", chosen)), Count, Step{1, yellow}).size(4, 6).mayBeEmpty(noWatch).
+			about("Stores that cannot list what is in them, so that nobody sees what comes back there."),
 	}}
 }
 
