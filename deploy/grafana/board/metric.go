@@ -22,6 +22,7 @@ const (
 	HoldsActive     Shared = "lethe_holds_active"
 	SweepSuccess    Shared = "lethe_sweep_last_success_timestamp_seconds"
 	SweepRefused    Shared = "lethe_sweep_refused_total"
+	SweepLate       Shared = "lethe_sweep_late_seconds"
 	WebhooksPending Shared = "lethe_webhooks_pending"
 	LastProgress    Shared = "lethe_last_progress_timestamp_seconds"
 	WorkReady       Shared = "lethe_work_ready"
@@ -124,6 +125,7 @@ func Metrics() []Metric {
 		shared(HoldsActive, Gauge),
 		shared(SweepSuccess, Gauge, "policy"),
 		shared(SweepRefused, Counter, "policy", "reason"),
+		shared(SweepLate, Gauge, "policy"),
 		shared(WebhooksPending, Gauge),
 		shared(LastProgress, Gauge),
 		shared(WorkReady, Gauge),

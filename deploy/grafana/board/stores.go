@@ -62,14 +62,17 @@ func sweeps() Row {
 	const none = "there are no policies, or none that has ever come to its end."
 	return Row{"Policies", []Panel{
 		{
-			Title: "Since a policy's last whole sweep", Look: Bars, Unit: Seconds, Wide: 8, High: 6, Steps: []Step{{2 * day, yellow}, {7 * day, red}},
+			Title: "Since a policy's last whole sweep", Look: Bars, Unit: Seconds, Wide: 6, High: 6,
 			Queries: []Query{{"time() - (" + SweepSuccess.Now("policy", policy) + " > 0)", "{{policy}}"}}, Runbook: []string{"LetheSweepLate"}, MayBeEmpty: none,
-			About: "Of a policy's stores, that for which it is longest ago. Hold it against the policy's every: `lethe sweep list`.",
+			About: "Of a policy's stores, that for which it is longest ago. `lethe sweep list` says how often it should run.",
 		},
-		lines("Sweeps refused in an hour", Count, Query{SweepRefused.Grown("1h", "policy, reason", policy), "{{policy}}: {{reason}}"}).size(8, 6).runbook("LetheSweepRefused").
+		lines("Sweeps that are late", Seconds, Query{SweepLate.Now("policy", policy), "{{policy}}"}).size(6, 6).runbook("LetheSweepLate").
+			mayBeEmpty("there are no policies.").
+			about("For how long a policy's sweep has been due. It falls to 0 once it is run."),
+		lines("Sweeps refused in an hour", Count, Query{SweepRefused.Grown("1h", "policy, reason", policy), "{{policy}}: {{reason}}"}).size(6, 6).runbook("LetheSweepRefused").
 			mayBeEmpty("there are no policies.").
 			about("A tick that could not run is tried again each minute, and counted each time, by reason."),
-		lines("Requests that policies filed in an hour", Count, Query{RequestsTotal.Grown("1h", "outcome", `origin="sweep"`), "{{outcome}}"}).size(8, 6).
+		lines("Requests that policies filed in an hour", Count, Query{RequestsTotal.Grown("1h", "outcome", `origin="sweep"`), "{{outcome}}"}).size(6, 6).
 			about("Each sweep that finds something files a request, with its own certificate."),
 	}}
 }
