@@ -19,7 +19,7 @@ VERSION ?=
 STATIC := go build -trimpath -buildvcs=$(if $(VERSION),false,$(VCS)) -tags netgo,osusergo,sqlite_omit_load_extension \
   -ldflags "-s -w -buildid= $(if $(VERSION),-X main.release=$(VERSION)) -linkmode external -extldflags '-static -Wl,--build-id=none'"
 
-.PHONY: help build static deploy-check demo test torture share torture-smoke torture-long torture-log torture-replay pictures alerts lint lint-fast fmt bench clean
+.PHONY: help build static deploy-check demo drill test torture share torture-smoke torture-long torture-log torture-replay pictures alerts lint lint-fast fmt bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ static: ## write bin/lethe as one static file, as the image has it, and bin/leth
 
 demo: build ## erase an invented person from an invented store, and check the proof
 	bin/lethe demo
+
+drill: ## back a store up, forget alice, restore the backup, replay: she is gone again, nobody else is touched (under a minute)
+	go test -count=1 -timeout 5m -v -run TestDrill ./cmd/lethe
 
 # One set of build flags for vet and test, so that SQLite is compiled once.
 test: ## run all tests with the race detector (installs redis-server, postgres, prometheus, openssl, curl, ssh-agent, node and npm if it may)

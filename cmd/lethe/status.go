@@ -112,6 +112,9 @@ func (c *console) showRequest(r api.Request, asJSON bool) error {
 	if r.CompletedAt != nil {
 		fmt.Fprintf(w, "ended\t%s\n", stamp(*r.CompletedAt))
 	}
+	if r.Superseded != nil {
+		fmt.Fprintf(w, "came back\tand is erased again by %s\n", legible(*r.Superseded))
+	}
 	if r.Certificate != nil {
 		fmt.Fprintf(w, "proof\tlethe certificate %s\n", r.ID)
 	}

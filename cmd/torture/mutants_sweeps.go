@@ -14,3 +14,18 @@ func sweepMutants() []mutant {
 		{bug: "sweep/erase-as-planned", check: "worker TestASweepLeavesWhatIsHeldOrNoLongerMeant"},
 	}
 }
+
+// watchMutants are those of the watch over what comes back.
+func watchMutants() []mutant {
+	return []mutant{
+		{bug: "watch/no-marks", check: "worker TestWhatComesBackIsErasedAgainAndWhatIsMadeLaterIsLeft"},
+		{bug: "watch/later-erased", check: "worker TestWhatComesBackIsErasedAgainAndWhatIsMadeLaterIsLeft"},
+		{bug: "watch/not-superseded", check: "worker TestWhatComesBackIsErasedAgainAndWhatIsMadeLaterIsLeft"},
+		{bug: "watch/exempt-is-back", check: "worker TestWhatWasExemptHasNotComeBack"},
+		{bug: "watch/key-kept", check: "worker TestTheKeysOfOldMonthsAreDestroyed"},
+		{bug: "watch/key-early", check: "worker TestTheKeysOfOldMonthsAreDestroyed"},
+		{bug: "watch/answered-first", check: "worker TestAKillBetweenFindingAndFilingLosesNothing"},
+		{bug: "watch/log-forgotten", check: "jobs/ledger TestWhoOnlyTheLogKnowsIsForgottenAgain"},
+		{bug: "watch/replay-unlogged", check: "worker TestAReplayLeavesWhatWasMadeAfterTheErasure"},
+	}
+}

@@ -27,6 +27,7 @@ type Request struct {
 	Approval    Approval        `json:"approval" doc:"Of the plan"`
 	Stores      []StoreProgress `json:"stores" nullable:"false" doc:"In the order asked"`
 	Certificate *string         `json:"certificate" doc:"Path of the certificate; null until there is one"`
+	Superseded  *string         `json:"superseded_by" doc:"The ID of the request that goes on with what has come back since: the certificate tells no longer what is. Null for none"`
 	Receipt     string          `json:"receipt" doc:"Path of the proof that the request was accepted"`
 	Deadlines
 }
@@ -124,6 +125,9 @@ func wireRequest(r jobs.Request) Request {
 	}
 	if r.Certificate {
 		w.Certificate = new(requestPath(r.ID) + "/certificate")
+	}
+	if r.Superseded != "" {
+		w.Superseded = new(r.Superseded)
 	}
 	for _, j := range r.Jobs {
 		w.Stores = append(w.Stores, wireProgress(j))

@@ -35,10 +35,12 @@ type requestRow struct {
 	FiledBy     string `db:"filed_by"`
 	Related     bool
 	CancelledBy string `db:"cancelled_by"`
+
+	SupersededBy string `db:"superseded_by"`
 }
 
 const requestColumns = `id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
-	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by, related, ` + approvalColumns + `, ` + clockColumns
+	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by, related, superseded_by, ` + approvalColumns + `, ` + clockColumns
 
 func (r requestRow) request() jobs.Request {
 	return jobs.Request{
@@ -46,7 +48,7 @@ func (r requestRow) request() jobs.Request {
 		ReceivedAt: at(r.ReceivedAt), DueAt: at(r.DueAt), CreatedAt: at(r.CreatedAt), NotBefore: at(r.NotBefore),
 		CompletedAt: atOrNil(r.CompletedAt), PlanHash: r.PlanHash, Certificate: r.Entry != "",
 		Clock:    r.times(),
-		Approval: r.approval(),
+		Approval: r.approval(), Superseded: r.SupersededBy,
 	}
 }
 
