@@ -64,7 +64,7 @@ func people() Row {
 			about("Batches that a store called erased and that could still be read. They are tried again; the cause is in the store: a trigger, a replica, a second writer."),
 		box("Residue found, a day", ResidueFound.Grown("1d", ""), Count, some(yellow)).runbook("LetheResidueFound").
 			about("IDs found when a whole job was read again. Somebody goes on writing what is being erased, or restored it."),
-		box("Came back, a day", SuppressionFound.Grown("1d", "", `kind="back"`), Count, some(yellow)).runbook("LetheSuppressionFoundAgain").mayBeEmpty(noWatch).
+		box("Came back, a day", SuppressionFound.Grown("1d", "", `kind="back"`), Count, some(yellow)).runbook("LetheSuppressionFoundAgain").
 			about("Rows of people who were forgotten, found in a store again. They are erased again; somebody has to look who writes them: a backup that was put back, a replica, an import."),
 		box("Sweeps refused, a day", by("sum", "", SweepRefused.Grown("1d", "policy, reason")), Count, some(yellow)).runbook("LetheSweepRefused").
 			about("How often a policy could not run. `lethe sweep list` says why."),

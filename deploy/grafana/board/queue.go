@@ -47,7 +47,7 @@ func queueFlow() Row {
 		lines("Rung again in an hour", Count, Query{ReconcilerRerung.Grown("1h", "reason"), "{{reason}}"}).
 			coloured(State{Text: "queue_lost", Colour: red}).runbook("LetheQueueForgot").
 			about("lease_expired: a worker died, or took too long. queue_lost: Redis came back empty. queue_forgot: it lost single tasks. Each was rung again, and none is lost; but a Redis that comes back empty should keep its data: see its appendonly."),
-		lines("Since each loop's last turn", Seconds, Query{by("max", "loop", "time() - "+LoopLastTurn.Of(`loop=~"relay|reconciler|worker|sweeper|webhooks"`)), "{{loop}}"}).lined(Step{5 * 60, red}).runbook("LetheLoopStopped").
+		lines("Since each loop's last turn", Seconds, Query{by("max", "loop", "time() - "+LoopLastTurn.Of(`loop=~"relay|reconciler|worker|sweeper|watch|webhooks"`)), "{{loop}}"}).lined(Step{5 * 60, red}).runbook("LetheLoopStopped").
 			about("relay rings tasks, reconciler rings again what was forgotten, worker carries out."),
 		lines("Erasing", Count, Query{BatchesTotal.Grown("1h", "outcome"), "{{outcome}}"}).
 			about("Batches in the hour before: what all this is for."),

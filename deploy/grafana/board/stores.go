@@ -41,18 +41,15 @@ func storesWork() Row {
 	}}
 }
 
-// noWatch says why what the watch tells may be missing.
-const noWatch = "no process watches whether anything comes back."
-
 func comesBack() Row {
 	return Row{"What comes back", []Panel{
 		lines("Found again in an hour", Count, Query{SuppressionFound.Grown("1h", "kind", chosen), "{{kind}}"}).size(10, 6).
 			coloured(State{Text: "back", Colour: red}, State{Text: "later", Colour: blue}, State{Text: "undated", Colour: yellow}).
-			runbook("LetheSuppressionFoundAgain").mayBeEmpty(noWatch).
+			runbook("LetheSuppressionFoundAgain").
 			about("Rows of people who were forgotten. Back are erased again: somebody has to look who writes them. Later were made after the erasure, undated say nothing of when; both are left."),
-		lines("Looks that are late", Seconds, Query{WatchLate.Now("store", chosen), "{{store}}"}).size(10, 6).runbook("LetheWatchLate").mayBeEmpty(noWatch).
+		lines("Looks that are late", Seconds, Query{WatchLate.Now("store", chosen), "{{store}}"}).size(10, 6).runbook("LetheWatchLate").
 			about("For how long a look whether anything has come back to a store has been due. A store that is down is not looked at."),
-		box("Stores that cannot list", by("sum", "", WatchUnable.Most("store", chosen)), Count, Step{1, yellow}).size(4, 6).mayBeEmpty(noWatch).
+		box("Stores that cannot list", by("sum", "", WatchUnable.Most("store", chosen)), Count, Step{1, yellow}).size(4, 6).
 			about("Stores that cannot list what is in them, so that nobody sees what comes back there."),
 	}}
 }
