@@ -27,6 +27,7 @@ const scrapeEvery = 500 * time.Millisecond
 type promServer struct {
 	t    testing.TB
 	addr string
+	asOf string    // the Unix time of which expressions are evaluated; "" for now
 	log  string    // path of its own log
 	hold io.Closer // it dies with it
 	done chan struct{}
@@ -203,7 +204,11 @@ func (p *promServer) evaluate(expr string) ([]sample, error) {
 		ResultType string
 		Result     json.RawMessage
 	}
-	if err := p.ask("query", url.Values{"query": {expr}}, &data); err != nil {
+	form := url.Values{"query": {expr}}
+	if p.asOf != "" {
+		form.Set("time", p.asOf)
+	}
+	if err := p.ask("query", form, &data); err != nil {
 		return nil, err
 	}
 	var vector []struct {
