@@ -37,7 +37,10 @@ func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
 	}
 	entry := jobs.CompletedEntry(rec, exclusions, now)
 	fault.Point("worker/certifying")
-	if err := e.Ledger.Complete(ctx, t, entry, now.Add(e.KeepKey)); err != nil {
+	certifying, end := e.step(ctx, "certify", t, 0)
+	err = e.Ledger.Complete(certifying, t, entry, now.Add(e.KeepKey))
+	end(err)
+	if err != nil {
 		return err
 	}
 	fault.Point("worker/certified")

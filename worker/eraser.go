@@ -103,6 +103,7 @@ type Eraser struct {
 	Skew    time.Duration // by how much the clocks of processes that share the ledger may differ
 	Now     func() time.Time
 	Metrics *Metrics
+	Trace   Tracer // nil for none
 	Logger  *slog.Logger
 
 	once    sync.Once
@@ -149,7 +150,9 @@ func (e *Eraser) handle(ctx context.Context, r jobs.Ring) (done *jobs.Task, err 
 	return nil, e.answer(ctx, t, err)
 }
 
-func (e *Eraser) carryOut(ctx context.Context, t jobs.Task) error {
+func (e *Eraser) carryOut(ctx context.Context, t jobs.Task) (err error) {
+	ctx, end := e.step(ctx, string(t.Kind), t, 0)
+	defer func() { end(err) }()
 	s := e.Stores[t.Store]
 	if s == nil {
 		return errUnknownStore

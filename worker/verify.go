@@ -24,7 +24,9 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 			return err
 		}
 	} else if job.Stage == jobs.StageVerifying {
-		clean, err := e.verify(ctx, t, s)
+		verifying, end := e.step(ctx, "verify", t, 0)
+		clean, err := e.verify(verifying, t, s)
+		end(err)
 		if err != nil || !clean {
 			return err
 		}

@@ -152,6 +152,10 @@ type Config struct {
 	// nobody, and a request with a notify_url is refused.
 	Webhooks *WebhooksConfig `yaml:"webhooks"`
 
+	// traces: where the work on requests is traced to, by OpenTelemetry. Default
+	// nowhere, unless OTEL_EXPORTER_OTLP_ENDPOINT is set. See TracesConfig.
+	Traces *TracesConfig `yaml:"traces"`
+
 	// Roles are what this process does, by its flag alone, for the file is the
 	// same for all. None given means all of them.
 	Roles Roles `yaml:"-"`

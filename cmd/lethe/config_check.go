@@ -41,6 +41,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 	c.checkPolicies(add)
 	c.checkOIDC(add)
 	c.checkWebhooks(add)
+	c.checkTraces(add)
 	c.checkRedis(add)
 	c.Rate.check(add)
 	names := make(map[string]bool)

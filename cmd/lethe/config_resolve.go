@@ -74,6 +74,11 @@ func (c *Config) resolve(dir string) {
 			from(p)
 		}
 	}
+	if c.Traces != nil {
+		for _, p := range c.Traces.paths() {
+			from(p)
+		}
+	}
 	for i := range c.Anchors {
 		for _, p := range c.Anchors[i].paths() {
 			from(p)

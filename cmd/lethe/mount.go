@@ -42,9 +42,9 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 	}
 	mux.Handle("GET /metrics", api.Guarded(s.metricsHandler(), s.mayMeasure(), o))
 	if !s.config.Roles.has(roleAPI) {
-		return plainPaths(mux, doors)
+		return s.traced(plainPaths(mux, doors))
 	}
-	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand, s.surveyor}, o), plainPaths(mux, doors))
+	return s.traced(below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand, s.surveyor}, o), plainPaths(mux, doors)))
 }
 
 // A promptBook has what is filed begun at once, if this process has a worker: who

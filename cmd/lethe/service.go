@@ -24,6 +24,7 @@ import (
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
+	"lethe/jobs/trace"
 	"lethe/jobs/webhook"
 	"lethe/store"
 	"lethe/store/mem0"
@@ -63,6 +64,7 @@ type service struct {
 	eraser   *worker.Eraser
 	hand     *worker.Hand
 	webhooks *webhook.Sender
+	tracer   *trace.Tracer // nil: nothing is traced
 	listener net.Listener
 	oidc     *web.OIDC // nil: one signs in to the page by token alone
 
@@ -247,6 +249,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
+	if err := s.openTraces(ctx); err != nil {
+		return err
+	}
 	if s.intake, err = s.bookOf(known, byName, keep); err != nil {
 		return err
 	}
@@ -260,8 +265,11 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		Now: s.ledger.Now, Rest: s.refused, Pulse: s.pulses.of(loopSweeper), Logger: s.logger,
 	}
 	s.eraser = &worker.Eraser{
-		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
+		Ledger: tracedBook{s.ledger, s.tracer}, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
+	}
+	if s.tracer != nil {
+		s.eraser.Trace = s.tracer
 	}
 	s.hand = worker.NewHand(s.eraser)
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
@@ -322,7 +330,10 @@ func (s *service) Run(ctx context.Context) error {
 		finish = s.lastly(ctx)
 	}
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
-	err := errors.Join(group.Wait(), finish())
+	err := group.Wait()
+	var last errgroup.Group
+	last.Go(s.flushTraces)
+	err = errors.Join(err, finish(), last.Wait())
 	s.logger.InfoContext(context.WithoutCancel(ctx), "stopped")
 	return errors.Join(err, s.ledger.Log().Refusal())
 }
