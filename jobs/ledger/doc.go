@@ -192,4 +192,9 @@
 // 2026-11-29. Requests that have ended are counted once, and not at each scrape: see
 // tally. The road not taken, a row of the ledger that holds the sums, would have every
 // end of a request wait for every other.
+//
+// 2026-11-29. How late a policy is, is said here (lethe_sweep_late_seconds), from the
+// first tick that no sweep was run for. The road not taken, an alert on the age of the
+// last success, has to know each policy's interval, cries at once over a new policy,
+// and misses one that has never had a success.
 package ledger
