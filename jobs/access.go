@@ -24,11 +24,13 @@ const (
 	ActPolicies Act = "policies" // see policies and what became of them
 	ActMetrics  Act = "metrics"  // see the metrics; on loopback everybody
 	ActPeople   Act = "people"   // make, list and revoke tokens
+	ActInspect  Act = "inspect"  // ask what is weak or broken about the service
+	ActBackup   Act = "backup"   // take a copy of the ledger
 )
 
 // Acts returns every Act that can be given away.
 func Acts() []Act {
-	return []Act{ActOpen, ActFile, ActRead, ActCancel, ActDecide, ActHold, ActHolds, ActSweep, ActPolicies, ActMetrics, ActPeople}
+	return []Act{ActOpen, ActFile, ActRead, ActCancel, ActDecide, ActHold, ActHolds, ActSweep, ActPolicies, ActMetrics, ActPeople, ActInspect, ActBackup}
 }
 
 // Allowed returns the roles that may do something besides an admin, who may do
@@ -43,7 +45,7 @@ func (a Act) Allowed() []Role {
 		return []Role{RoleApprover}
 	case ActHolds, ActPolicies:
 		return []Role{RoleApprover, RoleAuditor}
-	case ActMetrics:
+	case ActMetrics, ActInspect:
 		return []Role{RoleAuditor}
 	case ActOpen:
 		return Roles()

@@ -33,6 +33,7 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 		Planner: s.surveyor, Sweeps: s.sweeper,
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
+		Doctor: s.doctor, Backup: s.takeBackup,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
 		Operations: append(mem0.Operations(), s.metricsOperation()),
 	}
@@ -128,6 +129,7 @@ func (s *service) measure() {
 	s.registry.MustRegister(ledger.NewCollector(s.ledger, s.config.policies()...), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.measureStores()
+	s.registry.MustRegister(newBackupAge(s.config.Data))
 	f := promauto.With(s.registry)
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "lethe_queue_up", Help: "1 if the queue answers."}, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

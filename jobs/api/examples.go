@@ -85,6 +85,7 @@ func answerExamples() map[string][]Example {
 		"release-hold":    one("released", exampleReleased()),
 		"list-policies":   one("policies", examplePolicies()),
 		"run-policy":      one("filed", exampleSweepRun()),
+		"doctor":          one("weak", exampleCheckup()),
 		"list-tokens":     one("tokens", tokenList{Tokens: []Token{exampleToken()}}),
 		"create-token":    one("made", NewToken{exampleToken(), jobs.TokenPrefix + strings.Repeat("0", 64)}),
 		"revoke-token":    one("revoked", exampleRevoked()),
@@ -103,6 +104,13 @@ func notReadyExamples() []Example {
 		Reasons: []string{"the queue does not answer"},
 		Stores:  []StoreState{{Store: "assistant", State: StoreDown, Reason: "it does not answer: is it running?", Since: exampleTime()}},
 	}}}
+}
+
+func exampleCheckup() Checkup {
+	return Checkup{Level: LevelWeak, Findings: []Finding{
+		{Check: "queue", Level: LevelOK, What: "the queue answers"},
+		{Check: "backup", Level: LevelWeak, What: "no backup was ever made", Fix: "lethe backup FILE, every day, to another machine"},
+	}}
 }
 
 // exampleEvent returns the stream of a request that has ended.

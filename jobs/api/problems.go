@@ -21,6 +21,7 @@ func told() []*Problem {
 		problem(http.StatusMethodNotAllowed, "method", "this path does not take this method"),
 		problem(http.StatusRequestTimeout, "too_slow", "the body came too slowly"),
 		problem(http.StatusConflict, "not_yet", "there is no certificate yet"),
+		problem(http.StatusConflict, codeNotHere, notHere),
 		problem(http.StatusConflict, codePlacing, "the hold is still being placed: ask again once it is active"),
 		problem(http.StatusConflict, "no_regime", "the regime of the request is not configured any more"),
 		problem(http.StatusConflict, "not_extendable", "the regime of the request knows no extension"),
