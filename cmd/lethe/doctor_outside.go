@@ -65,7 +65,7 @@ func storeFindings(name string, list []store.Finding) []api.Finding {
 // checkQueue: as the start, which refuses a Redis that is too old or evicts.
 func checkQueue(ctx context.Context, p *patient) []api.Finding {
 	if p.config.Queue == queueEmbedded {
-		return nil
+		return []api.Finding{{Level: api.LevelOK, What: "the queue is embedded in the service"}}
 	}
 	secure, err := p.config.QueueTLS.load()
 	if err != nil {
