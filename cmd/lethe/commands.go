@@ -10,6 +10,6 @@ func commands(c *console) []*cobra.Command {
 		extendCommand(c), confirmCommand(c), exemptCommand(c), holdCommand(c), sweepCommand(c),
 		certificateCommand(c), verifyCommand(c), keysCommand(c), logCommand(c), witnessCommand(c), storesCommand(c), tokenCommand(c),
 		backupCommand(c), doctorCommand(c),
-		versionCommand(c),
+		healthCommand(c), versionCommand(c),
 	}
 }

@@ -21,9 +21,9 @@ const (
 	servedLimit = time.Minute // for reading it, when somebody waits for an answer over HTTP
 )
 
-// A patient is an installation that is looked at: by a command beside it, or by the
+// A ward is an installation that is looked at: by a command beside it, or by the
 // service itself. Nothing of it is changed.
-type patient struct {
+type ward struct {
 	config Config
 	around *surroundings
 	now    time.Time
@@ -41,7 +41,7 @@ type check struct {
 	name  string // as the metric lethe_weaknesses has it, where it is a look as well
 	fine  string // what is said if nothing is found
 	limit time.Duration
-	find  func(context.Context, *patient) []api.Finding
+	find  func(context.Context, *ward) []api.Finding
 }
 
 // checks are all that lethe doctor looks at. A new one is a file of its own and a line
@@ -61,7 +61,7 @@ func checks() []check {
 		{"open_files", "enough files may be open at once", checkLimit, checkOpenFiles},
 	}
 	for _, l := range looks() {
-		list = append(list, check{l.name, "nothing weak", checkLimit, func(ctx context.Context, p *patient) []api.Finding {
+		list = append(list, check{l.name, "nothing weak", checkLimit, func(ctx context.Context, p *ward) []api.Finding {
 			return weakOf(l.find(ctx, p.around))
 		}})
 	}
@@ -86,7 +86,7 @@ func broken(what, fix string) api.Finding {
 
 // examine makes all checks, one after the other. tell is told of each before it
 // begins.
-func (p *patient) examine(ctx context.Context, tell func(step string, done, total int)) api.Checkup {
+func (p *ward) examine(ctx context.Context, tell func(step string, done, total int)) api.Checkup {
 	all := checks()
 	report := api.Checkup{Level: api.LevelOK}
 	add := func(name string, f api.Finding) {
@@ -113,7 +113,7 @@ func (p *patient) examine(ctx context.Context, tell func(step string, done, tota
 }
 
 // make makes one check. One that is not done in time has found that.
-func (p *patient) make(ctx context.Context, c check) []api.Finding {
+func (p *ward) make(ctx context.Context, c check) []api.Finding {
 	limit := c.limit
 	if p.within {
 		limit = min(limit, servedLimit)
@@ -130,7 +130,7 @@ func (p *patient) make(ctx context.Context, c check) []api.Finding {
 // openLedger opens the ledger to read it. A SQLite ledger that nobody has open is read
 // as a file that does not change: to open it in the ordinary way would make files
 // beside it.
-func (p *patient) openLedger(ctx context.Context) {
+func (p *ward) openLedger(ctx context.Context) {
 	if p.config.postgres() != "" {
 		begun, err := ledger.Begun(ctx, p.config.postgres())
 		if err != nil || !begun {
@@ -152,7 +152,7 @@ func (p *patient) openLedger(ctx context.Context) {
 	p.db, p.noDB = openSQLite(path, query)
 }
 
-func (p *patient) closeLedger() {
+func (p *ward) closeLedger() {
 	if p.db != nil {
 		_ = p.db.Close() // it was read
 	}

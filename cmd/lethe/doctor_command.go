@@ -93,8 +93,8 @@ func badConfig(err error) api.Checkup {
 
 // beside is an installation as it is seen by a command beside it. What is known of this
 // process says nothing of the service, but for who it belongs to.
-func beside(c Config) *patient {
-	p := &patient{config: c, around: here(c), now: time.Now(), roomAt: roomAt, openFiles: filesLimit}
+func beside(c Config) *ward {
+	p := &ward{config: c, around: here(c), now: time.Now(), roomAt: roomAt, openFiles: filesLimit}
 	p.around.coreLimit, p.around.traceback = 0, ""
 	if info, err := os.Stat(filepath.Join(c.Data, ledgerFile)); err == nil {
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -106,7 +106,7 @@ func beside(c Config) *patient {
 }
 
 // ask has the looks ask databases, once, and the ledger for tokens.
-func (p *patient) ask() {
+func (p *ward) ask() {
 	var asked []database
 	p.around.databases = func(ctx context.Context) []database {
 		if asked == nil {
@@ -119,7 +119,7 @@ func (p *patient) ask() {
 
 // doctor is the same, as the service sees itself.
 func (s *service) doctor(ctx context.Context) (api.Checkup, error) {
-	p := &patient{config: s.config, around: here(s.config), now: s.ledger.Now(), within: true, roomAt: roomAt, openFiles: filesLimit}
+	p := &ward{config: s.config, around: here(s.config), now: s.ledger.Now(), within: true, roomAt: roomAt, openFiles: filesLimit}
 	p.ask()
 	return p.examine(ctx, func(string, int, int) {}), ctx.Err()
 }

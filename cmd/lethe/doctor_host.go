@@ -29,7 +29,7 @@ type room struct {
 
 // checkDisk: SQLite rewrites a database beside the old one, and needs the room of
 // both; a journal may be as large.
-func checkDisk(_ context.Context, p *patient) (found []api.Finding) {
+func checkDisk(_ context.Context, p *ward) (found []api.Finding) {
 	seen := map[string]bool{}
 	look := func(what, file string) {
 		dir := filepath.Dir(file)
@@ -98,7 +98,7 @@ func roomFor(what, file string, at func(dir string) (room, bool)) (found []api.F
 }
 
 // checkCertificates reads the certificates in the files of the configuration.
-func checkCertificates(_ context.Context, p *patient) (found []api.Finding) {
+func checkCertificates(_ context.Context, p *ward) (found []api.Finding) {
 	files := map[string]string{}
 	if t := p.config.TLS; t != nil {
 		files["tls.cert"], files["tls.client_ca"] = t.Cert, t.ClientCA
@@ -141,7 +141,7 @@ func expiry(field, path string, now time.Time) []api.Finding {
 
 // checkZones: the binary has the time zones with it; a name may be wrong for this
 // version.
-func checkZones(_ context.Context, p *patient) []api.Finding {
+func checkZones(_ context.Context, p *ward) []api.Finding {
 	if _, err := p.config.clock(); err != nil {
 		return []api.Finding{broken("the calendar of a law cannot be read: "+err.Error(), "mend zone, holidays and regimes in the configuration")}
 	}
@@ -149,7 +149,7 @@ func checkZones(_ context.Context, p *patient) []api.Finding {
 }
 
 // checkOpenFiles: each connection and each database is one.
-func checkOpenFiles(_ context.Context, p *patient) []api.Finding {
+func checkOpenFiles(_ context.Context, p *ward) []api.Finding {
 	const fix = "ulimit -n 65536, or LimitNOFILE=65536 for systemd"
 	switch n := p.openFiles(); {
 	case n == 0:

@@ -20,7 +20,7 @@ const (
 )
 
 // checkLedger: what is written in it must be what is read.
-func checkLedger(ctx context.Context, p *patient) []api.Finding {
+func checkLedger(ctx context.Context, p *ward) []api.Finding {
 	switch {
 	case p.noDB != nil:
 		return []api.Finding{broken("the ledger cannot be opened: "+p.noDB.Error(), "see that its database or its file is there, and may be read by this user")}
@@ -42,7 +42,7 @@ func checkLedger(ctx context.Context, p *patient) []api.Finding {
 
 // checkLogHead: as the guard at the start, which hashes the newest entries again and
 // asks every anchor.
-func checkLogHead(ctx context.Context, p *patient) []api.Finding {
+func checkLogHead(ctx context.Context, p *ward) []api.Finding {
 	if p.db == nil {
 		return nil
 	}
@@ -67,7 +67,7 @@ func checkLogHead(ctx context.Context, p *patient) []api.Finding {
 	return found
 }
 
-func (p *patient) openLog(ctx context.Context) (*audit.Log, error) {
+func (p *ward) openLog(ctx context.Context) (*audit.Log, error) {
 	keys, err := p.config.believedKeys()
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (p *patient) openLog(ctx context.Context) (*audit.Log, error) {
 
 // checkKeys: without the log's key nothing is appended, and without its own key an
 // open request cannot be carried out by anybody.
-func checkKeys(ctx context.Context, p *patient) (found []api.Finding) {
+func checkKeys(ctx context.Context, p *ward) (found []api.Finding) {
 	if err := p.config.keyLost(ctx); err != nil {
 		found = append(found, broken(err.Error(), "put it back from where it is kept; if it is gone for good: lethe log succeed --reason key-lost"))
 	}
@@ -120,7 +120,7 @@ func checkKeys(ctx context.Context, p *patient) (found []api.Finding) {
 
 // keyless returns open requests and holds whose keys are not there. What ends
 // meanwhile loses its key and is none of them.
-func (p *patient) keyless(ctx context.Context) (requests, holds []string, err error) {
+func (p *ward) keyless(ctx context.Context) (requests, holds []string, err error) {
 	requests, holds, err = p.withoutKey(ctx, nil, nil)
 	if err != nil || len(requests)+len(holds) == 0 {
 		return nil, nil, err
@@ -130,7 +130,7 @@ func (p *patient) keyless(ctx context.Context) (requests, holds []string, err er
 
 // withoutKey looks for the keys of all that is open, or of what is and was found
 // before.
-func (p *patient) withoutKey(ctx context.Context, was, were []string) (requests, holds []string, err error) {
+func (p *ward) withoutKey(ctx context.Context, was, were []string) (requests, holds []string, err error) {
 	open, stand, err := ledger.OpenIDs(ctx, p.db)
 	if err != nil {
 		return nil, nil, err
@@ -138,7 +138,7 @@ func (p *patient) withoutKey(ctx context.Context, was, were []string) (requests,
 	return p.missing(open, was), p.missing(stand, were), nil
 }
 
-func (p *patient) missing(ids, among []string) (list []string) {
+func (p *ward) missing(ids, among []string) (list []string) {
 	seen := map[string]bool{}
 	for _, id := range among {
 		seen[id] = true
@@ -163,7 +163,7 @@ func some(ids []string) string {
 
 // checkRunning: whether each role is had by somebody is not written anywhere; what
 // comes of it is.
-func checkRunning(ctx context.Context, p *patient) (found []api.Finding) {
+func checkRunning(ctx context.Context, p *ward) (found []api.Finding) {
 	if p.db == nil {
 		return nil
 	}
@@ -186,7 +186,7 @@ func checkRunning(ctx context.Context, p *patient) (found []api.Finding) {
 
 // serving returns how many processes serve the ledger; known is false where that
 // cannot be seen.
-func (p *patient) serving(ctx context.Context) (n int, known bool) {
+func (p *ward) serving(ctx context.Context) (n int, known bool) {
 	if p.within {
 		return 1, true
 	}
@@ -198,7 +198,7 @@ func (p *patient) serving(ctx context.Context) (n int, known bool) {
 }
 
 // liveTokens counts those who may open the door.
-func (p *patient) liveTokens(ctx context.Context) (int, error) {
+func (p *ward) liveTokens(ctx context.Context) (int, error) {
 	if p.db == nil {
 		return 1, nil // none is made yet, and nobody is let in
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // checkStoreMaps: as lethe stores check, which says more.
-func checkStoreMaps(ctx context.Context, p *patient) []api.Finding {
+func checkStoreMaps(ctx context.Context, p *ward) []api.Finding {
 	lists := make([][]api.Finding, len(p.config.Stores))
 	var group errgroup.Group
 	for i, c := range p.config.Stores {
@@ -63,7 +63,7 @@ func storeFindings(name string, list []store.Finding) []api.Finding {
 }
 
 // checkQueue: as the start, which refuses a Redis that is too old or evicts.
-func checkQueue(ctx context.Context, p *patient) []api.Finding {
+func checkQueue(ctx context.Context, p *ward) []api.Finding {
 	if p.config.Queue == queueEmbedded {
 		return []api.Finding{{Level: api.LevelOK, What: "the queue is embedded in the service"}}
 	}
@@ -94,7 +94,7 @@ func checkQueue(ctx context.Context, p *patient) []api.Finding {
 const oldBackup = 3 * 24 * time.Hour
 
 // checkBackup: that a backup was made says nothing of whether it is still there.
-func checkBackup(_ context.Context, p *patient) []api.Finding {
+func checkBackup(_ context.Context, p *ward) []api.Finding {
 	const fix = `lethe backup FILE every day, to another machine: "Backups of Lethe itself" in deploy/OPERATIONS.md`
 	if p.config.postgres() != "" {
 		return []api.Finding{{Level: api.LevelOK, What: "the ledger is in PostgreSQL: its backups are the database's, and are not seen from here"}}

@@ -90,7 +90,7 @@ func keepPrivate(t *testing.T, dir string) {
 	}
 }
 
-func (c *clinic) patient() *patient {
+func (c *clinic) patient() *ward {
 	p := beside(c.config())
 	p.around.uid, p.around.tokens = 1000, func(context.Context) (int, error) { return 1, nil }
 	p.openFiles = func() uint64 { return 65536 }
@@ -204,7 +204,7 @@ func mtimes(t *testing.T, dir string) map[string]string {
 func TestTheDoctorChangesNothing(t *testing.T) {
 	t.Parallel()
 	c := healthyInstallation(t)
-	examine := func(dir string, p *patient) {
+	examine := func(dir string, p *ward) {
 		t.Helper()
 		before := mtimes(t, dir)
 		if report := p.examine(t.Context(), func(string, int, int) {}); len(report.Findings) < len(checks()) {
@@ -274,8 +274,8 @@ func TestTheDoctorsVerdictIsTheStatus(t *testing.T) {
 
 // A check that does not come back is told, and holds nobody up for longer.
 func TestTheDoctorWaitsForNoOneForever(t *testing.T) {
-	p := &patient{}
-	found := p.make(t.Context(), check{"slow", "", time.Millisecond, func(ctx context.Context, _ *patient) []api.Finding {
+	p := &ward{}
+	found := p.make(t.Context(), check{"slow", "", time.Millisecond, func(ctx context.Context, _ *ward) []api.Finding {
 		<-ctx.Done()
 		return nil
 	}})

@@ -48,6 +48,7 @@ type service struct {
 	config   Config
 	logger   *slog.Logger
 	registry *prometheus.Registry
+	pulses   *pulses
 
 	keys     *keyring.Keyring
 	signer   *keyfile.Key
@@ -78,7 +79,7 @@ type service struct {
 // openService opens all parts from the ground up. What it opened before an
 // error is closed again.
 func openService(ctx context.Context, c Config, logger *slog.Logger) (_ *service, err error) {
-	s := &service{config: c, logger: logger, registry: prometheus.NewRegistry(), guardEvery: guardEvery}
+	s := &service{config: c, logger: logger, registry: prometheus.NewRegistry(), pulses: newPulses(), guardEvery: guardEvery}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -227,7 +228,7 @@ func (s *service) openQueue(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("queue_tls: %w", err)
 	}
-	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), TLS: secure, Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
+	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), TLS: secure, Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Pulse: s.pulses.of(loopWorker), Logger: s.logger})
 	if err != nil {
 		return err
 	}
@@ -256,7 +257,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	s.surveyor = &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules(), Holds: s.ledger.Standing}
 	s.sweeper = &jobs.Sweeper{
 		All: s.config.policies(), Ledger: s.ledger, Intake: s.intake, Stores: s.surveyor, Rules: s.config.rules(),
-		Now: s.ledger.Now, Rest: s.refused, Logger: s.logger,
+		Now: s.ledger.Now, Rest: s.refused, Pulse: s.pulses.of(loopSweeper), Logger: s.logger,
 	}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
@@ -292,12 +293,12 @@ func (s *service) Close() error {
 // Run serves until ctx is done, then stops in good order within 10 s. If the
 // log refuses to append then, the error says why.
 func (s *service) Run(ctx context.Context) error {
-	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Logger: s.logger}
+	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Pulse: s.pulses.of(loopRelay), Logger: s.logger}
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Holds:    s.holds.Turn,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
-		Rest:     s.refused, Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
+		Rest:     s.refused, Pulse: s.pulses.of(loopReconciler), Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
 	}
 	lab.Point("serve/ready")
 	group, ctx := errgroup.WithContext(ctx)

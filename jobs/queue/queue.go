@@ -10,6 +10,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"lethe/jobs"
 )
 
 // What Options leave out.
@@ -38,6 +40,9 @@ type Options struct {
 	// ShutdownTimeout is how long Run waits for handlers to end after its
 	// context has. 0 means 8 s. Run returns 1.5 s later at the latest.
 	ShutdownTimeout time.Duration
+
+	// Pulse shows that Run takes tasks, or has its hands full.
+	Pulse jobs.Pulse
 
 	// Logger is told of what a human may have to see. nil means no log.
 	Logger *slog.Logger
