@@ -5,7 +5,11 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -246,6 +250,59 @@ func isEmpty(t *testing.T, dir string) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// What a service that was killed left of a copy is gone with its next start.
+func TestACopyThatAKillLeftBehindIsRemoved(t *testing.T) {
+	t.Parallel()
+	data := quietLedger(t)
+	left := filepath.Join(data, durable.TmpPrefix+"1234")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load("", Overrides{Data: data, Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := openService(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if exists(left) {
+		t.Error("it is still there")
+	}
+}
+
+// Somebody between the server and us could change what is downloaded.
+func TestADownloadThatIsNotWhatWasSentIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := start(t, configFor(filepath.Join(dir, "data"), queueEmbedded, configured("assistant", newMem0(t, filepath.Join(dir, "m")))), nil)
+	target, err := url.Parse(r.s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	honest := ""
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target) },
+		ModifyResponse: func(answer *http.Response) error {
+			if digest := answer.Header.Get("Repr-Digest"); digest != "" && honest == "" {
+				answer.Header.Set("Repr-Digest", "sha-256=:"+strings.Repeat("A", 43)+"=:")
+			}
+			return nil
+		},
+	}
+	between := httptest.NewServer(proxy)
+	t.Cleanup(between.Close)
+	file := filepath.Join(dir, "copy")
+	if status, _, talk := lethe(t, "backup", file, "--server", between.URL); status != 1 || !strings.Contains(talk, "not what was sent") || exists(file) {
+		t.Errorf("another digest: status %d: %s", status, talk)
+	}
+	honest = "yes"
+	if status, _, talk := lethe(t, "backup", file, "--server", between.URL); status != 0 || !exists(file) {
+		t.Errorf("an honest proxy: status %d: %s", status, talk)
 	}
 }
 

@@ -142,6 +142,7 @@ func (k *knock) provoke(status int) {
 		k.reader = readerFunc(func([]byte) (int, error) { return 0, os.ErrDeadlineExceeded })
 	case 409:
 		fail(jobs.ErrTooLate)
+		k.kept.fail = api.ErrNotHere
 	case 410:
 		fail(jobs.ErrGone)
 	case 413:

@@ -35,6 +35,7 @@ func told() []*Problem {
 		problem(http.StatusTooManyRequests, "too_many", "too many calls: ask again after the seconds in Retry-After"),
 		problem(http.StatusRequestHeaderFieldsTooLarge, "too_large", "the header has too many lines: 100 at most"),
 		problem(http.StatusInternalServerError, "internal", "the service made a mistake, which is in its log"),
+		problem(http.StatusServiceUnavailable, codeNotMade, notMade),
 		problem(http.StatusServiceUnavailable, "busy", "too many calls are being answered: ask again"),
 		problem(http.StatusServiceUnavailable, "streams", "too many event streams are open: poll the request"),
 		problem(http.StatusServiceUnavailable, "unavailable", "the ledger did not answer: ask again"),

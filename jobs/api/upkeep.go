@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -99,6 +101,9 @@ func (s *server) doctor(w http.ResponseWriter, r *http.Request) error {
 }
 
 const (
+	codeNotMade = "not_made"
+	notMade     = "the copy could not be made, or was found not to be whole: the service's log says why; is there room for it in the data folder?"
+
 	codeNotHere = "not_here"
 	notHere     = `the ledger is in PostgreSQL, which backs it up itself, with pg_dump or a base backup: see "Backups of Lethe itself" in deploy/OPERATIONS.md`
 )
@@ -117,7 +122,10 @@ func (s *server) backup(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer end()
 	b, err := s.Backup(r.Context())
-	if err != nil {
+	if _, told := errors.AsType[*Problem](err); err != nil && !told {
+		s.Logger.LogAttrs(r.Context(), slog.LevelError, "the backup was not made", slog.Any("error", err))
+		return problem(http.StatusServiceUnavailable, codeNotMade, notMade)
+	} else if err != nil {
 		return err
 	}
 	defer b.Content.Close()

@@ -91,6 +91,15 @@ func TestABackupIsSentWholeOrNotAtAll(t *testing.T) {
 	}
 }
 
+// What is wrong with a copy is for the service's log.
+func TestABackupThatCannotBeMadeSaysSoAndNoMore(t *testing.T) {
+	c, _ := (&upkeep{fail: errors.New("canary of row 7")}).client(t)
+	_, err := c.Backup(t.Context())
+	if p, ok := errors.AsType[*api.Problem](err); !ok || p.Status != http.StatusServiceUnavailable || p.Code != "not_made" || strings.Contains(p.Error(), "canary") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestOneCheckupOrBackupAtATime(t *testing.T) {
 	u := &upkeep{wait: make(chan struct{}), begun: make(chan struct{})}
 	c, _ := u.client(t)

@@ -10,8 +10,6 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	sqlite3 "github.com/mattn/go-sqlite3"
-
-	"lethe/audit/fault"
 )
 
 // backupPages is how much is copied at once, in pages of 4 KiB: between two such
@@ -50,7 +48,6 @@ func Backup(ctx context.Context, dir, to string, tell func(done, total int)) (er
 	if err := snapshotInto(ctx, dst, src, tell); err != nil {
 		return fmt.Errorf("back up ledger: %w", err)
 	}
-	fault.Point("ledger/backed-up")
 	return mark(ctx, dst)
 }
 
