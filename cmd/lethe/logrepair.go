@@ -224,7 +224,7 @@ func (s *succession) run() (held proof.Head, verifier string, err error) {
 	if held, err = l.Log().Held(s.ctx); err != nil {
 		return held, "", err
 	}
-	verifier, err = l.Log().Succeed(s.ctx, l.Write, audit.Heir{Origin: s.origin, Reason: s.reason, Key: func() (crypto.Signer, error) {
+	verifier, err = l.Log().Succeed(s.ctx, l.Settled, audit.Heir{Origin: s.origin, Reason: s.reason, Key: func() (crypto.Signer, error) {
 		k, err := s.file.Replace(s.origin, "")
 		if err != nil {
 			return nil, err

@@ -36,6 +36,9 @@ func measured(t *testing.T) *running {
 	c.Policies = []PolicyConfig{{Name: "orphans", Stores: []string{"notes"}, Every: new(Duration(24 * time.Hour)), Where: WhereConfig{Orphaned: new(true)}}}
 	c.Stores[0].Purge = PurgeRule{off: true} // whose rests would be most of the time
 	c.Anchors = []AnchorConfig{{File: filepath.Join(t.TempDir(), "head")}}
+	if err := noteBackupIn(c.Data, backup{At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
 	return start(t, c, nil)
 }
 

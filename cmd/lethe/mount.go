@@ -27,6 +27,7 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 		Planner: s.surveyor, Sweeps: s.sweeper, Returns: s.returns,
 		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
+		Doctor: s.doctor, Backup: s.takeBackup,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
 		Operations: append(mem0.Operations(), s.metricsOperation()),
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lethe/audit"
+	"lethe/audit/durable"
 	lab "lethe/audit/fault"
 	"lethe/audit/keyfile"
 	"lethe/jobs"
@@ -214,6 +215,11 @@ func (s *service) openBook(ctx context.Context) (err error) {
 		return err
 	}
 	lab.Point("serve/book-open")
+	if s.config.postgres() == "" { // else the folder is shared with processes that write there
+		if err := durable.Sweep(s.config.Data); err != nil {
+			return fmt.Errorf("remove what was left half written: %w", err)
+		}
+	}
 	if !s.config.alone() { // what still runs may be another's
 		return nil
 	}

@@ -89,6 +89,7 @@ func answerExamples() map[string][]Example {
 		"check-suppression": {{Name: "forgotten", Value: exampleSuppression()}, {Name: "unknown", Value: Suppression{}}},
 		"replay-store":      one("filed", exampleReplay()),
 		"run-policy":        one("filed", exampleSweepRun()),
+		"doctor":            one("weak", exampleCheckup()),
 		"list-tokens":       one("tokens", tokenList{Tokens: []Token{exampleToken()}}),
 		"create-token":      one("made", NewToken{exampleToken(), jobs.TokenPrefix + strings.Repeat("0", 64)}),
 		"revoke-token":      one("revoked", exampleRevoked()),
@@ -107,6 +108,13 @@ func notReadyExamples() []Example {
 		Reasons: []string{"the queue does not answer"},
 		Stores:  []StoreState{{Store: "assistant", State: StoreDown, Reason: "it does not answer: is it running?", Since: exampleTime()}},
 	}}}
+}
+
+func exampleCheckup() Checkup {
+	return Checkup{Level: LevelWeak, Findings: []Finding{
+		{Check: "queue", Level: LevelOK, What: "the queue answers"},
+		{Check: "backup", Level: LevelWeak, What: "no backup was ever made", Fix: "lethe backup FILE, every day, to another machine"},
+	}}
 }
 
 // exampleEvent returns the stream of a request that has ended.
