@@ -111,6 +111,7 @@ type Request struct {
 	Approval    Approval   // of the plan
 	Superseded  string     // the ID of the request that goes on with what has come back; "" for none
 	Certificate bool       // whether a certificate can be had
+	OutlivedAt  *time.Time // when its record was deleted but for its ends: no Ticket, no Ground, no Jobs; see Retention
 	Jobs        []Job      // one for each Store, in the order of the configuration
 }
 

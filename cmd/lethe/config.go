@@ -142,6 +142,10 @@ type Config struct {
 	// SuppressionConfig.
 	Suppression *SuppressionConfig `yaml:"suppression"`
 
+	// retention: how long what is left of Lethe's own work is kept. See
+	// RetentionConfig.
+	Retention RetentionConfig `yaml:"retention"`
+
 	// strict: what to do when a store has a table or column that looks personal
 	// and is neither mapped nor waived, at the start or later. false: say so in
 	// the logs and in the metric lethe_store_unmapped, and go on. true: do not

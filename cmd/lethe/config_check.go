@@ -43,6 +43,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 	c.checkOIDC(add)
 	c.checkWebhooks(add)
 	c.checkTraces(add)
+	c.checkRetention(add)
 	c.checkRedis(add)
 	c.Rate.check(add)
 	names := make(map[string]bool)

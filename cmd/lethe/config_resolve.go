@@ -132,6 +132,7 @@ func (c *Config) fillIn() {
 	if c.SubjectKeyRetention == 0 {
 		c.SubjectKeyRetention = Duration(720 * time.Hour)
 	}
+	c.Retention.fillIn()
 	if c.Queue == "" && c.QueueFile == "" {
 		c.Queue = queueEmbedded
 	}

@@ -43,8 +43,8 @@ func (s *SuppressionConfig) check(add func(field, problem string)) {
 	}
 	for i, d := range *s.Watch {
 		switch field := fmt.Sprintf("suppression.watch[%d]", i); {
-		case time.Duration(d) < time.Minute:
-			add(field, "must be at least 1m")
+		case time.Duration(d) < time.Second:
+			add(field, "must be at least 1s")
 		case s.Keep == nil && time.Duration(d) > defaultKeep, s.Keep != nil && d > *s.Keep:
 			add(field, "must not be longer than suppression.keep: nothing is known any more then")
 		case slices.Contains((*s.Watch)[:i], d):

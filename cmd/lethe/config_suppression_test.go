@@ -14,7 +14,7 @@ func TestSuppressionFaultsSayWhereAndWhat(t *testing.T) {
 		"suppression: {keep: 30d}\n":                   "suppression.keep: must be at least 31d",
 		"suppression: {keep: 400}\n":                   "suppression.keep: must be a duration",
 		"suppression: {keep: -400d}\n":                 "suppression.keep: must be",
-		"suppression: {watch: [30s]}\n":                "suppression.watch[0]: must be at least 1m",
+		"suppression: {watch: [300ms]}\n":              "suppression.watch[0]: must be at least 1s",
 		"suppression: {watch: [1h, -24h]}\n":           "suppression.watch[1]: must be",
 		"suppression: {watch: [1h, 60m]}\n":            "suppression.watch[1]: is there twice",
 		"suppression: {watch: [401d]}\n":               "suppression.watch[0]: must not be longer than suppression.keep",

@@ -302,3 +302,55 @@ func TestWithAnOldLedgerAliceIsFoundByTheLogAlone(t *testing.T) {
 		}
 	}
 }
+
+// The watch finds by itself that a backup has brought alice back: another request
+// erases her again, and whoever checks the first one's certificate with the log at
+// hand is told.
+func TestAWatchFindsWhoABackupBringsBackAndTheCertificateIsSuperseded(t *testing.T) {
+	t.Parallel()
+	d := drilledFiles(t)
+	dir := t.TempDir()
+	c := configFor(filepath.Join(dir, "data"), queueEmbedded, d.store)
+	c.Suppression = &SuppressionConfig{Watch: &[]Duration{Duration(time.Second)}}
+	restore := d.backUp()
+	r := startWith(t, c, slog.New(slog.DiscardHandler), func(s *service) { s.returns.Names = nil })
+	first := r.forget("alice")
+	r.completed(first)
+	r.stop()
+	without := d.rows()
+	restore()
+	r = startWith(t, c, slog.New(slog.DiscardHandler), func(s *service) { s.returns.Turn = 50 * time.Millisecond })
+	var again string
+	waitFor(t, "the first request is superseded", func() bool {
+		answer, err := r.client.Request(t.Context(), first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Superseded != nil {
+			again = *answer.Superseded
+		}
+		return again != ""
+	})
+	r.completed(again)
+	certificate, err := r.client.Certificate(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, mirror := filepath.Join(dir, "alice.tlog-proof"), filepath.Join(dir, "mirror")
+	if err := errors.Join(os.WriteFile(file, certificate, 0o600), r.s.ledger.Log().Export(t.Context(), mirror)); err != nil {
+		t.Fatal(err)
+	}
+	var out, talk bytes.Buffer
+	status := run(t.Context(), []string{"verify", file, "--key", r.s.ledger.Log().Verifier(), "--log", mirror}, nil, &out, &talk)
+	if status != exitDone || !strings.Contains(out.String(), "superseded YES") || !strings.Contains(out.String(), again) {
+		t.Errorf("status %d: %s%s", status, &out, &talk)
+	}
+	out.Reset()
+	if status := run(t.Context(), []string{"status", first, "--server", r.s.URL()}, nil, &out, &talk); status != exitDone || !strings.Contains(out.String(), "came back") {
+		t.Errorf("status %d: %s%s", status, &out, &talk)
+	}
+	r.stop()
+	if diff := cmp.Diff(without, d.rows()); diff != "" {
+		t.Errorf("(-before the restore +after the watch):\n%s", diff)
+	}
+}

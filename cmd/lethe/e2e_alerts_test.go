@@ -21,21 +21,18 @@ import (
 	"lethe/store/mem0"
 )
 
-// faster is by how much all is divided that Prometheus measures in the rules: five
-// minutes of patience are five seconds then. What Lethe says in seconds stays, for
-// Lethe is not faster.
-const faster = 60
-
-// hastened returns rules in which every duration, and the age of a process, is
-// divided by faster. Nothing else is changed.
-func hastened(t testing.TB, rules string) string {
+// hastened returns rules in which all that Prometheus measures, every duration and the
+// age of a process, is divided by a number: by 60, five minutes of patience are five
+// seconds. Nothing else is changed: what Lethe says in seconds stays, for Lethe is not
+// faster.
+func hastened(t testing.TB, rules string, faster int) string {
 	t.Helper()
 	divided := func(text string) string {
 		d, err := model.ParseDuration(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return (d / faster).String()
+		return (d / model.Duration(faster)).String()
 	}
 	durations := regexp.MustCompile(`((?m:^ *(?:for|keep_firing_for): )|offset |[\[:])(\d+[smhd])\b`)
 	rules = durations.ReplaceAllStringFunc(rules, func(found string) string {
@@ -65,7 +62,7 @@ func TestHastenedRulesDifferInTimesAlone(t *testing.T) {
         for: 5s
         keep_firing_for: 1s
           summary: within 5m`
-	if got := hastened(t, text); got != want {
+	if got := hastened(t, text, 60); got != want {
 		t.Errorf("it reads %s", got)
 	}
 }
@@ -114,11 +111,11 @@ func deploy(t *testing.T, job string, stores string, roles ...string) *outage {
 }
 
 // observe has one Prometheus scrape the deployments, each as a job of its own, with
-// the rules hastened. A machine that is busy may take a second for an answer.
-func observe(t *testing.T, all ...*outage) {
+// the rules hastened. Two seconds are enough for an answer, also of a busy machine.
+func observe(t *testing.T, faster int, all ...*outage) {
 	t.Helper()
 	rules := filepath.Join(t.TempDir(), "rules.yml")
-	if err := os.WriteFile(rules, []byte(hastened(t, readAlertFiles(t).rules)), 0o600); err != nil {
+	if err := os.WriteFile(rules, []byte(hastened(t, readAlertFiles(t).rules, faster)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var jobs []any
@@ -130,7 +127,7 @@ func observe(t *testing.T, all ...*outage) {
 		jobs = append(jobs, map[string]any{"job_name": o.job, "static_configs": []any{map[string]any{"targets": targets}}})
 	}
 	text, err := json.Marshal(map[string]any{
-		"global":     map[string]any{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "500ms"},
+		"global":     map[string]any{"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "500ms"},
 		"rule_files": []string{rules}, "scrape_configs": jobs,
 	})
 	if err != nil {
@@ -161,11 +158,13 @@ func (o *outage) tell(format string, args ...any) {
 	o.t.Logf("%5.1fs %-12s %s", time.Since(o.began).Seconds(), o.job, fmt.Sprintf(format, args...))
 }
 
-// until waits until exactly these alerts fire.
+// until waits until these alerts fire, whatever else does: see ever.
 func (o *outage) until(what string, names ...string) {
 	o.t.Helper()
-	slices.Sort(names)
-	waitFor(o.t, o.job+": "+what, func() bool { return slices.Equal(o.firing(), names) })
+	waitFor(o.t, o.job+": "+what, func() bool {
+		now := o.firing()
+		return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(now, name) })
+	})
 	o.tell("%s: firing %v", what, names)
 }
 
@@ -186,17 +185,47 @@ func (o *outage) ever() []string {
 	return all
 }
 
+// slow reports whether an answer to Prometheus, of a process that nobody has stopped,
+// ever took a second: then the machine stood still for longer than hastened rules wait.
+func (o *outage) slow(stopped string) bool {
+	return len(o.p.query(fmt.Sprintf(`max_over_time(scrape_duration_seconds{job=%q,instance!=%q}[30m]) > 1`, o.job, stopped))) > 0
+}
+
 // Three deployments have three accidents, and one Prometheus with the rules that are
-// shipped, all of whose times are divided by faster, watches all of them. Each accident
-// fires its own alerts and no others, at no moment, and they clear once it is mended.
+// shipped, hastened, watches all of them. Each accident fires its own alerts and no
+// others, at no moment, and they clear once it is mended.
+//
+// On a machine that is so busy that it stands still for seconds, other alerts are
+// right to fire. Then it is all done again, in less haste, and counts.
 func TestEachOutageFiresItsOwnAlertsAndNoOthers(t *testing.T) {
 	t.Parallel()
+	for _, faster := range []int{60, 12} {
+		again := false
+		t.Run(fmt.Sprintf("%d times faster", faster), func(t *testing.T) {
+			wrong, slow := threeOutages(t, faster)
+			if again = slow && faster == 60 && len(wrong) > 0; again {
+				t.Logf("too busy a machine for such haste: %q", wrong)
+				return
+			}
+			for _, w := range wrong {
+				t.Error(w)
+			}
+		})
+		if !again {
+			return
+		}
+	}
+}
+
+// threeOutages returns what is wrong of what fired, and whether the machine was slow.
+func threeOutages(t *testing.T, faster int) (wrong []string, slow bool) {
+	t.Helper()
 	local := newMem0(t, filepath.Join(t.TempDir(), "mem0"), mem0.Memory{ID: "a1", UserID: "alice", Text: "tea"})
 	second := fmt.Sprintf("  - {name: assistant, kind: mem0-sqlite, vectors: %q, entities: %q, history: %q}\n", local.Vectors, local.Entities, local.History)
 	store := deploy(t, "lethe-store", second, allRoles)
 	queue := deploy(t, "lethe-queue", "", allRoles)
 	hands := deploy(t, "lethe-worker", "", "api,scheduler", roleWorker)
-	observe(t, store, queue, hands)
+	observe(t, faster, store, queue, hands)
 
 	backAgain := store.loseStore(local.Vectors)
 	afterAll := queue.flush()
@@ -210,19 +239,23 @@ func TestEachOutageFiresItsOwnAlertsAndNoOthers(t *testing.T) {
 	goesOn()
 
 	stopped := strings.TrimPrefix(hands.members[1].url, "http://")
-	store.over("LetheStoreDown assistant")
-	queue.over("LetheQueueForgot")
-	hands.over("LetheNothingMoving", "LetheProcessDown "+stopped, "LetheRoleMissing worker")
-}
-
-// over waits until nothing fires any more, and looks what ever has.
-func (o *outage) over(want ...string) {
-	o.t.Helper()
-	o.until("over")
-	if got := o.ever(); !slices.Equal(got, want) {
-		o.t.Errorf("%s: there have fired %q, want %q", o.job, got, want)
+	for _, over := range []struct {
+		*outage
+		want []string
+	}{
+		{store, []string{"LetheStoreDown assistant"}},
+		{queue, []string{"LetheQueueForgot"}},
+		{hands, []string{"LetheNothingMoving", "LetheProcessDown " + stopped, "LetheRoleMissing worker"}},
+	} {
+		waitFor(t, over.job+": over", func() bool { return len(over.firing()) == 0 })
+		got := over.ever()
+		over.tell("over; all that ever fired: %s", strings.Join(got, ", "))
+		if !slices.Equal(got, over.want) {
+			wrong = append(wrong, fmt.Sprintf("%s: there have fired %q, want %q", over.job, got, over.want))
+		}
+		slow = slow || over.slow(stopped)
 	}
-	o.tell("all that ever fired: %s", strings.Join(want, ", "))
+	return wrong, slow
 }
 
 // loseStore moves a file of a store away. What it returns moves it back.

@@ -309,6 +309,7 @@ func (s *service) Run(ctx context.Context) error {
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Holds:    s.holds.Turn,
 		Requeued: s.rungAgain,
+		Keep:     s.config.Retention.rule(),
 		Rest:     s.refused, Pulse: s.pulses.of(loopReconciler), Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
 	}
 	lab.Point("serve/ready")

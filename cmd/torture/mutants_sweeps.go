@@ -2,7 +2,7 @@
 
 package main
 
-// sweepMutants are those of retention sweeps.
+// sweepMutants are those of retention: of sweeps, and of our own records.
 func sweepMutants() []mutant {
 	return []mutant{
 		{bug: "sweep/clock-believed", check: "jobs TestAClockThatJumpsIsNotBelieved"},
@@ -12,6 +12,7 @@ func sweepMutants() []mutant {
 		{bug: "sweep/unusual-ignored", check: "jobs/ledger TestTheBrakesOfASweepAreFrozenWithIt"},
 		{bug: "sweep/filed-twice", check: "jobs/ledger TestATickIsTakenAndFiledOnce"},
 		{bug: "sweep/erase-as-planned", check: "worker TestASweepLeavesWhatIsHeldOrNoLongerMeant"},
+		{bug: "ledger/ccpa-short", check: "jobs/ledger TestRecordsUnderTheCCPAAreKeptForTwoYears"},
 	}
 }
 

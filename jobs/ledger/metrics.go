@@ -68,7 +68,7 @@ func NewCollector(l *Ledger, policies ...jobs.Policy) *Collector {
 
 		progress:    desc("last_progress_timestamp_seconds", "When a plan, a batch, a verification, a purge or a request last ended, as a Unix time; 0 if nothing ever has."),
 		ready:       desc("work_ready", "Tasks that are due and that nobody works on, though they wait for no person, hold, window, back-off or store that is down: if there are some for long and nothing has progressed, nothing moves."),
-		uncertified: desc("certificates_due", "Requests that are through in every store and have no certificate yet."),
+		uncertified: desc("certificates_due", "Requests that have been through in every store for a minute and have no certificate yet."),
 
 		holds:   desc("holds_active", "Legal holds that stand."),
 		logSize: desc("log_size", "Entries in the log."),

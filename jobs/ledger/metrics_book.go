@@ -37,7 +37,7 @@ const (
 		WHERE state = 'ready' AND next_at <= ? OR state = 'queued' OR state = 'running' AND lease_until < ? GROUP BY store`
 
 	uncertified = `SELECT COUNT(*) FROM requests WHERE status = 'verifying' AND completed_at IS NULL AND cancelling = 0
-		AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.request = requests.id AND jobs.stage <> 'done')`
+		AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.request = requests.id AND (jobs.stage <> 'done' OR COALESCE(jobs.purged_at, jobs.verified_at, 0) > ?))`
 
 	lastEmptySweep = `SELECT MAX(done_at) FROM sweeps WHERE policy = ? AND store = ? AND state = 'empty'`
 	lastFiledSweep = `SELECT r.completed_at FROM sweeps s JOIN requests r ON r.id = s.request
@@ -48,6 +48,10 @@ const (
 		AND due_at > COALESCE((SELECT MAX(due_at) FROM sweeps WHERE policy = ? AND store = ? AND state IN ('empty', 'filed')), 0)
 		AND EXISTS (SELECT 1 FROM sweeps WHERE policy = ? AND store = ? AND state = 'open' AND actor = '')`
 )
+
+// certifyWithin is how long a certificate may take. It takes a moment; but where many
+// requests are at work, one of them is always at that moment.
+const certifyWithin = time.Minute
 
 // totals counts requests.
 func (c *Collector) totals(ctx context.Context) (s sheet, _ error) {
@@ -157,7 +161,7 @@ func (c *Collector) work(ctx context.Context) (s sheet, _ error) {
 		}
 	}
 	s.gauge(c.ready, ready)
-	due, err := c.number(ctx, uncertified, 0)
+	due, err := c.number(ctx, uncertified, 0, now-certifyWithin.Milliseconds())
 	if err != nil {
 		return nil, err
 	}

@@ -143,6 +143,21 @@ func (l *Ledger) TakeWatches(ctx context.Context, storeName string, until time.T
 	return list, nil
 }
 
+// untakeWatches gives back the looks that a process took which has died: there is no
+// other that could be at one.
+func (l *Ledger) untakeWatches(ctx context.Context) error {
+	const taken = `done_at IS NULL AND next_at > due_at`
+	var any bool
+	err := l.read.GetContext(ctx, &any, `SELECT EXISTS (SELECT 1 FROM watches WHERE `+taken+`)`)
+	if err != nil || !any {
+		return wrapped("find watches", err)
+	}
+	return wrapped("give back watches", l.write(ctx, func(ctx context.Context, tx *txn) error {
+		_, err := tx.ExecContext(ctx, `UPDATE watches SET next_at = due_at WHERE `+taken)
+		return err
+	}))
+}
+
 func wrapped(what string, err error) error {
 	if err == nil {
 		return nil
