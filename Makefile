@@ -35,8 +35,9 @@ static: ## write bin/lethe as one static file, as the image has it, and bin/leth
 demo: build ## erase an invented person from an invented store, and check the proof
 	bin/lethe demo
 
-drill: ## back a store up, forget alice, restore the backup, replay: she is gone again, nobody else is touched (under a minute)
-	go test -count=1 -timeout 5m -v -run TestDrill ./cmd/lethe
+drill: ## back a store up, forget alice, restore the backup, replay: she is gone again, nobody else is touched (a minute)
+	.ci/need postgres
+	go test -count=1 -timeout 10m -v -run TestDrill ./cmd/lethe
 
 # One set of build flags for vet and test, so that SQLite is compiled once.
 test: ## run all tests with the race detector (installs redis-server, postgres, prometheus, openssl, curl, ssh-agent, node and npm if it may)
