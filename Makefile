@@ -12,7 +12,7 @@ GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 BUILD := go build -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 
-.PHONY: help build demo test torture share torture-smoke torture-long torture-log torture-replay lint lint-fast fmt bench clean
+.PHONY: help build demo test torture share scale torture-smoke torture-long torture-log torture-replay lint lint-fast fmt bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ share: ## two processes share an erasure of 200,000 rows, with the share each di
 	.ci/need redis-server
 	.ci/need postgres
 	LETHE_SHARE_ROWS=200000 go test -count=1 -timeout 10m -v -run TestTwoProcessesShareAnErasure ./cmd/lethe
+
+# Medians of three rounds. Nothing else may run on the machine.
+scale: ## how one, two and four worker processes share the work, near and far from the store (4 minutes)
+	.ci/need redis-server
+	.ci/need postgres
+	go test -count=1 -timeout 15m -run '^$$' -bench '^BenchmarkScale$$' -benchtime 1x -v ./cmd/lethe
 
 lint: lint-fast ## run every linter (the first run builds them: some minutes)
 	$(GOLANGCI) config verify
