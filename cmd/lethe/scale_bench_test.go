@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,8 +34,8 @@ func fromEnv(name string, otherwise int) int {
 
 // BenchmarkScale measures, one after the other and round by round, how one, two
 // and four worker processes get on with the same requests: in a PostgreSQL on the
-// machine, in one that is 5 ms away, and many small ones. A door and a scheduler
-// run in a process of their own.
+// machine, in one to which a round trip takes 10 ms, and many small ones. A door
+// and a scheduler run in a process of their own.
 func BenchmarkScale(b *testing.B) {
 	s := newScale(b)
 	for b.Loop() {
@@ -53,13 +55,16 @@ type scale struct {
 	door   *member
 	n      int                          // users so far
 	rates  map[string]map[int][]float64 // of what, with how many workers: a second
+	sent   atomic.Int64                 // messages to the far store
 }
 
 // The names of what is measured.
 const (
-	scaleNear  = "rows of one request, PostgreSQL here"
-	scaleFar   = "rows of one request, PostgreSQL 5 ms away"
-	scaleSmall = "requests of one memory, PostgreSQL here"
+	scaleNear        = "PostgreSQL here: rows of one request, from filed to certified"
+	scaleNearBatches = "PostgreSQL here: rows, of its batches alone"
+	scaleFar         = "PostgreSQL 5 ms away: rows of one request, from filed to certified"
+	scaleFarBatches  = "PostgreSQL 5 ms away: rows, of its batches alone"
+	scaleSmall       = "PostgreSQL here: requests of one memory, filed by 8 clients"
 )
 
 func newScale(b *testing.B) *scale {
@@ -75,7 +80,7 @@ func newScale(b *testing.B) *scale {
 		b.Fatal(err)
 	}
 	q := u.Query()
-	host, port, _ := net.SplitHostPort(slowLine(b, filepath.Join(q.Get("host"), ".s.PGSQL.5432")))
+	host, port, _ := net.SplitHostPort(slowLine(b, filepath.Join(q.Get("host"), ".s.PGSQL.5432"), &s.sent))
 	q.Set("host", host)
 	q.Set("port", port)
 	q.Set("sslmode", "disable")
@@ -106,8 +111,8 @@ func (s *scale) round() {
 			workers = append(workers, s.c.join(roleWorker))
 		}
 		time.Sleep(crewEvery + 500*time.Millisecond) // the scheduler has counted them
-		s.add(scaleNear, n, s.rows("server", fromEnv("LETHE_SCALE_NEAR", 60_000)))
-		s.add(scaleFar, n, s.rows("far", fromEnv("LETHE_SCALE_FAR", 60_000)))
+		s.rows(scaleNear, scaleNearBatches, "server", n, fromEnv("LETHE_SCALE_NEAR", 60_000))
+		s.rows(scaleFar, scaleFarBatches, "far", n, fromEnv("LETHE_SCALE_FAR", 60_000))
 		s.add(scaleSmall, n, s.small(fromEnv("LETHE_SCALE_SMALL", 150)))
 	}
 	for _, m := range workers {
@@ -138,31 +143,46 @@ func (s *scale) file(user, in string) string {
 	return answer.ID
 }
 
-// rows measures one request of so many rows, from filed to certified.
-func (s *scale) rows(in string, n int) float64 {
+// rows measures one request of so many rows, from filed to certified, and its
+// batches alone, from when the first is begun to when the last is done.
+func (s *scale) rows(whole, batches, in string, workers, n int) {
 	user := s.user(in, n)
 	s.stores[in].MustExec(`VACUUM ANALYZE memories`)
 	began := time.Now()
-	if done := s.door.completed(s.file(user, in)); done.Stores[0].Erased != n {
+	id := s.file(user, in)
+	if done := s.door.completed(id); done.Stores[0].Erased != n {
 		s.b.Fatalf("the certificate says %s", said(done.Stores[0]))
 	}
-	return float64(n) / time.Since(began).Seconds()
+	s.add(whole, workers, float64(n)/time.Since(began).Seconds())
+	var took int64
+	if err := s.ledger.Get(&took, `SELECT MAX(b.done_at) - MIN(b.started_at) FROM batches b JOIN jobs j ON j.id = b.job WHERE j.request = $1`, id); err != nil {
+		s.b.Fatal(err)
+	}
+	s.add(batches, workers, float64(n)/time.Duration(took*int64(time.Millisecond)).Seconds())
 }
 
-// small measures so many requests of one memory, filed one after the other while
-// the workers are at it.
+// small measures so many requests of one memory, which clients file one after the
+// other each, while the workers are at it.
 func (s *scale) small(n int) float64 {
-	var users, ids []string
+	var users []string
 	for range n {
 		users = append(users, s.user("server", 1))
 	}
 	began := time.Now()
-	for _, user := range users {
-		ids = append(ids, s.file(user, "server"))
+	const clients = 8
+	var all sync.WaitGroup
+	for first := range clients {
+		all.Go(func() {
+			var ids []string
+			for i := first; i < n; i += clients {
+				ids = append(ids, s.file(users[i], "server"))
+			}
+			for _, id := range ids {
+				s.door.completed(id)
+			}
+		})
 	}
-	for _, id := range ids {
-		s.door.completed(id)
-	}
+	all.Wait()
 	return float64(n) / time.Since(began).Seconds()
 }
 
@@ -171,17 +191,31 @@ func (s *scale) small(n int) float64 {
 func (s *scale) report() {
 	var table strings.Builder
 	table.WriteString("\n| a second | 1 worker | 2 workers | 4 workers |\n|---|---|---|---|\n")
-	for _, what := range []string{scaleNear, scaleFar, scaleSmall} {
+	for _, what := range []string{scaleNear, scaleNearBatches, scaleFar, scaleFarBatches, scaleSmall} {
 		one := median(s.rates[what][1])
 		fmt.Fprintf(&table, "| %s |", what)
 		for _, n := range []int{1, 2, 4} {
 			fmt.Fprintf(&table, " %.0f (%.2f) |", median(s.rates[what][n]), median(s.rates[what][n])/one)
-			s.b.ReportMetric(median(s.rates[what][n])/one, fmt.Sprintf("%s-%dx", strings.Fields(what)[len(strings.Fields(what))-1], n))
 		}
 		fmt.Fprintf(&table, "\n")
 	}
 	s.b.ReportMetric(0, "ns/op")
-	s.b.Logf("%d rounds, medians, in brackets the ratio to one worker:\n%s\nall: %v", fromEnv("LETHE_SCALE_ROUNDS", 3), table.String(), s.rates)
+	for _, n := range []int{2, 4} {
+		s.b.ReportMetric(median(s.rates[scaleFarBatches][n])/median(s.rates[scaleFarBatches][1]), fmt.Sprintf("far-x%d", n))
+		s.b.ReportMetric(median(s.rates[scaleNearBatches][n])/median(s.rates[scaleNearBatches][1]), fmt.Sprintf("near-x%d", n))
+	}
+	s.b.Logf("%d rounds, medians, in brackets the ratio to one worker:\n%s\n%d round trips in a batch that is far away\nall: %v",
+		fromEnv("LETHE_SCALE_ROUNDS", 3), table.String(), s.trips(), s.rates)
+}
+
+// trips is how often a batch goes to the store and back, with what the listing and
+// the reading again of its rows take.
+func (s *scale) trips() int64 {
+	batches := int64(0)
+	if err := s.ledger.Get(&batches, `SELECT COUNT(*) FROM batches b JOIN jobs j ON j.id = b.job WHERE j.store = 'far'`); err != nil || batches == 0 {
+		s.b.Fatalf("no batches: %v", err)
+	}
+	return s.sent.Load() / batches
 }
 
 func median(all []float64) float64 {
@@ -190,8 +224,8 @@ func median(all []float64) float64 {
 }
 
 // slowLine passes bytes on to a socket and back, each way farAway later and in
-// order, and returns the address to ask.
-func slowLine(b *testing.B, socket string) (addr string) {
+// order, counts what is sent, and returns the address to ask.
+func slowLine(b *testing.B, socket string, sent *atomic.Int64) (addr string) {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -209,15 +243,15 @@ func slowLine(b *testing.B, socket string) (addr string) {
 				near.Close()
 				continue
 			}
-			go carry(near, far)
-			go carry(far, near)
+			go carry(near, far, sent)
+			go carry(far, near, new(atomic.Int64))
 		}
 	}()
 	return l.Addr().String()
 }
 
 // carry takes bytes from one end to the other, until one of them closes.
-func carry(from, to net.Conn) {
+func carry(from, to net.Conn, parcels *atomic.Int64) {
 	type parcel struct {
 		due   time.Time
 		bytes []byte
@@ -229,6 +263,7 @@ func carry(from, to net.Conn) {
 			b := make([]byte, 64<<10)
 			n, err := from.Read(b)
 			if n > 0 {
+				parcels.Add(1)
 				road <- parcel{time.Now().Add(farAway), b[:n]}
 			}
 			if err != nil {

@@ -67,10 +67,12 @@ func serveCommand(c *console) *cobra.Command {
 }
 
 const serveLong = `Serve runs the HTTP API, the workers and the scheduler in one process, and
-stops within 10 seconds of a SIGTERM. Whatever it was doing then, or when it is
+stops within 10 seconds of a SIGTERM, after drain_delay if the configuration has
+one; /readyz says so first. Whatever it was doing then, or when it is
 killed, goes on at the next start.
 
-With --ledger postgres://… and --queue redis://… any number of processes, on any
+With --ledger postgres://… and --queue redis://… (or redis-sentinel://H1,H2/NAME,
+redis-cluster://H1,H2, with rediss for TLS) any number of processes, on any
 number of machines, share the work: give them the same configuration, and a data
 folder that they share for the keys. --roles says what a process does:
 

@@ -92,7 +92,8 @@ func TestWhatURLsOfSeveralSay(t *testing.T) {
 func TestAFailOverIsOutlived(t *testing.T) {
 	t.Parallel()
 	w := queuetest.Sentinels(t, []string{"--requirepass", "hunter22", "--masterauth", "hunter22"},
-		"sentinel auth-pass "+queuetest.MasterName+" hunter22", "requirepass hunter33", "sentinel sentinel-pass hunter33")
+		"sentinel auth-pass "+queuetest.MasterName+" hunter22", "requirepass hunter33", "sentinel sentinel-pass hunter33",
+		"user watch on >hunter55 resetchannels &* -@all +auth +hello +ping +subscribe +sentinel|get-master-addr-by-name +sentinel|sentinels +sentinel|replicas") // as the README has it
 	w.Settled("AUTH hunter22", "AUTH hunter33")
 	url := strings.Replace(w.URL(), "://", "://:hunter22@", 1)
 	for name, o := range map[string]queue.Options{
@@ -111,7 +112,7 @@ func TestAFailOverIsOutlived(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	q := open(t, queue.Options{URL: url + "?db=2", SentinelPassword: "hunter33"})
+	q := open(t, queue.Options{URL: url + "?db=2", SentinelUser: "watch", SentinelPassword: "hunter55"})
 	done := make(chan jobs.Ring, 8)
 	start(t, q, func(_ context.Context, r jobs.Ring) error {
 		done <- r

@@ -191,21 +191,21 @@ func TestGraceLetsHandlersEnd(t *testing.T) {
 }
 
 func TestWhatEndsWithinTheGraceIsDone(t *testing.T) {
-	q := open(t, queue.Options{URL: "embedded", Grace: 5 * time.Second})
-	taken, leave := make(chan struct{}), make(chan struct{})
+	q := open(t, queue.Options{URL: "embedded", Grace: time.Minute, ShutdownTimeout: 2 * time.Minute})
+	taken := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- q.Run(ctx, func(ctx context.Context, _ jobs.Ring) error {
+		ended <- q.Run(ctx, func(own context.Context, _ jobs.Ring) error {
 			close(taken)
-			<-leave
-			return ctx.Err()
+			<-ctx.Done()
+			time.Sleep(200 * time.Millisecond) // for a stop that would break it off at once
+			return own.Err()
 		})
 	}()
 	ring(t, q, jobs.Ring{ID: "a", Epoch: 1})
 	<-taken
 	cancel()
-	close(leave)
 	if err := <-ended; err != nil {
 		t.Errorf("Run returned %v", err)
 	}
