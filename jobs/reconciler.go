@@ -63,7 +63,8 @@ type Reconciler struct {
 	Holds    func(ctx context.Context) error // Custodian.Turn; nil for none
 	Requeued func(reason string, n int)      // counts, for metrics
 	Rest     func() bool                     // whether nothing can be written now; nil for never
-	Alone    bool                            // no other process rings: what is queued at the start, one rang that has died
+	Pulse    Pulse
+	Alone    bool // no other process rings: what is queued at the start, one rang that has died
 	Now      func() time.Time
 	Logger   *slog.Logger
 
@@ -96,11 +97,16 @@ func (r *Reconciler) Run(ctx context.Context) error {
 func (r *Reconciler) repeat(ctx context.Context, turn func(context.Context) error) {
 	tick := time.NewTicker(reconcileEvery)
 	defer tick.Stop()
+	turned := r.Pulse.Begin()
 	for said := ""; ; {
-		if r.Rest == nil || !r.Rest() {
+		if r.Rest != nil && r.Rest() {
+			turned()
+		} else {
 			err, text := turn(ctx), ""
 			if err != nil {
 				text = err.Error()
+			} else {
+				turned()
 			}
 			if text != "" && text != said && ctx.Err() == nil { // once: it is tried again twice a second
 				r.Logger.WarnContext(ctx, "reconciling; it is tried again", slog.Any("error", err))

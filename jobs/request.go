@@ -83,6 +83,11 @@ const (
 	OriginReplay = "replay" // what a restored backup brought back
 )
 
+// Origins returns every origin.
+func Origins() []string {
+	return []string{OriginAPI, OriginCLI, OriginConsole, OriginMem0, OriginSweep, OriginWatch, OriginReplay}
+}
+
 // A Request is what someone asked. It holds no identity: the Selector is
 // sealed in the ledger and leaves it when the request ends.
 type Request struct {

@@ -41,7 +41,7 @@ func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
 		return err
 	}
 	fault.Point("worker/certified")
-	e.Metrics.completed(rec.Origin, now.Sub(rec.CreatedAt))
+	e.Metrics.completed(rec.Origin, t.Request, now.Sub(rec.CreatedAt))
 	e.Logger.InfoContext(ctx, "request completed", slog.String("request_id", t.Request),
 		slog.Int("stores", len(rec.Jobs)), slog.Duration("after", now.Sub(rec.CreatedAt).Round(time.Millisecond)))
 	return nil

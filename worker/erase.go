@@ -93,7 +93,7 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		return nil, fmt.Errorf("erase batch %d: %w", b.Seq, err)
 	}
 	fault.Point("worker/erased")
-	e.Metrics.erased(t.Store, e.Now().Sub(began))
+	e.Metrics.erased(t, e.Now().Sub(began))
 	if n := receipt.Count(store.Refused); n > 0 && !fault.Bug("worker/refused-is-done") {
 		return nil, fmt.Errorf("erase batch %d: %w: %d of %d", b.Seq, store.ErrRefused, n, len(receipt))
 	}

@@ -56,6 +56,9 @@ func floors() map[string][]string {
 
 		"worker": {"jobs", "store", "audit", "audit/proof", "audit/fault"},
 
+		"deploy/grafana/board": {},
+		"deploy/grafana":       {"deploy/grafana/board"},
+
 		"cmd/lethe-verify": {"audit/proof"},
 		"cmd/lethe":        {"worker", "jobs", "jobs/*", "jobs/api/mem0", "store", "store/*", "store/mem0/*", "audit", "audit/*"},
 		"cmd/torture":      {"worker", "jobs", "jobs/*", "store", "store/*", "store/mem0/*", "store/mem0/*", "audit", "audit/*"},

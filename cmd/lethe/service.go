@@ -50,6 +50,7 @@ type service struct {
 	config   Config
 	logger   *slog.Logger
 	registry *prometheus.Registry
+	pulses   *pulses
 
 	keys     *keyring.Keyring
 	signer   *keyfile.Key
@@ -82,7 +83,7 @@ type service struct {
 // openService opens all parts from the ground up. What it opened before an
 // error is closed again.
 func openService(ctx context.Context, c Config, logger *slog.Logger) (_ *service, err error) {
-	s := &service{config: c, logger: logger, registry: prometheus.NewRegistry(), guardEvery: guardEvery}
+	s := &service{config: c, logger: logger, registry: prometheus.NewRegistry(), pulses: newPulses(), guardEvery: guardEvery}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -232,6 +233,7 @@ func (s *service) openQueue(ctx context.Context) (err error) {
 		return err
 	}
 	o.Concurrency, o.ShutdownTimeout, o.Grace, o.Logger = s.windows().sum(), drainTimeout, drainGrace, s.logger
+	o.Pulse = s.pulses.of(loopWorker)
 	if s.queue, err = queue.Open(ctx, o); err != nil {
 		return err
 	}
@@ -260,7 +262,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	s.surveyor = &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules(), Holds: s.ledger.Standing}
 	s.sweeper = &jobs.Sweeper{
 		All: s.config.policies(), Ledger: s.ledger, Intake: s.intake, Stores: s.surveyor, Rules: s.config.rules(),
-		Now: s.ledger.Now, Rest: s.refused, Logger: s.logger,
+		Now: s.ledger.Now, Rest: s.refused, Pulse: s.pulses.of(loopSweeper), Logger: s.logger,
 	}
 	s.eraser = &worker.Eraser{
 		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
@@ -300,12 +302,12 @@ func (s *service) Close() error {
 func (s *service) Run(ctx context.Context) error {
 	ctx, arrive := s.depart(ctx)
 	defer arrive()
-	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down, &crew{count: s.queue.Crew}}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Logger: s.logger}
+	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down, &crew{count: s.queue.Crew}}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Pulse: s.pulses.of(loopRelay), Logger: s.logger}
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Holds:    s.holds.Turn,
 		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
-		Rest:     s.refused, Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
+		Rest:     s.refused, Pulse: s.pulses.of(loopReconciler), Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
 	}
 	lab.Point("serve/ready")
 	group, ctx := errgroup.WithContext(ctx)

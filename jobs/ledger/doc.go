@@ -176,4 +176,13 @@
 //
 // 2026-11-29. The keys of a hold are destroyed when it ends. Nobody can show then
 // whom it was about; the log shows that it was, and how long.
+//
+// 2026-11-29. What a scrape cannot read of the ledger is left out, and
+// lethe_ledger_up is 0. Before, one invalid metric failed the whole scrape, and hid
+// the process's own numbers when they were needed most. The road not taken, to repeat
+// what was read last, looks like health, and an alert on it would be about the past.
+//
+// 2026-11-29. Requests that have ended are counted once, and not at each scrape: see
+// tally. The road not taken, a row of the ledger that holds the sums, would have every
+// end of a request wait for every other.
 package ledger

@@ -44,6 +44,7 @@ type Options struct {
 	Anchors  []audit.Anchor // what they keep must be the beginning of the log
 
 	Logger *slog.Logger // of Sequence; nil for none
+	Pulse  jobs.Pulse   // likewise
 }
 
 // A Ledger is the book. It may be used concurrently. One process at a time
@@ -99,7 +100,7 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	}
 	if o.URL != "" {
 		l.look(ctx)
-		l.sequencer = &audit.Sequencer{Log: l.log, DB: l.db, Logger: o.Logger}
+		l.sequencer = &audit.Sequencer{Log: l.log, DB: l.db, Logger: o.Logger, Pulse: o.Pulse}
 	} else if l.writer, err = audit.NewWriter(ctx, l.log, l.db); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}

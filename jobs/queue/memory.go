@@ -124,7 +124,7 @@ func (q *Queue) Fresh(ctx context.Context) (bool, error) {
 	return fresh && !fault.Bug("queue/never-fresh"), nil
 }
 
-// A Depth counts the tasks of all queues by what they wait for.
+// A Depth counts tasks by what they wait for.
 type Depth struct {
 	Pending   int // will be taken next
 	Active    int // with a worker, alive or not
@@ -133,8 +133,21 @@ type Depth struct {
 	Archived  int // dead; the reconciler rings again
 }
 
-// Depth counts what the queue holds now. It costs one round trip.
-func (q *Queue) Depth(ctx context.Context) (Depth, error) {
+// Depth counts what all queues hold now. It costs one round trip.
+func (q *Queue) Depth(ctx context.Context) (sum Depth, _ error) {
+	all, err := q.depths(ctx)
+	for _, d := range all {
+		sum.Pending += d.Pending
+		sum.Active += d.Active
+		sum.Scheduled += d.Scheduled
+		sum.Retry += d.Retry
+		sum.Archived += d.Archived
+	}
+	return sum, err
+}
+
+// depths counts what each queue holds now, in the order of queues.
+func (q *Queue) depths(ctx context.Context) ([]Depth, error) {
 	pipe := q.client.Pipeline()
 	var parts [][5]*redis.IntCmd
 	for _, name := range queues() {
@@ -145,17 +158,13 @@ func (q *Queue) Depth(ctx context.Context) (Depth, error) {
 		})
 	}
 	if err := q.exec(ctx, pipe); err != nil {
-		return Depth{}, fmt.Errorf("count tasks: %w", err)
+		return nil, fmt.Errorf("count tasks: %w", err)
 	}
-	var d Depth
-	for _, p := range parts {
-		d.Pending += int(p[0].Val())
-		d.Active += int(p[1].Val())
-		d.Scheduled += int(p[2].Val())
-		d.Retry += int(p[3].Val())
-		d.Archived += int(p[4].Val())
+	all := make([]Depth, len(parts))
+	for i, p := range parts {
+		all[i] = Depth{Pending: int(p[0].Val()), Active: int(p[1].Val()), Scheduled: int(p[2].Val()), Retry: int(p[3].Val()), Archived: int(p[4].Val())}
 	}
-	return d, nil
+	return all, nil
 }
 
 // Crew counts the processes that are in Run. One that died is counted for up to

@@ -10,6 +10,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"lethe/jobs"
 )
 
 // What Options leave out.
@@ -52,6 +54,9 @@ type Options struct {
 	// Grace is how long after its context has ended Run ends that of handlers: so
 	// what takes less is not broken off. Less than ShutdownTimeout; 0 for at once.
 	Grace time.Duration
+
+	// Pulse shows that Run takes tasks, or has its hands full.
+	Pulse jobs.Pulse
 
 	// Logger is told of what a human may have to see. nil means no log.
 	Logger *slog.Logger

@@ -53,6 +53,7 @@ func (q *Queue) Run(ctx context.Context, handle func(context.Context, jobs.Ring)
 		client.AddHook(repair{})
 	}
 	d := &desk{stop: ctx, grace: q.opts.Grace, handle: handle, log: q.log}
+	client.AddHook(pulse{turned: q.opts.Pulse.Begin(), full: func() bool { return d.running.Load() >= int64(q.opts.Concurrency) }})
 	server := asynq.NewServerFromRedisClient(client, q.config(d))
 	if err := server.Start(asynq.HandlerFunc(d.process)); err != nil {
 		return errors.Join(fmt.Errorf("run queue: %w", err), client.Close())

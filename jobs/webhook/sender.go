@@ -66,6 +66,7 @@ type Sender struct {
 	Endpoints map[string]string // configured receivers: name to URL
 	Count     func(outcome string)
 	Rest      func() bool // whether nothing can be written now
+	Pulse     jobs.Pulse
 	Now       func() time.Time
 	Logger    *slog.Logger
 
@@ -94,16 +95,21 @@ func (s *Sender) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var swept time.Time
-	for {
+	for turned := s.Pulse.Begin(); ; {
 		more := freed // while as many are due as there are slots, the next begins with the end of one
 		if s.Rest != nil && s.Rest() {
 			more = nil
+			turned()
 		} else {
 			if now := s.Now(); now.Sub(swept) >= sweepEvery {
 				swept = now
 				s.say(ctx, "sweeping keys of webhooks", s.Book.SweepNotify(ctx))
 			}
-			if !s.turn(ctx, slots, freed, &running) {
+			waits, err := s.turn(ctx, slots, freed, &running)
+			if err == nil {
+				turned()
+			}
+			if !waits {
 				more = nil
 			}
 		}
@@ -117,11 +123,11 @@ func (s *Sender) Run(ctx context.Context) error {
 }
 
 // turn begins as many tries as there are slots free, and reports whether there may
-// be more.
-func (s *Sender) turn(ctx context.Context, slots, freed chan struct{}, running *sync.WaitGroup) bool {
+// be more. An error is that of the book.
+func (s *Sender) turn(ctx context.Context, slots, freed chan struct{}, running *sync.WaitGroup) (more bool, _ error) {
 	free := cap(slots) - len(slots)
 	if free == 0 {
-		return true
+		return true, nil
 	}
 	list, err := s.Book.Notices(ctx, free)
 	s.say(ctx, "looking for webhooks to send; it is tried again", err)
@@ -138,7 +144,7 @@ func (s *Sender) turn(ctx context.Context, slots, freed chan struct{}, running *
 			s.tell(ctx, n)
 		})
 	}
-	return len(list) == free
+	return len(list) == free, err
 }
 
 // tell makes one try and tells the book what came of it.
