@@ -202,6 +202,7 @@ func TestTheUserOfTheACLIsEnoughInACluster(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
+	measured(t, q)
 	for i, node := range c.Nodes {
 		if denied := node.Do("ACL", "LOG"); denied != "*0" {
 			t.Errorf("server %d has denied something: %s\n%s", i, denied, log.String())
