@@ -149,6 +149,14 @@ type Config struct {
 	// then. Default 720h.
 	SubjectKeyRetention Duration `yaml:"subject_key_retention"`
 
+	// suppression: how it is recognized that what was erased has come back. See
+	// SuppressionConfig.
+	Suppression *SuppressionConfig `yaml:"suppression"`
+
+	// retention: how long what is left of Lethe's own work is kept. See
+	// RetentionConfig.
+	Retention RetentionConfig `yaml:"retention"`
+
 	// strict: what to do when a store has a table or column that looks personal
 	// and is neither mapped nor waived, at the start or later. false: say so in
 	// the logs and in the metric lethe_store_unmapped, and go on. true: do not
@@ -162,6 +170,10 @@ type Config struct {
 	// webhooks: who may be told when the status of a request changes. Default
 	// nobody, and a request with a notify_url is refused.
 	Webhooks *WebhooksConfig `yaml:"webhooks"`
+
+	// traces: where the work on requests is traced to, by OpenTelemetry. Default
+	// nowhere, unless OTEL_EXPORTER_OTLP_ENDPOINT is set. See TracesConfig.
+	Traces *TracesConfig `yaml:"traces"`
 
 	// Roles are what this process does, by its flag alone, for the file is the
 	// same for all. None given means all of them.
@@ -183,6 +195,13 @@ type StoreConfig struct {
 	// "tables" is any tables of one SQLite file or one
 	// PostgreSQL database, as driver, places and waived say.
 	Kind string `yaml:"kind"`
+
+	// undated: what becomes of rows of somebody who was forgotten that do not say
+	// when they were made, when a watch or a replay finds them: "notice" counts them
+	// and leaves them, "erase" takes them for what has come back. A row with a
+	// random ID (UUID version 4 or 7) that was itself erased has always come back.
+	// Default notice.
+	Undated string `yaml:"undated"`
 
 	// driver: for tables, "sqlite3" or "postgres".
 	Driver string `yaml:"driver"`

@@ -39,8 +39,11 @@ func (c *Config) check(doc document, flags Overrides) error {
 	c.checkOutside(add)
 	c.checkClock(add)
 	c.checkPolicies(add)
+	c.Suppression.check(add)
 	c.checkOIDC(add)
 	c.checkWebhooks(add)
+	c.checkTraces(add)
+	c.checkRetention(add)
 	c.checkRedis(add)
 	c.Rate.check(add)
 	names := make(map[string]bool)
@@ -49,6 +52,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 		at := fmt.Sprintf("stores[%d].", i)
 		s.check(func(field, problem string) { add(at+field, problem) })
 		s.Limits.check(func(field, problem string) { add(at+"limits."+field, problem) })
+		add(at+"undated", undatedProblem(s.Undated))
 		if s.Name != "" && names[s.Name] {
 			add(at+"name", "is taken by another store; give each its own")
 		}

@@ -77,6 +77,11 @@ func (c *Config) resolve(dir string) {
 			from(p)
 		}
 	}
+	if c.Traces != nil {
+		for _, p := range c.Traces.paths() {
+			from(p)
+		}
+	}
 	for i := range c.Anchors {
 		for _, p := range c.Anchors[i].paths() {
 			from(p)
@@ -130,6 +135,7 @@ func (c *Config) fillIn() {
 	if c.SubjectKeyRetention == 0 {
 		c.SubjectKeyRetention = Duration(720 * time.Hour)
 	}
+	c.Retention.fillIn()
 	if c.Queue == "" && c.QueueFile == "" {
 		c.Queue = queueEmbedded
 	}

@@ -127,6 +127,9 @@ func (c *console) printImported(in ledger.Imported) {
 	if n := len(in.Unknown); n > 0 {
 		c.talk("%s had ended that the ledger does not know: lethe status does not find them, lethe certificate does\n", counted(n, "request", "requests"))
 	}
+	if in.Forgot > 0 {
+		c.talk("%s completed since, whose digests the ledger does not have. If a store was put back too, run lethe replay --store NAME once the service is up: whoever was forgotten by one name or one ID is recognized by the log, for as long as the request's subject key is kept; what was asked for in another way must be asked for again\n", counted(in.Forgot, "request was", "requests were"))
+	}
 	for _, id := range in.Holds {
 		c.talk("hold %s stands by the log, and the ledger does not know whom it is about: place it again before the service starts\n", id)
 	}

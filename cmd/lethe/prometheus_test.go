@@ -51,9 +51,15 @@ func (a alert) name() string { return a.Labels["alertname"] }
 // until the test ends, with the rules of files. It keeps exemplars.
 func startPrometheus(t testing.TB, scrape []string, rules ...string) *promServer {
 	t.Helper()
+	return startPrometheusWith(t, promConfig(t, scrape, rules))
+}
+
+// startPrometheusWith is startPrometheus with a configuration of the test's own.
+func startPrometheusWith(t testing.TB, text []byte) *promServer {
+	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, promConfig(t, scrape, rules), 0o600); err != nil {
+	if err := os.WriteFile(config, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	binary := promBinary(t, "prometheus")

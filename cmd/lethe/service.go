@@ -25,6 +25,7 @@ import (
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
+	"lethe/jobs/trace"
 	"lethe/jobs/webhook"
 	"lethe/store"
 	"lethe/store/mem0"
@@ -62,9 +63,11 @@ type service struct {
 	holds    *jobs.Custodian
 	surveyor *worker.Surveyor
 	sweeper  *jobs.Sweeper
+	returns  *jobs.Watch
 	eraser   *worker.Eraser
 	hand     *worker.Hand
 	webhooks *webhook.Sender
+	tracer   *trace.Tracer // nil: nothing is traced
 	listener net.Listener
 	oidc     *web.OIDC // nil: one signs in to the page by token alone
 
@@ -252,6 +255,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
+	if err := s.openTraces(ctx); err != nil {
+		return err
+	}
 	if s.intake, err = s.bookOf(known, byName, keep); err != nil {
 		return err
 	}
@@ -264,9 +270,14 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		All: s.config.policies(), Ledger: s.ledger, Intake: s.intake, Stores: s.surveyor, Rules: s.config.rules(),
 		Now: s.ledger.Now, Rest: s.refused, Pulse: s.pulses.of(loopSweeper), Logger: s.logger,
 	}
+	s.returns = s.openWatch(names)
 	s.eraser = &worker.Eraser{
-		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
+		Suppression: &jobs.Suppression{Keys: s.keys, Watch: s.config.watchTimes()},
+		Ledger:      tracedBook{s.ledger, s.tracer}, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
+	}
+	if s.tracer != nil {
+		s.eraser.Trace = s.tracer
 	}
 	s.hand = worker.NewHand(s.eraser)
 	s.hand.Grace = drainGrace
@@ -306,7 +317,8 @@ func (s *service) Run(ctx context.Context) error {
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Holds:    s.holds.Turn,
-		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
+		Requeued: s.rungAgain,
+		Keep:     s.config.Retention.rule(),
 		Rest:     s.refused, Pulse: s.pulses.of(loopReconciler), Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
 	}
 	lab.Point("serve/ready")
@@ -329,10 +341,14 @@ func (s *service) Run(ctx context.Context) error {
 		group.Go(func() error { return s.rotator.Run(ctx) })
 		group.Go(func() error { return s.webhooks.Run(ctx) })
 		group.Go(func() error { return s.sweeper.Run(ctx) })
+		group.Go(func() error { return s.returns.Run(ctx) })
 		finish = s.lastly(ctx)
 	}
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
-	err := errors.Join(group.Wait(), finish())
+	err := group.Wait()
+	var last errgroup.Group
+	last.Go(s.flushTraces)
+	err = errors.Join(err, finish(), last.Wait())
 	s.logger.InfoContext(context.WithoutCancel(ctx), "stopped")
 	return errors.Join(err, s.ledger.Log().Refusal())
 }

@@ -19,7 +19,9 @@ type Options struct {
 	Planner jobs.Planner
 	Holds   jobs.Holds  // nil for 404
 	Sweeps  jobs.Sweeps // nil for 404
-	Stores  []string    // names that a request may give; empty leaves it to the book
+
+	Returns jobs.Returns // nil for 404
+	Stores  []string     // names that a request may give; empty leaves it to the book
 
 	// Tokens tells who asks. Nil lets everybody do everything.
 	Tokens jobs.Tokens

@@ -177,6 +177,13 @@
 // 2026-11-29. The keys of a hold are destroyed when it ends. Nobody can show then
 // whom it was about; the log shows that it was, and how long.
 //
+// 2026-11-29. Of a record whose retention is over the row of the request stays, with
+// nothing in it that somebody wrote: the totals of the metrics are counted from these
+// rows, and the certificate is found by one. The road not taken, deleting the row and
+// keeping totals beside it, would have made two places that must agree. A SQLite
+// ledger is rewritten before a record counts as deleted, for secure_delete leaves
+// copies where pages split.
+//
 // 2026-11-29. What a scrape cannot read of the ledger is left out, and
 // lethe_ledger_up is 0. Before, one invalid metric failed the whole scrape, and hid
 // the process's own numbers when they were needed most. The road not taken, to repeat
