@@ -99,7 +99,7 @@ func answerExamples() map[string][]Example {
 		"log-key":           text("keys"),
 		"log-keys":          text("keys"),
 		"healthz":           one("serves", "ok\n"),
-		"readyz":            one("ready", Readiness{Ready: true, Stores: []StoreState{{Store: "assistant", State: StoreUp, Since: exampleTime()}}}),
+		"readyz":            one("ready", Readiness{Ready: true, Stores: []StoreState{{Store: "assistant", State: StoreUp, Since: exampleTime()}}, Roles: []string{"api", "worker", "scheduler"}}),
 	}
 }
 
@@ -107,6 +107,7 @@ func notReadyExamples() []Example {
 	return []Example{{Name: "not-ready", Value: Readiness{
 		Reasons: []string{"the queue does not answer"},
 		Stores:  []StoreState{{Store: "assistant", State: StoreDown, Reason: "it does not answer: is it running?", Since: exampleTime()}},
+		Roles:   []string{"api", "worker", "scheduler"},
 	}}}
 }
 

@@ -33,6 +33,9 @@ type Options struct {
 	// of theirs; none if it should. Nil means always.
 	Ready func(context.Context) []string
 
+	// Roles are what the process does, for /readyz.
+	Roles []string
+
 	// States returns how each store is, for /readyz. A store that is down keeps
 	// nobody from filing requests, also for that store. Nil means no stores.
 	States func() []StoreState
