@@ -1,8 +1,11 @@
 package audit_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,26 +49,45 @@ func (h *heart) goesOn(t *testing.T, parts int) {
 	eventually(t, "turns of every part", func() bool { return h.least(parts) > before+2 })
 }
 
-// standsStill makes sure that a part makes no turns, once what was under way is over.
+// standsStill makes sure that a part makes no turns, for longer than the next tries
+// take.
 func (h *heart) standsStill(t *testing.T, parts int) {
 	t.Helper()
-	eventually(t, "a part that stands still", func() bool {
-		before := h.least(parts)
-		time.Sleep(300 * time.Millisecond)
-		return before >= 0 && h.least(parts) == before
-	})
+	before := h.least(parts)
+	time.Sleep(500 * time.Millisecond)
+	if n := h.least(parts) - before; before < 0 || n != 0 {
+		t.Errorf("%d turns of that which is worst off", n)
+	}
 }
+
+// words is a writer that may be read meanwhile.
+type words struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (w *words) Write(p []byte) (int, error) { w.mu.Lock(); defer w.mu.Unlock(); return w.b.Write(p) }
+func (w *words) String() string              { w.mu.Lock(); defer w.mu.Unlock(); return w.b.String() }
 
 func TestAPublisherThatCannotReadItsLogHasNoPulse(t *testing.T) {
 	sick, w := &shelf{name: "sick"}, newOnlooker(t, "w.example")
 	l := withAnchors(t, 3, sick)
 	sick.fail(errors.New("no route")) // which is told elsewhere
 	var h heart
-	publish(t, &audit.Publisher{Log: l.Log, Write: l.commit, Witnesses: []audit.Witness{w}, Every: time.Millisecond, Wait: 100 * time.Millisecond, Pulse: h.pulse})
+	p := &audit.Publisher{Log: l.Log, Write: l.commit, Witnesses: []audit.Witness{w}, Every: time.Millisecond, Wait: time.Second, Pulse: h.pulse}
+	publish(t, p)
 	h.goesOn(t, 2)
 	if err := l.read.Close(); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "both have found the ledger closed", func() bool {
+		for _, d := range p.Status() {
+			if d.Err == nil || !strings.Contains(d.Err.Error(), "closed") {
+				return false
+			}
+		}
+		return true
+	})
 	h.standsStill(t, 2)
 }
 
@@ -77,7 +99,7 @@ func TestAPublisherOfWhichOneDestinationHangsHasNoPulse(t *testing.T) {
 	defer close(hung.hang)
 	var h heart
 	publish(t, &audit.Publisher{Log: l.Log, Write: l.commit, Every: time.Millisecond, Wait: 100 * time.Millisecond, Pulse: h.pulse})
-	eventually(t, "the sound one", func() bool { return holds(t, l, sound, 3) })
+	eventually(t, "the sound one", func() bool { return holds(t, l, sound, 3) && h.least(2) >= 0 })
 	h.standsStill(t, 2)
 }
 
@@ -85,7 +107,8 @@ func TestASequencerThatCannotReachItsDatabaseHasNoPulse(t *testing.T) {
 	l := newPostgres(t)
 	var h heart
 	s := process(t, l)
-	s.Pulse = h.pulse
+	var logs words
+	s.Pulse, s.Logger = h.pulse, slog.New(slog.NewTextHandler(&logs, nil))
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Run(ctx) }()
@@ -95,6 +118,7 @@ func TestASequencerThatCannotReachItsDatabaseHasNoPulse(t *testing.T) {
 	if err := s.DB.Close(); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "a round has found it closed", func() bool { return strings.Contains(logs.String(), "closed") })
 	h.standsStill(t, 1)
 	stop()
 	<-done

@@ -238,7 +238,7 @@ func (s *Sweeper) run(ctx context.Context, p Policy, w Sweep, by Actor) (Sweep, 
 // leaves both or none.
 func (s *Sweeper) file(ctx context.Context, p Policy, w Sweep, usual []int, by Actor) (Sweep, error) {
 	what := Submission{By: by, Selector: p.Selector(w.AsOf), Stores: []string{w.Store}, Regime: p.Regime, Origin: OriginSweep}
-	r, _, err := s.Intake.file(ctx, what, &w, p.brakes(usual))
+	r, _, err := s.Intake.file(ctx, what, occasion{unasked: true, sweep: &w, brakes: p.brakes(usual)})
 	switch {
 	case errors.Is(err, ErrOverlap):
 		return s.refuse(ctx, p, w, RefusedOverlap, nil)

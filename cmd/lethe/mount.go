@@ -24,8 +24,8 @@ const pagePoll = 500 * time.Millisecond
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
 		Tokens: s.ledger, Book: s.intake, Holds: s.holds, Stores: s.storeNames(),
-		Planner: s.surveyor, Sweeps: s.sweeper,
-		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
+		Planner: s.surveyor, Sweeps: s.sweeper, Returns: s.returns,
+		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Roles: s.config.Roles.named(), Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
 		Doctor: s.doctor, Backup: s.takeBackup,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
@@ -43,9 +43,9 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 	}
 	mux.Handle("GET /metrics", api.Guarded(s.metricsHandler(), s.mayMeasure(), o))
 	if !s.config.Roles.has(roleAPI) {
-		return plainPaths(mux, doors)
+		return s.traced(plainPaths(mux, doors))
 	}
-	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand, s.surveyor}, o), plainPaths(mux, doors))
+	return s.traced(below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand, s.surveyor}, o), plainPaths(mux, doors)))
 }
 
 // A promptBook has what is filed begun at once, if this process has a worker: who

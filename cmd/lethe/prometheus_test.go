@@ -27,6 +27,7 @@ const scrapeEvery = 500 * time.Millisecond
 type promServer struct {
 	t    testing.TB
 	addr string
+	asOf string    // the Unix time of which expressions are evaluated; "" for now
 	log  string    // path of its own log
 	hold io.Closer // it dies with it
 	done chan struct{}
@@ -51,9 +52,15 @@ func (a alert) name() string { return a.Labels["alertname"] }
 // until the test ends, with the rules of files. It keeps exemplars.
 func startPrometheus(t testing.TB, scrape []string, rules ...string) *promServer {
 	t.Helper()
+	return startPrometheusWith(t, promConfig(t, scrape, rules))
+}
+
+// startPrometheusWith is startPrometheus with a configuration of the test's own.
+func startPrometheusWith(t testing.TB, text []byte) *promServer {
+	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, promConfig(t, scrape, rules), 0o600); err != nil {
+	if err := os.WriteFile(config, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	binary := promBinary(t, "prometheus")
@@ -197,7 +204,11 @@ func (p *promServer) evaluate(expr string) ([]sample, error) {
 		ResultType string
 		Result     json.RawMessage
 	}
-	if err := p.ask("query", url.Values{"query": {expr}}, &data); err != nil {
+	form := url.Values{"query": {expr}}
+	if p.asOf != "" {
+		form.Set("time", p.asOf)
+	}
+	if err := p.ask("query", form, &data); err != nil {
 		return nil, err
 	}
 	var vector []struct {

@@ -15,6 +15,7 @@ const (
 	loopRelay      = "relay"      // rings what is ready
 	loopReconciler = "reconciler" // comes back to what is late
 	loopSweeper    = "sweeper"    // runs policies
+	loopWatch      = "watch"      // looks for what has come back
 	loopSigner     = "log_signer" // logs entries, signs heads and publishes them
 	loopWebhooks   = "webhooks"   // tells receivers
 	loopRotator    = "rotator"    // exchanges the log's key

@@ -39,7 +39,7 @@ func (s *service) measure() {
 	s.measureSelf()
 	s.registry.MustRegister(newBackupAge(s.config.Data))
 	f := promauto.With(s.registry)
-	s.requeued = f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_reconciler_requeued_total", Help: "Tasks that were rung again because they should have been answered, by reason: lease_expired, queue_lost (the queue had forgotten everything), queue_forgot (one task)."}, []string{"reason"})
+	s.requeued = f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_reconciler_requeued_total", Help: "Tasks that were rung again because they should have been answered, by reason: lease_expired, queue_lost (Redis had forgotten everything), queue_forgot (one task)."}, []string{"reason"})
 	for _, reason := range []string{jobs.ReasonLease, jobs.ReasonFlush, jobs.ReasonForgot} {
 		s.requeued.WithLabelValues(reason)
 	}
@@ -116,4 +116,13 @@ func collect(c prometheus.Collector) (list []prometheus.Metric) {
 		list = append(list, m)
 	}
 	return list
+}
+
+// rungAgain counts tasks that were rung again. An embedded queue begins empty with
+// each start: that is no loss, and nobody is to be alarmed.
+func (s *service) rungAgain(reason string, n int) {
+	if reason == jobs.ReasonFlush && s.config.Queue == queueEmbedded {
+		return
+	}
+	s.requeued.WithLabelValues(reason).Add(float64(n))
 }

@@ -29,7 +29,7 @@ func (s *service) openWebhooks() error {
 		total.WithLabelValues(outcome)
 	}
 	sender := &webhook.Sender{
-		Book: s.ledger, Count: func(outcome string) { total.WithLabelValues(outcome).Inc() },
+		Book: s.ledger, GiveUp: s.config.Retention.giveUp(), Count: func(outcome string) { total.WithLabelValues(outcome).Inc() },
 		Rest: s.refused, Pulse: s.pulses.of(loopWebhooks), Now: s.ledger.Now, Logger: s.logger,
 	}
 	s.webhooks = sender

@@ -6,7 +6,7 @@ import "slices"
 
 // mutants lists every planted bug with what has to catch it.
 func mutants() []mutant {
-	return slices.Concat(workerMutants(), jobsMutants(), auditMutants(), ledgerMutants(), peopleMutants(), holdMutants(), sweepMutants(), webhookMutants(), platformMutants())
+	return slices.Concat(workerMutants(), jobsMutants(), auditMutants(), ledgerMutants(), peopleMutants(), holdMutants(), sweepMutants(), watchMutants(), webhookMutants(), platformMutants())
 }
 
 // scenes that several planted bugs are caught by.

@@ -18,8 +18,8 @@ const composeFile = "deploy/compose.yaml"
 // secretsFolder is where deploy/compose/secrets puts what it makes, in deploy/.
 const secretsFolder = "compose/secrets.d/"
 
-// project reads the Compose file as Compose does: against its schema.
-func project(root string) (*types.Project, error) {
+// Project reads the Compose file as Compose does: against its schema.
+func Project(root string) (*types.Project, error) {
 	path := filepath.Join(root, composeFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -36,7 +36,7 @@ func project(root string) (*types.Project, error) {
 // machine alone, and finds the files that it mounts.
 func Compose(root string) error {
 	p := &Problems{where: composeFile}
-	all, err := project(root)
+	all, err := Project(root)
 	if err != nil {
 		p.add("%v", err)
 		return p.err()

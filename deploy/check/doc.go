@@ -20,6 +20,10 @@
 // that does not show: that the base images are there and have gcc, make and a libc to
 // link statically.
 //
+// 2026-11-29. For the same reason Compose's services are run as processes of this machine,
+// by their own command lines, scripts, secrets, configuration and probes, from the first
+// token to a certificate. What that does not show: that their images do likewise.
+//
 // 2026-11-29. The filter of system calls is tried without systemd: the unit's sets are
 // spelled out by systemd-analyze, loaded as the kernel's filter, and a whole erasure is
 // run under it.

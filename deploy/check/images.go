@@ -32,7 +32,7 @@ func Images(root string) error {
 			}
 		}
 	}
-	if all, err := project(root); err == nil {
+	if all, err := Project(root); err == nil {
 		for _, s := range all.Services {
 			see(composeFile, s.Image)
 			if s.Build != nil && s.Build.Args["VERSION"] != nil {

@@ -17,7 +17,7 @@ import (
 // dashboards.
 func Measured(root string) error {
 	p := &Problems{where: composeFile}
-	all, err := project(root)
+	all, err := Project(root)
 	if err != nil {
 		return nil // Compose says so
 	}

@@ -21,7 +21,7 @@ func promised() []string {
 		"GET /v1/requests/{id}/events", "GET /v1/requests/{id}/receipt", "GET /v1/requests/{id}/subject-key", "GET /v1/tokens",
 		"POST /v1/holds", "POST /v1/plans", "POST /v1/policies/{name}/sweeps", "POST /v1/requests", "POST /v1/requests/{id}/approve", "POST /v1/requests/{id}/cancel",
 		"POST /v1/requests/{id}/confirm", "POST /v1/requests/{id}/exempt", "POST /v1/requests/{id}/extend",
-		"POST /v1/requests/{id}/memory-proof", "POST /v1/requests/{id}/reject", "POST /v1/tokens",
+		"POST /v1/requests/{id}/memory-proof", "POST /v1/requests/{id}/reject", "POST /v1/stores/{name}/replays", "POST /v1/suppressions/check", "POST /v1/tokens",
 	}
 }
 

@@ -23,6 +23,8 @@ func told() []*Problem {
 		problem(http.StatusConflict, "not_yet", "there is no certificate yet"),
 		problem(http.StatusConflict, codeNotHere, notHere),
 		problem(http.StatusConflict, codePlacing, "the hold is still being placed: ask again once it is active"),
+		problem(http.StatusConflict, "store_unable", "the store cannot list what is in it, so nobody can tell what has come back"),
+		problem(http.StatusConflict, "clock_skew", "the store's clock and that of the service differ by more than a minute: set them right"),
 		problem(http.StatusConflict, "no_regime", "the regime of the request is not configured any more"),
 		problem(http.StatusConflict, "not_extendable", "the regime of the request knows no extension"),
 		problem(http.StatusConflict, "already_extended", "the period has been extended, which can be done once"),

@@ -19,7 +19,9 @@ type Options struct {
 	Planner jobs.Planner
 	Holds   jobs.Holds  // nil for 404
 	Sweeps  jobs.Sweeps // nil for 404
-	Stores  []string    // names that a request may give; empty leaves it to the book
+
+	Returns jobs.Returns // nil for 404
+	Stores  []string     // names that a request may give; empty leaves it to the book
 
 	// Tokens tells who asks. Nil lets everybody do everything.
 	Tokens jobs.Tokens
@@ -30,6 +32,9 @@ type Options struct {
 	// Ready returns why the service should get no requests now, without values
 	// of theirs; none if it should. Nil means always.
 	Ready func(context.Context) []string
+
+	// Roles are what the process does, for /readyz.
+	Roles []string
 
 	// States returns how each store is, for /readyz. A store that is down keeps
 	// nobody from filing requests, also for that store. Nil means no stores.

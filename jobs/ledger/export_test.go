@@ -13,7 +13,7 @@ func Repeated() []string {
 	return []string{
 		stoppedRequests, dueKeys, dueUntil, confirmUntil,
 		openRequests, endedRequests, unanswered, activeHolds, oldestOpen, longestWait, refusedSoFar,
-		lastProgress, readyTasks, uncertified, lastEmptySweep, lastFiledSweep,
+		lastProgress, readyTasks, uncertified, lastEmptySweep, lastFiledSweep, newestTick, firstOpen,
 	}
 }
 

@@ -36,7 +36,7 @@ type Collector struct {
 
 	up *prometheus.Desc
 
-	swept, unswept *prometheus.Desc
+	swept, unswept, overdue *prometheus.Desc
 
 	requests, open, oldest, due, unconfirmed, outbox, refused, unapproved, holds, logSize, logAge, logPending, logOutcast *prometheus.Desc
 
@@ -55,6 +55,7 @@ func NewCollector(l *Ledger, policies ...jobs.Policy) *Collector {
 		l: l, timeout: askLimit, policies: policies,
 		up:          desc("ledger_up", "1 if all that the ledger and its log are asked here was answered within 3 s; while it is 0, some or all of what they say is missing."),
 		swept:       desc("sweep_last_success_timestamp_seconds", "When a policy's sweep last came to its end, as a Unix time: of its stores, that for which it is longest ago; 0 if one has had none.", "policy"),
+		overdue:     desc("sweep_late_seconds", "For how long a policy's sweep has been due and was not run: of its stores, that for which it is longest; 0 if none is due.", "policy"),
 		unswept:     desc("sweep_refused_total", "How often a policy could not be run, by reason; a tick is tried again each minute.", "policy", "reason"),
 		requests:    desc("requests_total", "Requests by origin and outcome; accepted counts all of them.", "origin", "outcome"),
 		open:        desc("requests_open", "Requests that have not ended, by status.", "status"),
@@ -67,7 +68,7 @@ func NewCollector(l *Ledger, policies ...jobs.Policy) *Collector {
 
 		progress:    desc("last_progress_timestamp_seconds", "When a plan, a batch, a verification, a purge or a request last ended, as a Unix time; 0 if nothing ever has."),
 		ready:       desc("work_ready", "Tasks that are due and that nobody works on, though they wait for no person, hold, window, back-off or store that is down: if there are some for long and nothing has progressed, nothing moves."),
-		uncertified: desc("certificates_due", "Requests that are through in every store and have no certificate yet."),
+		uncertified: desc("certificates_due", "Requests that have been through in every store for a minute and have no certificate yet."),
 
 		holds:   desc("holds_active", "Legal holds that stand."),
 		logSize: desc("log_size", "Entries in the log."),
@@ -81,7 +82,7 @@ func NewCollector(l *Ledger, policies ...jobs.Policy) *Collector {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.up, c.swept, c.unswept, c.requests, c.open, c.oldest, c.due, c.unconfirmed, c.outbox, c.refused, c.unapproved,
+		c.up, c.swept, c.unswept, c.overdue, c.requests, c.open, c.oldest, c.due, c.unconfirmed, c.outbox, c.refused, c.unapproved,
 		c.progress, c.ready, c.uncertified, c.holds, c.logSize, c.logAge, c.logPending, c.logOutcast,
 	} {
 		ch <- d

@@ -37,12 +37,21 @@ const (
 		WHERE state = 'ready' AND next_at <= ? OR state = 'queued' OR state = 'running' AND lease_until < ? GROUP BY store`
 
 	uncertified = `SELECT COUNT(*) FROM requests WHERE status = 'verifying' AND completed_at IS NULL AND cancelling = 0
-		AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.request = requests.id AND jobs.stage <> 'done')`
+		AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.request = requests.id AND (jobs.stage <> 'done' OR COALESCE(jobs.purged_at, jobs.verified_at, 0) > ?))`
 
 	lastEmptySweep = `SELECT MAX(done_at) FROM sweeps WHERE policy = ? AND store = ? AND state = 'empty'`
 	lastFiledSweep = `SELECT r.completed_at FROM sweeps s JOIN requests r ON r.id = s.request
 		WHERE s.policy = ? AND s.store = ? AND s.request <> '' AND r.status = 'completed' ORDER BY s.done_at DESC LIMIT 1`
+
+	newestTick = `SELECT newest FROM policies WHERE policy = ? AND store = ?`
+	firstOpen  = `SELECT MIN(due_at) FROM sweeps WHERE policy = ? AND store = ? AND state IN ('open', 'covered') AND actor = ''
+		AND due_at > COALESCE((SELECT MAX(due_at) FROM sweeps WHERE policy = ? AND store = ? AND state IN ('empty', 'filed')), 0)
+		AND EXISTS (SELECT 1 FROM sweeps WHERE policy = ? AND store = ? AND state = 'open' AND actor = '')`
 )
+
+// certifyWithin is how long a certificate may take. It takes a moment; but where many
+// requests are at work, one of them is always at that moment.
+const certifyWithin = time.Minute
 
 // totals counts requests.
 func (c *Collector) totals(ctx context.Context) (s sheet, _ error) {
@@ -152,7 +161,7 @@ func (c *Collector) work(ctx context.Context) (s sheet, _ error) {
 		}
 	}
 	s.gauge(c.ready, ready)
-	due, err := c.number(ctx, uncertified, 0)
+	due, err := c.number(ctx, uncertified, 0, now-certifyWithin.Milliseconds())
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +174,13 @@ func (c *Collector) work(ctx context.Context) (s sheet, _ error) {
 func (c *Collector) sweeps(ctx context.Context) (s sheet, _ error) {
 	for _, p := range c.policies {
 		var last []int64
+		late := 0.0
 		for _, name := range p.Stores {
+			of, err := c.late(ctx, p, name)
+			if err != nil {
+				return nil, err
+			}
+			late = max(late, of)
 			empty, err := c.number(ctx, lastEmptySweep, 0, p.Name, name)
 			if err != nil {
 				return nil, err
@@ -177,6 +192,7 @@ func (c *Collector) sweeps(ctx context.Context) (s sheet, _ error) {
 			last = append(last, max(empty, filed))
 		}
 		s.gauge(c.swept, float64(slices.Min(last))/1000, p.Name)
+		s.gauge(c.overdue, late, p.Name)
 		var rows []struct {
 			Reason string
 			N      float64
@@ -193,6 +209,28 @@ func (c *Collector) sweeps(ctx context.Context) (s sheet, _ error) {
 		}
 	}
 	return s, nil
+}
+
+// late returns for how many seconds a sweep of a policy has been due in a store, be it
+// that its tick was taken and could not be run, or that nobody has taken it. Later
+// ticks that cover it make it no younger.
+func (c *Collector) late(ctx context.Context, p jobs.Policy, name string) (float64, error) {
+	newest, err := c.number(ctx, newestTick, 0, p.Name, name)
+	if err != nil || newest == 0 { // no scheduler has ever seen it: ticks count from then on
+		return 0, err
+	}
+	next, ok := p.Schedule.Next(at(newest))
+	open, err := c.number(ctx, firstOpen, 0, p.Name, name, p.Name, name, p.Name, name)
+	if err != nil {
+		return 0, err
+	}
+	if open > 0 {
+		next, ok = at(open), true
+	}
+	if !ok {
+		return 0, nil
+	}
+	return max(0, c.l.now().Sub(next).Seconds()), nil
 }
 
 // log tells of the log. The head of an empty one would have to be signed, by an

@@ -194,7 +194,8 @@ func TestProgressAndWhatLacksItsCertificateAreTold(t *testing.T) {
 		if _, err := b.Purged(t.Context(), "notes", b.Now()); err != nil {
 			t.Fatal(err)
 		}
-		progress("purged", 1)
+		progress("purged", 0)                                      // it is being issued
+		wantSeries(t, series(t, c), "lethe_certificates_due{}", 1) // a minute later
 		if err := b.complete(t.Context(), task); err != nil {
 			t.Fatal(err)
 		}

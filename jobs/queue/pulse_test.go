@@ -29,9 +29,9 @@ func goesOn(t *testing.T, n *atomic.Int64, when string) {
 // standsStill makes sure that none is, once what was under way has ended.
 func standsStill(t *testing.T, n *atomic.Int64, when string) {
 	t.Helper()
-	eventually(t, 30*time.Second, "no turn for half a second "+when, func() bool {
+	eventually(t, 30*time.Second, "no turn for seconds "+when, func() bool {
 		before := n.Load()
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(3 * time.Second) // more than all tries of one call
 		return n.Load() == before
 	})
 }

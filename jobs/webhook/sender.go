@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -35,7 +36,7 @@ const (
 	sweepEvery = 10 * time.Minute
 	atOnce     = 8
 	atOneHost  = 2                   // so that a slow one leaves room for others
-	giveUp     = 90 * 24 * time.Hour // after the change
+	lastGiveUp = 90 * 24 * time.Hour // after the change
 	firstPause = 5 * time.Second     // doubled with each try
 	lastPause  = 6 * time.Hour
 	answerTime = 5 * time.Second // for the ledger, after the end of a try
@@ -50,7 +51,7 @@ const (
 const (
 	Delivered = "delivered"
 	Failed    = "failed"   // and tried again
-	GivenUp   = "given_up" // after 90 days, or because there is nobody to tell
+	GivenUp   = "given_up" // after GiveUp, or because there is nobody to tell
 )
 
 // Outcomes returns every outcome.
@@ -65,7 +66,8 @@ type Sender struct {
 	Secrets   Secrets
 	Endpoints map[string]string // configured receivers: name to URL
 	Count     func(outcome string)
-	Rest      func() bool // whether nothing can be written now
+	GiveUp    time.Duration // how long after the change a notice, with its body, is kept for a receiver that does not take it; 0 for 90 days
+	Rest      func() bool   // whether nothing can be written now
 	Pulse     jobs.Pulse
 	Now       func() time.Time
 	Logger    *slog.Logger
@@ -186,16 +188,18 @@ func (s *Sender) tell(ctx context.Context, n jobs.Notice) {
 
 // failed puts a notice back, or gives it up.
 func (s *Sender) failed(ctx context.Context, n jobs.Notice, why error) {
-	if s.Now().Sub(n.At) >= giveUp {
+	if s.Now().Sub(n.At) >= s.giveUpAfter() {
 		s.giveUp(ctx, n, why)
 		return
 	}
 	s.Count(Failed)
 	if n.Attempts == 1 {
-		s.Logger.LogAttrs(ctx, slog.LevelWarn, "webhook not taken; it is tried again for 90 days", s.attrs(n, why)...)
+		s.Logger.LogAttrs(ctx, slog.LevelWarn, "webhook not taken; it is tried again", append(s.attrs(n, why), slog.Duration("for", s.giveUpAfter()))...)
 	}
 	s.say(ctx, "putting a webhook back", s.Book.NoticeLater(ctx, n, s.Now().Add(pause(n.Attempts)), true))
 }
+
+func (s *Sender) giveUpAfter() time.Duration { return cmp.Or(s.GiveUp, lastGiveUp) }
 
 func (s *Sender) giveUp(ctx context.Context, n jobs.Notice, why error) {
 	s.Count(GivenUp)

@@ -177,6 +177,9 @@ func (p Panel) defaults() object {
 		"unit": string(p.Unit), "color": object{"mode": mode}, "mappings": mappings,
 		"thresholds": object{"mode": "absolute", "steps": steps},
 	}
+	if p.Unit == Count && p.Look == Stat {
+		d["decimals"] = 0
+	}
 	switch p.Look {
 	case Lines:
 		d["min"], d["custom"] = 0, p.custom()

@@ -16,12 +16,15 @@ func logNow() Row {
 			about("How long the log is. It only ever grows: if it shrinks, an older copy was put back, and the log refuses."),
 		box("Age of the newest head", LogCheckpointAge.Now(""), Seconds).size(4, 4).runbook("LetheLogNotSigned").
 			about("How long ago the log's head was signed. A head is signed when something is logged, so that a quiet night makes it old: bad only while entries wait."),
-		box("Wait to be logged", LogPending.Now(""), Count, Step{1000, yellow}).size(4, 4).runbook("LetheLogNotSigned").
+		box("Wait to be logged", LogPending.Now(""), Count, Step{1000, yellow}).runbook("LetheLogNotSigned").
 			about("Entries that are committed and not logged yet; always 0 on SQLite. If they do not go, no process has the role scheduler, or the key's agent is away."),
-		box("Outcast", LogOutcast.Now(""), Count, Step{1, red}).size(4, 4).runbook("LetheLogOutcast").
+		box("Outcast", LogOutcast.Now(""), Count, Step{1, red}).runbook("LetheLogOutcast").
 			about("Rows that somebody put beside the log's outbox by other means. Each is for people to look at: who may write to the ledger?"),
-		box("Without a certificate", CertificatesDue.Now(""), Count, Step{1, yellow}).size(4, 4).runbook("LetheCertificateNotIssued").
+		box("Without a certificate", CertificatesDue.Now(""), Count, Step{1, yellow}).runbook("LetheCertificateNotIssued").
 			about("Requests whose stores are all through and whose certificate is still to be issued."),
+		box("Since the last backup", "time() - "+LastBackup.Now(""), Seconds, Step{2 * day, yellow}, Step{7 * day, red}).
+			mayBeEmpty("`lethe backup` has never been run here, or the ledger is in PostgreSQL, whose backups are its own.").
+			about("When the newest backup of the ledger, with the log in it, was begun. Without one, what a disk takes is lost: see deploy/OPERATIONS.md."),
 	}}
 }
 

@@ -22,10 +22,13 @@ const (
 	HoldsActive     Shared = "lethe_holds_active"
 	SweepSuccess    Shared = "lethe_sweep_last_success_timestamp_seconds"
 	SweepRefused    Shared = "lethe_sweep_refused_total"
+	SweepLate       Shared = "lethe_sweep_late_seconds"
 	WebhooksPending Shared = "lethe_webhooks_pending"
 	LastProgress    Shared = "lethe_last_progress_timestamp_seconds"
 	WorkReady       Shared = "lethe_work_ready"
 	CertificatesDue Shared = "lethe_certificates_due"
+	WatchLate       Shared = "lethe_watch_late_seconds"
+	LastBackup      Shared = "lethe_backup_last_success_timestamp_seconds"
 )
 
 // What the queue says.
@@ -59,6 +62,9 @@ const (
 	WebhooksTotal    Own = "lethe_webhooks_total"
 	LogPublishUp     Own = "lethe_log_publish_up"
 	Weaknesses       Own = "lethe_weaknesses"
+	SuppressionFound Own = "lethe_suppression_found_total"
+	WatchUnable      Own = "lethe_watch_unable"
+	SpansTotal       Own = "lethe_spans_total"
 	LoopLastTurn     Own = "lethe_loop_last_turn_timestamp_seconds"
 	Ready            Own = "lethe_ready"
 	LedgerUp         Own = "lethe_ledger_up"
@@ -92,12 +98,21 @@ type Metric struct {
 	Kind   Kind
 	Shared bool
 	Labels []string // sorted
+
+	// Optional says that a service need not have it, such as one that writes no
+	// traces. Panels of such metrics may be empty.
+	Optional bool
 }
 
 // Metrics are all metrics of lethe.
 func Metrics() []Metric {
-	shared := func(name Shared, kind Kind, labels ...string) Metric { return Metric{string(name), kind, true, labels} }
-	own := func(name Own, kind Kind, labels ...string) Metric { return Metric{string(name), kind, false, labels} }
+	shared := func(name Shared, kind Kind, labels ...string) Metric {
+		return Metric{Name: string(name), Kind: kind, Shared: true, Labels: labels}
+	}
+	own := func(name Own, kind Kind, labels ...string) Metric {
+		return Metric{Name: string(name), Kind: kind, Labels: labels}
+	}
+	optional := func(m Metric) Metric { m.Optional = true; return m }
 	return []Metric{
 		shared(RequestsTotal, Counter, "origin", "outcome"),
 		shared(RequestsOpen, Gauge, "status"),
@@ -110,6 +125,7 @@ func Metrics() []Metric {
 		shared(HoldsActive, Gauge),
 		shared(SweepSuccess, Gauge, "policy"),
 		shared(SweepRefused, Counter, "policy", "reason"),
+		shared(SweepLate, Gauge, "policy"),
 		shared(WebhooksPending, Gauge),
 		shared(LastProgress, Gauge),
 		shared(WorkReady, Gauge),
@@ -135,6 +151,11 @@ func Metrics() []Metric {
 		own(WebhooksTotal, Counter, "outcome"),
 		own(LogPublishUp, Gauge, "kind", "name"),
 		own(Weaknesses, Gauge, "check"),
+		own(SuppressionFound, Counter, "kind", "store"),
+		own(WatchUnable, Gauge, "store"),
+		shared(WatchLate, Gauge, "store"),
+		optional(shared(LastBackup, Gauge)),
+		optional(own(SpansTotal, Counter, "outcome")),
 		own(LoopLastTurn, Gauge, "loop"),
 		own(Ready, Gauge),
 		own(LedgerUp, Gauge),

@@ -60,27 +60,27 @@ func people() Row {
 	return Row{"Needs a person", []Panel{
 		box("Alerts firing", `count(ALERTS{alertname=~"Lethe.+",alertstate="firing"}) or vector(0)`, Count, Step{1, red}).
 			about("Alerts of deploy/prometheus/rules.yml that fire now; each has a section in the runbook. 0 also if the rules are not loaded."),
-		box("Failed verifications, a day", VerifyFailures.Grown("1d", ""), Count, Step{1, red}).runbook("LetheVerificationFailed").
+		box("Failed verifications, a day", VerifyFailures.Grown("1d", ""), Count, some(red)).runbook("LetheVerificationFailed").
 			about("Batches that a store called erased and that could still be read. They are tried again; the cause is in the store: a trigger, a replica, a second writer."),
-		box("Residue found, a day", ResidueFound.Grown("1d", ""), Count, Step{1, yellow}).runbook("LetheResidueFound").
+		box("Residue found, a day", ResidueFound.Grown("1d", ""), Count, some(yellow)).runbook("LetheResidueFound").
 			about("IDs found when a whole job was read again. Somebody goes on writing what is being erased, or restored it."),
-		box("Sweeps refused, a day", by("sum", "", SweepRefused.Grown("1d", "policy, reason")), Count, Step{1, yellow}).runbook("LetheSweepRefused").
+		box("Came back, a day", SuppressionFound.Grown("1d", "", `kind="back"`), Count, some(yellow)).runbook("LetheSuppressionFoundAgain").
+			about("Rows of people who were forgotten, found in a store again. They are erased again; somebody has to look who writes them: a backup that was put back, a replica, an import."),
+		box("Sweeps refused, a day", by("sum", "", SweepRefused.Grown("1d", "policy, reason")), Count, some(yellow)).runbook("LetheSweepRefused").
 			about("How often a policy could not run. `lethe sweep list` says why."),
-		box("Webhooks given up, a day", WebhooksTotal.Grown("1d", "", `outcome="given_up"`), Count, Step{1, yellow}).runbook("LetheWebhookFailing").
+		box("Webhooks given up, a day", WebhooksTotal.Grown("1d", "", `outcome="given_up"`), Count, some(yellow)).runbook("LetheWebhookFailing").
 			about("Notices that no receiver took until the last try. Nobody is told again: tell them."),
 		box("Weak spots", by("sum", "", Weaknesses.Most("check")), Count, Step{1, yellow}).
 			about("What the self-check at the start found weak. `lethe serve --check` says what, and how to mend it."),
 		box("Holds that stand", HoldsActive.Now(""), Count).
 			about("Legal holds in force. Each keeps something from being erased: `lethe hold list`. Nothing is wrong."),
-		box("Processes that serve", by("sum", "", Ready.Of())+" or vector(0)", Count).runbook("LetheNotReady", "LetheDown").
-			about("Processes that say they are ready. Fewer than there should be: see below."),
 	}}
 }
 
 func processes() Row {
 	return Row{"Processes", []Panel{
 		states("Ready", by("max", "instance", "("+Ready.Of()+") or ("+up.Of()+" - 1)"), "{{instance}}",
-			State{"1", "ready", green}, State{"0", "not ready", orange}, State{"-1", "gone", red}).runbook("LetheProcessDown", "LetheNotReady").
+			State{"1", "ready", green}, State{"0", "not ready", orange}, State{"-1", "gone", red}).runbook("LetheDown", "LetheProcessDown", "LetheNotReady").
 			about("Each process over time. Not ready: its /readyz says why. Gone: Prometheus does not reach it."),
 		lines("Since each loop's last turn", Seconds, Query{by("max", "loop", "time() - "+LoopLastTurn.Of()), "{{loop}}"}).size(12, 6).lined(Step{5 * 60, red}).runbook("LetheLoopStopped").
 			about("A loop that grows without end has stopped, or cannot reach what it works on: one that lives turns at least every 70 seconds. The worst process counts."),

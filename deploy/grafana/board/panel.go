@@ -41,6 +41,10 @@ type Step struct {
 	Colour string
 }
 
+// some is the step for a count that should be 0. An increase that Prometheus has
+// extrapolated need not be whole.
+func some(colour string) Step { return Step{0.5, colour} }
+
 // A State is what a value means in words.
 type State struct {
 	Value  string // such as "0"

@@ -5,7 +5,7 @@ func queue() *Dashboard {
 		Name: "queue", Title: "Lethe: queue",
 		About:     "Does what is to be done reach a worker. The queue may forget: the book knows all, and rings again.",
 		Variables: []Variable{{"queue", "Queue", string(QueueTasks)}},
-		Rows:      []Row{queueNow(), queueFlow(), webhooks()},
+		Rows:      []Row{queueNow(), queueFlow(), told()},
 	}
 }
 
@@ -47,19 +47,22 @@ func queueFlow() Row {
 		lines("Rung again in an hour", Count, Query{ReconcilerRerung.Grown("1h", "reason"), "{{reason}}"}).
 			coloured(State{Text: "queue_lost", Colour: red}).runbook("LetheQueueForgot").
 			about("lease_expired: a worker died, or took too long. queue_lost: Redis came back empty. queue_forgot: it lost single tasks. Each was rung again, and none is lost; but a Redis that comes back empty should keep its data: see its appendonly."),
-		lines("Since each loop's last turn", Seconds, Query{by("max", "loop", "time() - "+LoopLastTurn.Of(`loop=~"relay|reconciler|worker|sweeper|webhooks"`)), "{{loop}}"}).lined(Step{5 * 60, red}).runbook("LetheLoopStopped").
+		lines("Since each loop's last turn", Seconds, Query{by("max", "loop", "time() - "+LoopLastTurn.Of(`loop=~"relay|reconciler|worker|sweeper|watch|webhooks"`)), "{{loop}}"}).lined(Step{5 * 60, red}).runbook("LetheLoopStopped").
 			about("relay rings tasks, reconciler rings again what was forgotten, worker carries out."),
 		lines("Erasing", Count, Query{BatchesTotal.Grown("1h", "outcome"), "{{outcome}}"}).
 			about("Batches in the hour before: what all this is for."),
 	}}
 }
 
-func webhooks() Row {
-	return Row{"Webhooks", []Panel{
-		lines("Still to be told", Count, Query{WebhooksPending.Now(""), "notices"}).size(12, 6).runbook("LetheWebhookFailing").
+func told() Row {
+	return Row{"Told to others", []Panel{
+		lines("Webhooks still to be sent", Count, Query{WebhooksPending.Now(""), "notices"}).size(8, 6).runbook("LetheWebhookFailing").
 			about("Status changes that somebody wants to know and was not told yet."),
-		lines("Tries in an hour", Count, Query{WebhooksTotal.Grown("1h", "outcome"), "{{outcome}}"}).size(12, 6).
+		lines("Webhooks tried in an hour", Count, Query{WebhooksTotal.Grown("1h", "outcome"), "{{outcome}}"}).size(8, 6).
 			coloured(State{Text: "delivered", Colour: green}, State{Text: "failed", Colour: yellow}, State{Text: "given_up", Colour: red}).runbook("LetheWebhookFailing").
 			about("Failed is tried again for days. Given up is not told to anybody any more."),
+		lines("Spans of traces in an hour", Count, Query{SpansTotal.Grown("1h", "outcome"), "{{outcome}}"}).size(8, 6).
+			coloured(State{Text: "sent", Colour: green}, State{Text: "failed", Colour: red}).mayBeEmpty("traces are off.").
+			about("Failed spans are dropped: the collector of traces was away. Nothing else suffers from it."),
 	}}
 }

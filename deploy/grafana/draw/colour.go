@@ -27,7 +27,7 @@ var named = map[string]string{
 }
 
 // palette is for series that have no colour of their own.
-var palette = []string{"#5aa64b", "#e0b400", "#3f7fd9", "#e5811d", "#d8344a", "#39a0a8", "#9a5cc0", "#7a6a58"}
+var palette = []string{"#5aa64b", "#e0b400", "#3f7fd9", "#e5811d", "#39a0a8", "#9a5cc0", "#7a6a58", "#d8344a"}
 
 func colourOf(name string) color.RGBA {
 	if hex, ok := named[name]; ok {
@@ -80,31 +80,34 @@ func shown(v float64, unit string) string {
 	if math.IsNaN(v) {
 		return "–"
 	}
-	switch unit {
-	case "s":
-		for _, u := range []struct {
-			name string
-			size float64
-		}{{"d", 86400}, {"h", 3600}, {"min", 60}} {
-			if math.Abs(v) >= u.size {
-				return number(v/u.size) + " " + u.name
-			}
-		}
-		if v != 0 && math.Abs(v) < 1 {
-			return number(v*1000) + " ms"
-		}
-		return number(v) + " s"
-	case "bytes":
-		return number(v/(1<<20)) + " MiB"
-	case "percentunit":
-		return number(v*100) + " %"
-	case "cps":
-		return number(v) + "/s"
+	size, name := scale(v, unit)
+	return number(v/size) + name
+}
+
+// scale is in which multiple of a unit a value of this size is written.
+func scale(v float64, unit string) (size float64, name string) {
+	v = math.Abs(v)
+	switch {
+	case unit == "s" && v >= 2*86400:
+		return 86400, " d"
+	case unit == "s" && v >= 2*3600:
+		return 3600, " h"
+	case unit == "s" && v >= 120:
+		return 60, " min"
+	case unit == "s" && v < 1 && v != 0:
+		return 0.001, " ms"
+	case unit == "s":
+		return 1, " s"
+	case unit == "bytes":
+		return 1 << 20, " MiB"
+	case unit == "percentunit":
+		return 0.01, " %"
+	case unit == "cps":
+		return 1, "/s"
+	case v >= 1000:
+		return 1000, " K"
 	}
-	if math.Abs(v) >= 1000 {
-		return number(v/1000) + " K"
-	}
-	return number(v)
+	return 1, ""
 }
 
 // number has three digits at most.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -55,43 +56,51 @@ func (s *sheet) series(p *plot.Plot, a answered) (key []mark, most float64, err 
 	for i, found := range a.Series {
 		c := a.Panel.colour(found.Name, i)
 		key = append(key, mark{found.Name, c})
-		var pieces []plotter.XYs
-		var area plotter.XYs
+		var pieces []piece
 		for j, point := range found.Points {
 			t, v := point[0], point[1]
+			if j == 0 || t-found.Points[j-1][0] > 2.5*s.step { // it was away meanwhile
+				pieces = append(pieces, piece{})
+			}
+			last := &pieces[len(pieces)-1]
 			if stacked {
-				area = append(area, plotter.XY{X: t - s.from, Y: under[t]})
+				last.bottom = append(last.bottom, plotter.XY{X: t - s.from, Y: under[t]})
 				under[t] += v
 				v = under[t]
 			}
-			if j == 0 || t-found.Points[j-1][0] > 2.5*s.step { // it was away meanwhile
-				pieces = append(pieces, nil)
-			}
-			pieces[len(pieces)-1] = append(pieces[len(pieces)-1], plotter.XY{X: t - s.from, Y: v})
+			last.top = append(last.top, plotter.XY{X: t - s.from, Y: v})
 			most = max(most, v)
 		}
-		if stacked {
-			for j := len(found.Points) - 1; j >= 0; j-- {
-				t := found.Points[j][0]
-				area = append(area, plotter.XY{X: t - s.from, Y: under[t]})
-			}
-			fill, err := plotter.NewPolygon(area)
-			if err != nil {
-				return nil, 0, err
-			}
-			fill.Color, fill.LineStyle.Width = pale(c, 0.45), 0
-			p.Add(fill)
-		}
 		for _, piece := range pieces {
-			line, err := plotter.NewLine(piece)
-			if err != nil {
+			if err := piece.add(p, c); err != nil {
 				return nil, 0, err
 			}
-			line.Color, line.Width = c, 1.5
-			p.Add(line)
 		}
 	}
 	return key, most, nil
+}
+
+// A piece of a series is without gaps. It is an area if it has a bottom.
+type piece struct{ bottom, top plotter.XYs }
+
+func (q piece) add(p *plot.Plot, c color.RGBA) error {
+	if len(q.bottom) > 0 {
+		edge := slices.Clone(q.top)
+		slices.Reverse(edge)
+		fill, err := plotter.NewPolygon(append(q.bottom, edge...))
+		if err != nil {
+			return err
+		}
+		fill.Color, fill.LineStyle.Width = pale(c, 0.45), 0
+		p.Add(fill)
+	}
+	line, err := plotter.NewLine(q.top)
+	if err != nil {
+		return err
+	}
+	line.Color, line.Width = c, 1.5
+	p.Add(line)
+	return nil
 }
 
 // legend writes names with their colours below a panel; what has no room is
@@ -128,30 +137,25 @@ func valueTicks(most float64, unit string) (float64, plot.ConstantTicks) {
 	if most <= 0 {
 		most = 1
 	}
-	if unit == "bytes" { // by whole MiB
-		end, ticks := valueTicks(most/(1<<20), "")
-		for i := range ticks {
-			ticks[i].Value *= 1 << 20
-			ticks[i].Label += " MiB"
-		}
-		return end * (1 << 20), ticks
-	}
-	every := math.Pow(10, math.Floor(math.Log10(most)))
-	for _, part := range []float64{0.2, 0.25, 0.5, 1} {
-		if most/(every*part) <= 4.5 {
+	size, name := scale(most, unit)
+	high := most / size
+	every := math.Pow(10, math.Floor(math.Log10(high)))
+	for _, part := range []float64{0.2, 0.25, 0.5, 1, 2, 2.5} {
+		if high/(every*part) <= 4.5 {
 			every *= part
 			break
 		}
 	}
-	for most/every > 4.5 {
-		every *= 2
-	}
-	if unit == "short" && every < 1 {
-		every = max(every, 0.5)
+	if unit == "short" && size == 1 {
+		every = max(every, 1)
 	}
 	var ticks []plot.Tick
-	for v := 0.0; v <= most*1.08; v += every {
-		ticks = append(ticks, plot.Tick{Value: v, Label: shown(v, unit)})
+	for v := 0.0; v <= high*1.08; v += every {
+		label := number(v) + name
+		if v == 0 {
+			label = "0"
+		}
+		ticks = append(ticks, plot.Tick{Value: v * size, Label: label})
 	}
 	return most * 1.1, ticks
 }

@@ -33,6 +33,7 @@ type panel struct {
 	FieldConfig struct {
 		Defaults struct {
 			Unit       string
+			Decimals   *int
 			Thresholds struct{ Steps []step }
 			Mappings   []struct{ Options map[string]state }
 			Custom     struct{ Stacking struct{ Mode string } }

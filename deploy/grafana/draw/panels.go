@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"sort"
+	"strconv"
 
 	"gonum.org/v1/plot/vg"
 )
@@ -17,8 +18,14 @@ func (s *sheet) stat(a answered, x, y, w, h vg.Length) error {
 	if len(a.Series) > 0 {
 		is := a.Panel.state(a.Series[0].last())
 		text = is.Text
+		if d := a.Panel.FieldConfig.Defaults; d.Decimals != nil && len(d.Mappings) == 0 {
+			text = strconv.FormatFloat(a.Series[0].last(), 'f', *d.Decimals, 64)
+		}
 		if a.Panel.judges() {
 			back, front, title = colourOf(is.Color), white, white
+			if is.Color == "yellow" || is.Color == "orange" {
+				front, title = ink, ink
+			}
 		}
 	}
 	s.box(x, y, w, h, back)
