@@ -35,7 +35,7 @@ func wantedAlerts() []string {
 
 // awaited are the metrics that alerts ask for and that are still to come.
 func awaited() []string {
-	return []string{"lethe_suppression_found_total", "lethe_watch_late_seconds"}
+	return nil
 }
 
 // alertFiles are the files of the alerts, as texts.
