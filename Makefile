@@ -19,7 +19,7 @@ VERSION ?=
 STATIC := go build -trimpath -buildvcs=$(if $(VERSION),false,$(VCS)) -tags netgo,osusergo,sqlite_omit_load_extension \
   -ldflags "-s -w -buildid= $(if $(VERSION),-X main.release=$(VERSION)) -linkmode external -extldflags '-static -Wl,--build-id=none'"
 
-.PHONY: help build static deploy-check demo drill test torture share torture-smoke torture-long torture-log torture-replay pictures alerts lint lint-fast fmt bench clean
+.PHONY: help build static deploy-check demo drill test torture share scale torture-smoke torture-long torture-log torture-replay pictures alerts lint lint-fast fmt bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,9 @@ static: ## write bin/lethe as one static file, as the image has it, and bin/leth
 demo: build ## erase an invented person from an invented store, and check the proof
 	bin/lethe demo
 
-drill: ## back a store up, forget alice, restore the backup, replay: she is gone again, nobody else is touched (under a minute)
-	go test -count=1 -timeout 5m -v -run TestDrill ./cmd/lethe
+drill: ## back a store up, forget alice, restore the backup, replay: she is gone again, nobody else is touched (a minute)
+	.ci/need postgres
+	go test -count=1 -timeout 10m -v -run TestDrill ./cmd/lethe
 
 # One set of build flags for vet and test, so that SQLite is compiled once.
 test: ## run all tests with the race detector (installs redis-server, postgres, prometheus, openssl, curl, ssh-agent, node and npm if it may)
@@ -91,6 +92,12 @@ share: ## two processes share an erasure of 200,000 rows, with the share each di
 	.ci/need postgres
 	LETHE_SHARE_ROWS=200000 go test -count=1 -timeout 10m -v -run TestTwoProcessesShareAnErasure ./cmd/lethe
 
+# Medians of three rounds. Nothing else may run on the machine.
+scale: ## how one, two and four worker processes share the work, near and far from the store (4 minutes)
+	.ci/need redis-server
+	.ci/need postgres
+	go test -count=1 -timeout 15m -run '^$$' -bench '^BenchmarkScale$$' -benchtime 1x -v ./cmd/lethe
+
 pictures: ## draw the dashboards from a recorded run (4 minutes; writes deploy/grafana/*.png)
 	.ci/need redis-server
 	.ci/need prometheus
@@ -111,6 +118,7 @@ lint: lint-fast ## run every linter (the first run builds them: some minutes)
 	$(GOLANGCI) config verify
 	$(GOLANGCI) run ./...
 	$(GOLANGCI) run --build-tags torture ./audit/fault/... ./cmd/torture/...
+	go -C deploy/grafana/draw vet ./...
 
 lint-fast: ## vet, formatting, the floors of the house, staticcheck
 	go vet -race ./...

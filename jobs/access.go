@@ -25,13 +25,15 @@ const (
 	ActReplay   Act = "replay"   // compare a store with what was erased, and have it erased again
 	ActMetrics  Act = "metrics"  // see the metrics; on loopback everybody
 	ActPeople   Act = "people"   // make, list and revoke tokens
+	ActInspect  Act = "inspect"  // ask what is weak or broken about the service
+	ActBackup   Act = "backup"   // take a copy of the ledger
 
 	ActSuppression Act = "suppression" // ask whether somebody was forgotten
 )
 
 // Acts returns every Act that can be given away.
 func Acts() []Act {
-	return []Act{ActOpen, ActFile, ActRead, ActCancel, ActDecide, ActHold, ActHolds, ActSweep, ActReplay, ActSuppression, ActPolicies, ActMetrics, ActPeople}
+	return []Act{ActOpen, ActFile, ActRead, ActCancel, ActDecide, ActHold, ActHolds, ActSweep, ActReplay, ActSuppression, ActPolicies, ActMetrics, ActPeople, ActInspect, ActBackup}
 }
 
 // Allowed returns the roles that may do something besides an admin, who may do
@@ -46,7 +48,7 @@ func (a Act) Allowed() []Role {
 		return []Role{RoleApprover}
 	case ActHolds, ActPolicies:
 		return []Role{RoleApprover, RoleAuditor}
-	case ActMetrics:
+	case ActMetrics, ActInspect:
 		return []Role{RoleAuditor}
 	case ActOpen:
 		return Roles()

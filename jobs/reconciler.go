@@ -67,7 +67,7 @@ type Reconciler struct {
 	Holds    func(ctx context.Context) error // Custodian.Turn; nil for none
 	Requeued func(reason string, n int)      // counts, for metrics
 	Keep     Retention
-	Rest     func() bool                     // whether nothing can be written now; nil for never
+	Rest     func() bool // whether nothing can be written now; nil for never
 	Pulse    Pulse
 	Alone    bool // no other process rings: what is queued at the start, one rang that has died
 	Now      func() time.Time

@@ -105,6 +105,7 @@ type Eraser struct {
 	Strict  bool          // no plan is made by a data map that does not cover its store's schema
 	Fresh   time.Duration // how old a fence may be when a store commits; 0 for a second
 	Skew    time.Duration // by how much the clocks of processes that share the ledger may differ
+	Leaving func() bool   // whether the process is about to end, so that nothing more is begun; nil for never
 	Now     func() time.Time
 	Metrics *Metrics
 	Trace   Tracer // nil for none

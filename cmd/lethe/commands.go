@@ -9,6 +9,7 @@ func commands(c *console) []*cobra.Command {
 		submitCommand(c), planCommand(c), statusCommand(c), listCommand(c), approveCommand(c), rejectCommand(c), cancelCommand(c),
 		extendCommand(c), confirmCommand(c), exemptCommand(c), holdCommand(c), sweepCommand(c), replayCommand(c), suppressedCommand(c),
 		certificateCommand(c), verifyCommand(c), keysCommand(c), logCommand(c), witnessCommand(c), storesCommand(c), tokenCommand(c),
+		backupCommand(c), doctorCommand(c),
 		healthCommand(c), versionCommand(c),
 	}
 }

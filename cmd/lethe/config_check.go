@@ -152,17 +152,6 @@ func isPostgres(url string) bool {
 	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
 }
 
-func queueProblem(s string) string {
-	if s == queueEmbedded {
-		return ""
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Host == "" {
-		return "must be embedded, or the URL of a Redis server such as redis://127.0.0.1:6379/0"
-	}
-	return ""
-}
-
 // originProblem follows C2SP tlog-checkpoint and signed-note: no scheme, no
 // spaces, no plus.
 func originProblem(s string) string {

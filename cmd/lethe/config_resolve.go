@@ -64,6 +64,9 @@ func (c *Config) resolve(dir string) {
 		from(&c.LogKeyAgent.Socket)
 	}
 	from(&c.QueuePasswordFile)
+	if q := c.QueueSentinel; q != nil {
+		from(&q.PasswordFile)
+	}
 	if q := c.QueueTLS; q != nil {
 		for _, p := range []*string{&q.CA, &q.Cert, &q.Key} {
 			from(p)

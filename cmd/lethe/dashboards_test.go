@@ -125,9 +125,11 @@ func optional(expr string) bool {
 // unanswered asks all questions and returns those without an answer, and why.
 func (p *promServer) unanswered(all []question) (left []question, why []error) {
 	for _, q := range all {
-		if err := p.answered(q.expr); err != nil && !(q.mayBeEmpty && errors.Is(err, errNoNumber)) {
-			left, why = append(left, q), append(why, fmt.Errorf("%s: %w", q.where, err))
+		err := p.answered(q.expr)
+		if err == nil || q.mayBeEmpty && errors.Is(err, errNoNumber) {
+			continue
 		}
+		left, why = append(left, q), append(why, fmt.Errorf("%s: %w", q.where, err))
 	}
 	return left, why
 }

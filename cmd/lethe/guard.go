@@ -30,6 +30,11 @@ const keyWaysOut = "put the missing key's file back beside log.key and start aga
 const anchorWaysOut = "make the anchor answer, which is tried again by itself; or, if what it keeps is damaged or another log's and the ledger is known to be the newest, " +
 	"take that away, or the anchor out of the configuration, and start again"
 
+// restoredWaysOut is what he can do about a backup that was put back, and that no
+// anchor knows to be the newest.
+const restoredWaysOut = "stop, and bring back what came after the backup from the newest copy of the log that there is (lethe log import DIR_OR_URL), which also shows that nothing is missing; " +
+	"or put log.head back, if it was kept; or, if there is neither, begin another log that names this one (lethe log succeed --reason restored)"
+
 // stalledWaysOut is what he can do about one to which nobody appends.
 const stalledWaysOut = "start a process with the role scheduler that has the log's key, or see why the one that runs does not log; it goes on by itself then"
 
@@ -46,6 +51,9 @@ func waysFor(refusal error) string {
 		if errors.Is(refusal, grave) {
 			return waysOut
 		}
+	}
+	if errors.Is(refusal, audit.ErrRestored) {
+		return restoredWaysOut
 	}
 	return anchorWaysOut
 }

@@ -83,7 +83,7 @@ Nothing of the copy is believed that its signed head does not vouch for. It must
 begin with all that the ledger has, and have all that the anchors know of.
 Nothing is signed anew. Requests that had ended by then are ended in the ledger
 too; those that it no longer knows are printed, one a line, if they must be asked
-for again.
+for again. If a store was put back as well, run lethe replay once the service is up.
 
 The service must be stopped.`,
 		Example: `  lethe log import --config lethe.yaml /srv/www/log`,
@@ -224,7 +224,7 @@ func (s *succession) run() (held proof.Head, verifier string, err error) {
 	if held, err = l.Log().Held(s.ctx); err != nil {
 		return held, "", err
 	}
-	verifier, err = l.Log().Succeed(s.ctx, l.Write, audit.Heir{Origin: s.origin, Reason: s.reason, Key: func() (crypto.Signer, error) {
+	verifier, err = l.Log().Succeed(s.ctx, l.Settled, audit.Heir{Origin: s.origin, Reason: s.reason, Key: func() (crypto.Signer, error) {
 		k, err := s.file.Replace(s.origin, "")
 		if err != nil {
 			return nil, err

@@ -36,6 +36,9 @@ func measured(t *testing.T) *running {
 	c.Policies = []PolicyConfig{{Name: "orphans", Stores: []string{"notes"}, Every: new(Duration(24 * time.Hour)), Where: WhereConfig{Orphaned: new(true)}}}
 	c.Stores[0].Purge = PurgeRule{off: true} // whose rests would be most of the time
 	c.Anchors = []AnchorConfig{{File: filepath.Join(t.TempDir(), "head")}}
+	if err := noteBackupIn(c.Data, backup{At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
 	return start(t, c, nil)
 }
 
@@ -43,7 +46,7 @@ func measured(t *testing.T) *running {
 func TestMetrics(t *testing.T) {
 	r := measured(t)
 	r.completed(r.forget("kanari-0", "assistant"))
-	waitFor(t, "every loop runs", func() bool { return strings.Count(r.get("/metrics", http.StatusOK), "\nlethe_loop_last_turn") == 7 })
+	waitFor(t, "every loop runs", func() bool { return strings.Count(r.get("/metrics", http.StatusOK), "\nlethe_loop_last_turn") == 8 })
 	before := seriesOf(t, r)
 	for i := range subjects {
 		r.forget(fmt.Sprint("kanari-", i), "assistant")
@@ -75,10 +78,10 @@ func TestMetrics(t *testing.T) {
 	t.Run("have the request as an exemplar", func(t *testing.T) { wantExemplars(t, r) })
 	t.Run("are in the manual, each as it is", func(t *testing.T) { wantManual(t, r) })
 	t.Run("of every loop go on", func(t *testing.T) {
-		for _, loop := range []string{loopRelay, loopReconciler, loopSigner, loopWebhooks, loopRotator, loopWorker, loopSweeper} {
+		for _, loop := range []string{loopRelay, loopReconciler, loopSigner, loopWebhooks, loopRotator, loopWorker, loopSweeper, loopWatch} {
 			if turn := lastTurn(r, loop); turn == 0 {
 				t.Errorf("the loop %s has no series", loop)
-			} else if loop != loopSweeper { // which looks each minute
+			} else if loop != loopSweeper && loop != loopWatch { // which look each minute
 				waitFor(t, "a turn of "+loop, func() bool { return lastTurn(r, loop) > turn })
 			}
 		}

@@ -25,8 +25,9 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
 		Tokens: s.ledger, Book: s.intake, Holds: s.holds, Stores: s.storeNames(),
 		Planner: s.surveyor, Sweeps: s.sweeper, Returns: s.returns,
-		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
+		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Roles: s.config.Roles.named(), Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
+		Doctor: s.doctor, Backup: s.takeBackup,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
 		Operations: append(mem0.Operations(), s.metricsOperation()),
 	}

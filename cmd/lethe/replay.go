@@ -32,7 +32,9 @@ unless the store's configuration says otherwise.
 
 With --dry-run it changes nothing, and says what would be erased. Digests are kept
 for as long as suppression.keep says: what was erased before that is not
-recognized.`,
+recognized. If the ledger was put back, too, run lethe log import first: whoever was
+forgotten by one name or one ID is then recognized by the log alone, while the
+request's subject key is kept.`,
 		Example: `  lethe replay --store assistant --backup-time 2026-11-20T03:00:00Z --dry-run
   lethe replay --store assistant --wait`,
 		Args:        wants(),
@@ -81,7 +83,7 @@ recognized.`,
 // showReplay prints the requests or, of a dry run, what would be erased.
 func (c *console) showReplay(found api.Replay, dryRun bool) error {
 	if found.Unknown > 0 {
-		c.talk("%d digests cannot be compared, because the key of their month is not in the data folder: what they are of is not recognized\n", found.Unknown)
+		c.talk("%d digests cannot be compared, because their keys are not in the data folder: what they are of is not recognized\n", found.Unknown)
 	}
 	if !dryRun {
 		for _, id := range found.Requests {

@@ -37,6 +37,7 @@ func (s *service) measure() {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.measureStores()
 	s.measureSelf()
+	s.registry.MustRegister(newBackupAge(s.config.Data))
 	f := promauto.With(s.registry)
 	s.requeued = f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_reconciler_requeued_total", Help: "Tasks that were rung again because they should have been answered, by reason: lease_expired, queue_lost (Redis had forgotten everything), queue_forgot (one task)."}, []string{"reason"})
 	for _, reason := range []string{jobs.ReasonLease, jobs.ReasonFlush, jobs.ReasonForgot} {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lethe/audit"
+	"lethe/audit/durable"
 	lab "lethe/audit/fault"
 	"lethe/audit/keyfile"
 	"lethe/jobs"
@@ -37,6 +39,7 @@ const (
 	drainTimeout    = 6 * time.Second // for tasks; with the last heads to the anchors the whole stop stays under 10 s
 	sqliteWriter    = 1               // SQLite has one writer
 	postgresWriters = 4               // on two cores as fast as it gets
+	drainGrace      = 2 * time.Second // after which tasks that still run are broken off, and given back
 	httpDrain       = 3 * time.Second // for open HTTP requests
 	backupsCode     = "backups"       // the exclusion that backups_until stands for
 	replicasCode    = "replicas"      // the exclusion that replicas_until stands for
@@ -76,6 +79,8 @@ type service struct {
 	guardEvery time.Duration // see watchLog
 
 	requeued *prometheus.CounterVec
+	stopping atomic.Bool // the stop was asked for; see depart
+	cut      func()      // ends the delay before it; for tests
 	closers  []func() error
 }
 
@@ -214,6 +219,11 @@ func (s *service) openBook(ctx context.Context) (err error) {
 		return err
 	}
 	lab.Point("serve/book-open")
+	if s.config.postgres() == "" { // else the folder is shared with processes that write there
+		if err := durable.Sweep(s.config.Data); err != nil {
+			return fmt.Errorf("remove what was left half written: %w", err)
+		}
+	}
 	if !s.config.alone() { // what still runs may be another's
 		return nil
 	}
@@ -227,12 +237,13 @@ func (s *service) openBook(ctx context.Context) (err error) {
 }
 
 func (s *service) openQueue(ctx context.Context) (err error) {
-	secure, err := s.config.QueueTLS.load()
+	o, err := s.config.queueOptions()
 	if err != nil {
-		return fmt.Errorf("queue_tls: %w", err)
+		return err
 	}
-	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), TLS: secure, Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Pulse: s.pulses.of(loopWorker), Logger: s.logger})
-	if err != nil {
+	o.Concurrency, o.ShutdownTimeout, o.Grace, o.Logger = s.windows().sum(), drainTimeout, drainGrace, s.logger
+	o.Pulse = s.pulses.of(loopWorker)
+	if s.queue, err = queue.Open(ctx, o); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.queue.Close)
@@ -275,6 +286,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		s.eraser.Trace = s.tracer
 	}
 	s.hand = worker.NewHand(s.eraser)
+	s.hand.Grace = drainGrace
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
 		return err
 	}
@@ -301,10 +313,13 @@ func (s *service) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run serves until ctx is done, then stops in good order within 10 s. If the
-// log refuses to append then, the error says why.
+// Run serves until ctx is done, then for as long as the configuration has it go on
+// with /readyz saying that it stops, and then stops in good order within 10 s. If
+// the log refuses to append then, the error says why.
 func (s *service) Run(ctx context.Context) error {
-	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Pulse: s.pulses.of(loopRelay), Logger: s.logger}
+	ctx, arrive := s.depart(ctx)
+	defer arrive()
+	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down, &crew{count: s.queue.Crew}}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Pulse: s.pulses.of(loopRelay), Logger: s.logger}
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Holds:    s.holds.Turn,
@@ -314,6 +329,7 @@ func (s *service) Run(ctx context.Context) error {
 	}
 	lab.Point("serve/ready")
 	group, ctx := errgroup.WithContext(ctx)
+	s.eraser.Leaving = func() bool { return ctx.Err() != nil }
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
 	group.Go(func() error { return s.logTokens(ctx) })
@@ -358,23 +374,6 @@ func (s *service) lastly(ctx context.Context) (finish func() error) {
 		})
 	}
 	return func() error { return errors.Join(ends[0](), ends[1]()) }
-}
-
-// ready returns why the service should get no requests now.
-func (s *service) ready(ctx context.Context) []string {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	var reasons []string
-	if err := s.queue.Ping(ctx); err != nil {
-		reasons = append(reasons, "the queue does not answer")
-	}
-	if _, err := s.ledger.List(ctx, "", nil, 1, ""); err != nil {
-		reasons = append(reasons, "the ledger does not answer")
-	}
-	if err := s.ledger.Refusal(ctx); err != nil {
-		reasons = append(reasons, err.Error())
-	}
-	return reasons
 }
 
 // bell rings; what sweeps have filed yields to what people wait for.

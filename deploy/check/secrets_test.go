@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,4 +61,45 @@ func certificate(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// Secrets are made once, for their readers alone, and what is there stays: a second run
+// must not lock anybody out.
+func TestSecretsAreMadeOnceForTheirReadersAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "secrets")
+	state := func() (all map[string]string) {
+		if out, err := exec.Command(filepath.Join(repository(t), "deploy/compose/secrets"), dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		all = map[string]string{}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			info, err := e.Info()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if mode := info.Mode().Perm(); os.Getuid() == 0 && mode != 0o400 || len(text) < 48 {
+				t.Errorf("%s has mode %o and %d bytes", e.Name(), mode, len(text))
+			}
+			all[e.Name()] = string(text)
+		}
+		return all
+	}
+	first := state()
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, %v", info.Mode(), err)
+	}
+	if second := state(); len(first) < 7 || !maps.Equal(first, second) {
+		t.Errorf("%d secrets, and a second run changes them", len(first))
+	}
+	if first["ledger-password"] == first["postgres-password"] || !strings.Contains(first["ledger"], first["ledger-password"]) || first["redis-password"] != first["queue-password"] {
+		t.Error("the secrets do not fit together")
+	}
 }

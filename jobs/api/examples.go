@@ -89,6 +89,7 @@ func answerExamples() map[string][]Example {
 		"check-suppression": {{Name: "forgotten", Value: exampleSuppression()}, {Name: "unknown", Value: Suppression{}}},
 		"replay-store":      one("filed", exampleReplay()),
 		"run-policy":        one("filed", exampleSweepRun()),
+		"doctor":            one("weak", exampleCheckup()),
 		"list-tokens":       one("tokens", tokenList{Tokens: []Token{exampleToken()}}),
 		"create-token":      one("made", NewToken{exampleToken(), jobs.TokenPrefix + strings.Repeat("0", 64)}),
 		"revoke-token":      one("revoked", exampleRevoked()),
@@ -98,7 +99,7 @@ func answerExamples() map[string][]Example {
 		"log-key":           text("keys"),
 		"log-keys":          text("keys"),
 		"healthz":           one("serves", "ok\n"),
-		"readyz":            one("ready", Readiness{Ready: true, Stores: []StoreState{{Store: "assistant", State: StoreUp, Since: exampleTime()}}}),
+		"readyz":            one("ready", Readiness{Ready: true, Stores: []StoreState{{Store: "assistant", State: StoreUp, Since: exampleTime()}}, Roles: []string{"api", "worker", "scheduler"}}),
 	}
 }
 
@@ -106,7 +107,15 @@ func notReadyExamples() []Example {
 	return []Example{{Name: "not-ready", Value: Readiness{
 		Reasons: []string{"the queue does not answer"},
 		Stores:  []StoreState{{Store: "assistant", State: StoreDown, Reason: "it does not answer: is it running?", Since: exampleTime()}},
+		Roles:   []string{"api", "worker", "scheduler"},
 	}}}
+}
+
+func exampleCheckup() Checkup {
+	return Checkup{Level: LevelWeak, Findings: []Finding{
+		{Check: "queue", Level: LevelOK, What: "the queue answers"},
+		{Check: "backup", Level: LevelWeak, What: "no backup was ever made", Fix: "lethe backup FILE, every day, to another machine"},
+	}}
 }
 
 // exampleEvent returns the stream of a request that has ended.

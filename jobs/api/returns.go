@@ -27,7 +27,7 @@ type Replay struct {
 	Back     int           `json:"back" doc:"Were erased, and are there again: they are erased again"`
 	Later    int           `json:"later" doc:"Are of somebody who was forgotten, and were made afterwards: they are left"`
 	Undated  int           `json:"undated" doc:"Are of somebody who was forgotten, and do not say when they were made: they are left"`
-	Unknown  int           `json:"unknown" doc:"Digests that nothing can be compared with, because their key is not there"`
+	Unknown  int           `json:"unknown" doc:"Digests, and requests that only the log knows, that nothing can be compared with, because their key is not there"`
 	Places   []ReplayPlace `json:"places" nullable:"false"`
 	Requests []string      `json:"requests" nullable:"false" doc:"That erase them again; none of a dry run"`
 }

@@ -86,6 +86,7 @@ func matrix() map[string]string {
 		"GET /v1/holds": "approver auditor admin", "POST /v1/holds": "approver admin", "DELETE /v1/holds/{id}": "approver admin",
 		"POST /v1/stores/{name}/replays": "admin", "POST /v1/suppressions/check": "submitter approver auditor admin",
 		"GET /v1/policies": "approver auditor admin", "POST /v1/policies/{name}/sweeps": "admin",
+		"GET /v1/doctor": "auditor admin", "GET /v1/backup": "admin",
 		"GET /v1/tokens": "admin", "POST /v1/tokens": "admin", "DELETE /v1/tokens/{id}": "admin",
 	}
 }

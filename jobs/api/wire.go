@@ -95,6 +95,8 @@ type Readiness struct {
 	Reasons []string `json:"reasons" nullable:"false" doc:"Why it is not"`
 
 	Stores []StoreState `json:"stores" nullable:"false" doc:"How each store is. One that is down keeps nobody from filing requests: its jobs wait until it is back"`
+
+	Roles []string `json:"roles" nullable:"false" doc:"What this process does: api, worker, scheduler"`
 }
 
 // The states of a Store.

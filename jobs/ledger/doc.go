@@ -153,6 +153,11 @@
 // being cancelled, batches of the job whose tasks were dropped get them back, in
 // the same transaction: its end must say what has gone.
 //
+// 2026-11-29. A backup is a SQLite file and nothing else: SQLite's own online backup,
+// under one read transaction, with the mark in its header (the application ID). Keys are
+// in none: a key that was destroyed would live on in it. So what was open when keys are
+// lost must be asked for again, and OpenIDs says what that is.
+//
 // # Holds
 //
 // A hold is added, and is in force some time later. From its commit on (AddHold)

@@ -41,6 +41,9 @@ func (l *Ledger) Import(ctx context.Context, fetch proof.Fetch, keep time.Durati
 	if err != nil {
 		return f.in, err
 	}
+	if err := l.believe(ctx, true); err != nil { // the copy has vouched for a backup that was put back
+		return f.in, err
+	}
 	for _, id := range f.in.Ended { // after the commit, as for every end
 		err = errors.Join(err, l.destroySeal(id))
 	}

@@ -95,8 +95,15 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.log, err = openLog(ctx, l.read, o, l.now); err != nil {
+	restored, err := Restored(ctx, l.db)
+	if err != nil {
+		return nil, err
+	}
+	if l.log, err = openLog(ctx, l.read, o, l.now, restored); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if err := l.believe(ctx, restored); err != nil {
+		return nil, err
 	}
 	if o.URL != "" {
 		l.look(ctx)
@@ -110,8 +117,8 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	return l, nil
 }
 
-func openLog(ctx context.Context, db *sqlx.DB, o Options, now func() time.Time) (*audit.Log, error) {
-	to := audit.Options{Verifier: o.Verifier, Origin: o.Origin, Now: now, Anchors: o.Anchors}
+func openLog(ctx context.Context, db *sqlx.DB, o Options, now func() time.Time, restored bool) (*audit.Log, error) {
+	to := audit.Options{Restored: restored, Verifier: o.Verifier, Origin: o.Origin, Now: now, Anchors: o.Anchors}
 	if o.Signer != nil {
 		public, ok := o.Signer.Public().(ed25519.PublicKey)
 		if !ok {
