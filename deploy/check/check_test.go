@@ -80,6 +80,7 @@ func faults() []fault {
 		{"missing probe", check.Kubernetes, small + "statefulset.yaml", "          readinessProbe:\n            httpGet: {path: /readyz, port: http}\n            periodSeconds: 5\n            timeoutSeconds: 5\n", "", "has no readinessProbe"},
 		{"liveness that asks the database", check.Kubernetes, production + "pod.yaml", "livenessProbe:\n            httpGet: {path: /healthz", "livenessProbe:\n            httpGet: {path: /readyz", "livenessProbe must ask /healthz"},
 		{"probe of no port", check.Kubernetes, small + "statefulset.yaml", "{path: /readyz, port: http}", "{path: /readyz, port: https}", "a port that there is none of"},
+		{"first pod of which nobody knows when it is ready", check.Kubernetes, "deploy/kubernetes/overlays/small-first/pod.yaml", "readinessProbe:", "livenessProbe:", "has no readinessProbe of its own binary"},
 		{"root", check.Kubernetes, production + "pod.yaml", "runAsUser: 65532", "runAsUser: 0", "runs as root"},
 		{"may be root", check.Kubernetes, production + "pod.yaml", "runAsNonRoot: true", "runAsNonRoot: false", "may run as root"},
 		{"root can be written", check.Kubernetes, production + "pod.yaml", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "its root can be written"},
