@@ -39,7 +39,7 @@ func walks(detail string) bool {
 // smallWalk reports whether a walk is over what is small however old the ledger is:
 // an index of what is open alone, or what the query itself has found.
 func smallWalk(detail string) bool {
-	for _, small := range []string{"INDEX requests_open_by", "INDEX batches_refused", "SEARCH ends"} {
+	for _, small := range []string{"INDEX requests_open_by", "INDEX batches_refused", "SEARCH ends", "SCAN tasks"} {
 		if strings.Contains(detail, small) {
 			return true
 		}
