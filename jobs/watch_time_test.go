@@ -66,17 +66,16 @@ func (g *grip) Accept(ctx context.Context, a jobs.Acceptance) (*jobs.Request, []
 
 // A watched is one world of this test: two stores, two processes.
 type watched struct {
-	t       *testing.T
-	y       *yard
-	d       *depot
-	random  *rand.Rand
-	group   sync.WaitGroup
-	stops   [2]context.CancelFunc
-	grips   [2]*grip
-	afters  []time.Duration
-	nobody  []span // times in which no process ran, or no store was up
-	came    map[string]time.Time
-	settled map[string]bool
+	t      *testing.T
+	y      *yard
+	d      *depot
+	random *rand.Rand
+	group  sync.WaitGroup
+	stops  [2]context.CancelFunc
+	grips  [2]*grip
+	afters []time.Duration
+	nobody []span // times in which no process ran, or no store was up
+	came   map[string]time.Time
 }
 
 type span struct {

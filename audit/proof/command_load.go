@@ -17,9 +17,11 @@ const (
 	maxFile = 4 << 20
 
 	// MaxLogFile bounds what is read as a file of a log, in bytes: a signed head, or
-	// a tile of 256 hashes; and MaxBundle, the largest, a bundle of 256 entries.
+	// a tile of 256 hashes.
 	MaxLogFile = maxCertificate
-	MaxBundle  = (1 << TileHeight) * (2 + 1<<16)
+
+	// MaxBundle bounds what is read as a bundle of 256 entries, in bytes.
+	MaxBundle = (1 << TileHeight) * (2 + 1<<16)
 )
 
 // load reads everything but the files to be checked.

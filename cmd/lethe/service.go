@@ -276,7 +276,7 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 		All: s.config.policies(), Ledger: s.ledger, Intake: s.intake, Stores: s.surveyor, Rules: s.config.rules(),
 		Now: s.ledger.Now, Rest: s.refused, Pulse: s.pulses.of(loopSweeper), Logger: s.logger,
 	}
-	s.returns = s.openWatch(names)
+	s.returns = s.openWatch(ctx, names)
 	s.eraser = &worker.Eraser{
 		Suppression: &jobs.Suppression{Keys: s.keys, Watch: s.config.watchTimes()},
 		Ledger:      tracedBook{s.ledger, s.tracer}, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,

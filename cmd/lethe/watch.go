@@ -17,7 +17,7 @@ import (
 func (c *StoreConfig) lists() bool { return c.Kind != KindMem0Platform && c.Kind != KindMem0Server }
 
 // openWatch makes the watch over what comes back to stores.
-func (s *service) openWatch(names []string) *jobs.Watch {
+func (s *service) openWatch(ctx context.Context, names []string) *jobs.Watch {
 	found := promauto.With(s.registry).NewCounterVec(prometheus.CounterOpts{
 		Name: "lethe_suppression_found_total",
 		Help: "Rows of what was erased that a watch or a replay has found in a store: back, which are erased again: somebody has to look why; later, made afterwards, and undated, which are left.",
@@ -44,7 +44,7 @@ func (s *service) openWatch(names []string) *jobs.Watch {
 		unable.WithLabelValues(name).Set(0)
 		if c := s.config.store(name); c != nil && !c.lists() {
 			unable.WithLabelValues(name).Set(1)
-			s.logger.Warn("a store cannot list what is in it: neither the watch nor lethe replay can tell what has come back to it; after a restore ask for each person again", slog.String("store", name), slog.String("kind", c.Kind))
+			s.logger.WarnContext(ctx, "a store cannot list what is in it: neither the watch nor lethe replay can tell what has come back to it; after a restore ask for each person again", slog.String("store", name), slog.String("kind", c.Kind))
 		}
 		erase[name] = s.config.store(name) != nil && s.config.store(name).Undated == undatedErase
 		for _, kind := range []string{jobs.FoundBack, jobs.FoundLater, jobs.FoundUndated} {
