@@ -67,7 +67,8 @@ type words struct {
 }
 
 func (w *words) Write(p []byte) (int, error) { w.mu.Lock(); defer w.mu.Unlock(); return w.b.Write(p) }
-func (w *words) String() string              { w.mu.Lock(); defer w.mu.Unlock(); return w.b.String() }
+
+func (w *words) String() string { w.mu.Lock(); defer w.mu.Unlock(); return w.b.String() }
 
 func TestAPublisherThatCannotReadItsLogHasNoPulse(t *testing.T) {
 	sick, w := &shelf{name: "sick"}, newOnlooker(t, "w.example")
