@@ -31,7 +31,8 @@ overwritten; with --force an earlier backup is.
 FILE names nobody: selectors and IDs of open requests are sealed in it, under keys in
 the folder "keys", which are destroyed one by one as requests end. So neither those
 keys nor the log's are in FILE, and must not be kept with it. Keep once, offline and
-apart from the backups: log.key, log.key.pub and keys/secret. Keep nowhere: the rest
+apart from the backups: log.key, log.key.pub and keys/secret; and, also apart, once a
+month: keys/epoch, no copy longer than suppression.keep. Keep nowhere: the rest
 of "keys". A request that was open when all of that was lost must be asked for again.
 
 The log does not go on from a backup that was put back until it is shown that
