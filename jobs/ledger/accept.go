@@ -31,8 +31,10 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 			existing, body, err = byIdempotency(ctx, tx, a.Idempotency)
 			return err
 		}
-		if err := l.fileSweep(ctx, tx, a); err != nil {
-			return err
+		if !fault.Bug("sweep/filed-apart") {
+			if err := l.fileSweep(ctx, tx, a); err != nil {
+				return err
+			}
 		}
 		if err := l.insertNotify(ctx, tx, a); err != nil {
 			return err
@@ -52,6 +54,9 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 		}
 		return tx.log(ctx, a.Entry)
 	})
+	if err == nil && fault.Bug("sweep/filed-apart") {
+		err = l.write(ctx, func(ctx context.Context, tx *txn) error { return l.fileSweep(ctx, tx, a) })
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("accept request: %w", err)
 	}
