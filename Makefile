@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-SOURCE  := audit cmd jobs store worker
+SOURCE  := audit cmd deploy jobs store worker
 TOOL    := go tool -modfile=.tools/go.mod
 GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 
@@ -12,7 +12,14 @@ GOLANGCI := go tool -modfile=.tools/golangci.mod golangci-lint
 VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 BUILD := go build -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 
-.PHONY: help build demo test torture share torture-smoke torture-long torture-log torture-replay lint lint-fast fmt bench clean
+# One file that needs nothing of the system it runs on, for an image and for hosts with
+# another libc. SQLite loads no extensions, so that nothing is left to be loaded. Built
+# twice from the same files it is the same, byte for byte.
+VERSION ?=
+STATIC := go build -trimpath -buildvcs=$(if $(VERSION),false,$(VCS)) -tags netgo,osusergo,sqlite_omit_load_extension \
+  -ldflags "-s -w -buildid= $(if $(VERSION),-X main.release=$(VERSION)) -linkmode external -extldflags '-static -Wl,--build-id=none'"
+
+.PHONY: help build static deploy-check demo drill test torture share scale torture-smoke torture-long torture-log torture-replay pictures alerts lint lint-fast fmt bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +28,19 @@ build: ## write bin/lethe and bin/lethe-verify
 	CGO_ENABLED=1 $(BUILD) -o bin/lethe ./cmd/lethe
 	CGO_ENABLED=0 $(BUILD) -o bin/lethe-verify ./cmd/lethe-verify
 
+static: ## write bin/lethe as one static file, as the image has it, and bin/lethe-verify (VERSION=v1.2.3 names it)
+	CGO_ENABLED=1 $(STATIC) -o bin/lethe ./cmd/lethe
+	CGO_ENABLED=0 go build -trimpath -buildvcs=$(if $(VERSION),false,$(VCS)) -ldflags "-s -w -buildid=" -o bin/lethe-verify ./cmd/lethe-verify
+
 demo: build ## erase an invented person from an invented store, and check the proof
 	bin/lethe demo
 
+drill: ## back a store up, forget alice, restore the backup, replay: she is gone again, nobody else is touched (a minute)
+	.ci/need postgres
+	go test -count=1 -timeout 10m -v -run TestDrill ./cmd/lethe
+
 # One set of build flags for vet and test, so that SQLite is compiled once.
-test: ## run all tests with the race detector (installs redis-server, postgres, openssl, curl, ssh-agent, node and npm if it may)
+test: ## run all tests with the race detector (installs redis-server, postgres, prometheus, openssl, curl, ssh-agent, node and npm if it may)
 	.ci/need redis-server
 	.ci/need ssh-agent
 	.ci/need openssl
@@ -34,8 +49,16 @@ test: ## run all tests with the race detector (installs redis-server, postgres, 
 	.ci/need pgvector
 	.ci/need node
 	.ci/need npm
+	.ci/need prometheus
+	.ci/need promtool
 	go vet -race ./...
 	go test -race -timeout 14m ./...
+
+# Of their own module, so that neither its dependencies nor its tests are ours.
+deploy-check: ## check the files of deploy/, and the static binary as the image has it (installs systemd-analyze if it may)
+	@.ci/need systemd-analyze || echo "deploy-check: without systemd-analyze the unit is only read, not verified"
+	@.ci/need promtool || echo "deploy-check: without promtool the configuration of Prometheus is only read"
+	cd deploy/check && go vet ./... && go test -count=1 -timeout 14m ./...
 
 LAB := go run -tags torture ./cmd/torture
 
@@ -69,10 +92,33 @@ share: ## two processes share an erasure of 200,000 rows, with the share each di
 	.ci/need postgres
 	LETHE_SHARE_ROWS=200000 go test -count=1 -timeout 10m -v -run TestTwoProcessesShareAnErasure ./cmd/lethe
 
+# Medians of three rounds. Nothing else may run on the machine.
+scale: ## how one, two and four worker processes share the work, near and far from the store (4 minutes)
+	.ci/need redis-server
+	.ci/need postgres
+	go test -count=1 -timeout 15m -run '^$$' -bench '^BenchmarkScale$$' -benchtime 1x -v ./cmd/lethe
+
+pictures: ## draw the dashboards from a recorded run (4 minutes; writes deploy/grafana/*.png)
+	.ci/need redis-server
+	.ci/need prometheus
+	@record=$$(mktemp) && trap 'rm -f "$$record"' EXIT && \
+	  LETHE_PICTURES=$$record go test -count=1 -timeout 15m -run TestEveryPanelOfEveryDashboardIsAnswered ./cmd/lethe && \
+	  go -C deploy/grafana/draw run . "$$record" ..
+
+alerts: ## test the alerts: their stories, what a change of them does, and a run with three outages (a minute or two)
+	.ci/need redis-server
+	.ci/need postgres
+	.ci/need prometheus
+	.ci/need promtool
+	promtool=$$(command -v promtool || echo "$${XDG_CACHE_HOME:-$$HOME/.cache}/lethe-tests/prometheus/promtool"); \
+	  "$$promtool" check rules deploy/prometheus/rules.yml && "$$promtool" test rules deploy/prometheus/rules_test.yml
+	LETHE_ALERT_CHANGES=1 go test -race -count=1 -timeout 10m -v -run 'Alert|Runbook|Hastened|EmbeddedQueueThatBegins' ./cmd/lethe
+
 lint: lint-fast ## run every linter (the first run builds them: some minutes)
 	$(GOLANGCI) config verify
 	$(GOLANGCI) run ./...
 	$(GOLANGCI) run --build-tags torture ./audit/fault/... ./cmd/torture/...
+	go -C deploy/grafana/draw vet ./...
 
 lint-fast: ## vet, formatting, the floors of the house, staticcheck
 	go vet -race ./...

@@ -126,6 +126,12 @@
 // dropped the triggers. What was held of that log is looked for before the lock is
 // taken, for anchors may be slow, and looked at again under it.
 //
+// 2026-11-29. A backup that was put back says of itself that it is one, and its log
+// refuses until an anchor keeps a head of just its size, or a copy is imported. Whoever
+// loses the data folder loses log.head with it; without the mark, a ledger without
+// another anchor would go on from its backup and fork. The road not taken, a flag of
+// the start ("this is restored"), is forgotten by whoever is in a hurry.
+//
 // 2026-11-28. An anchor that keeps a head of the heir forbids to begin it, whoever
 // signed that head: a ledger from before a succession, with the heir's key beside
 // it, looks like a succession that was interrupted, and would fork the heir.

@@ -27,7 +27,7 @@ var ErrUnread = errors.New("an anchor cannot be read")
 // What it finds decides: the log refuses to append from then on, or appends
 // again, unless a doubt arose meanwhile. The error wraps all reasons:
 // [ErrBroken], [ErrBehind], proof.ErrDiverged, proof.ErrNotVerified for an
-// anchor whose head is not this log's, [ErrUnread], or [ErrNoKey]. An error that wraps none
+// anchor whose head is not this log's, [ErrUnread], [ErrRestored], or [ErrNoKey]. An error that wraps none
 // of them says that the database could not be read, and changes nothing.
 func (l *Log) Guard(ctx context.Context) error {
 	if fault.Bug("audit/no-guard") {
@@ -60,6 +60,7 @@ func (l *Log) guard(ctx context.Context) error {
 			}
 			found = errors.Join(found, err)
 		}
+		found = errors.Join(found, l.vouchedFor(now, keys, pins, found))
 		if found == nil && now.Size > 0 {
 			l.saw(Head{Size: now.Size, Root: now.Root, Note: now.Note, At: now.At}, keys)
 		}
@@ -173,8 +174,8 @@ func span(from, to int64) string {
 	return fmt.Sprintf("entries %d to %d are", from, to-1)
 }
 
-// Recover runs until ctx is done. While the log refuses to append because an
-// anchor cannot be read, it guards again after every such time, so that the log
+// Recover runs until ctx is done. While the log refuses to append for no other reason
+// than that an anchor cannot be read, it guards again after every such time, so that the log
 // goes on by itself once the anchor answers. What else a guard finds it leaves
 // to people.
 func (l *Log) Recover(ctx context.Context, every time.Duration) error {
@@ -186,7 +187,7 @@ func (l *Log) Recover(ctx context.Context, every time.Duration) error {
 			return nil
 		case <-tick.C:
 		}
-		if errors.Is(l.Refusal(), ErrUnread) {
+		if refusal := l.Refusal(); errors.Is(refusal, ErrUnread) && !isRestored(refusal) {
 			_ = l.Guard(ctx) // Refusal says what it found
 		}
 	}

@@ -47,13 +47,17 @@ type Import struct {
 // On PostgreSQL the head row moves with the entries, so a sequencer elsewhere
 // that reads where the log stood before is held off.
 func (l *Log) Import(ctx context.Context, o Import) (n int64, err error) {
-	if err := l.imports(ctx, o, &n); err != nil {
+	vouched := false
+	if err := l.imports(ctx, o, &n, &vouched); err != nil {
 		return 0, fmt.Errorf("import log: %w", err)
+	}
+	if vouched {
+		l.restored.Store(false)
 	}
 	return n, l.Guard(ctx)
 }
 
-func (l *Log) imports(ctx context.Context, o Import, n *int64) error {
+func (l *Log) imports(ctx context.Context, o Import, n *int64, vouched *bool) error {
 	if l.closed {
 		return ErrSucceeded
 	}
@@ -87,8 +91,10 @@ func (l *Log) imports(ctx context.Context, o Import, n *int64) error {
 			return fmt.Errorf("the database itself, which an import cannot mend: %w", err)
 		}
 		if now.Size >= copied.Size {
+			*vouched = now.Size == copied.Size
 			return l.extends(ctx, tx, now, copied, "the copy")
 		}
+		*vouched = true
 		if err := follows(o.Fetch, copied, now, "the database"); err != nil {
 			return err
 		}

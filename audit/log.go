@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"lethe/audit/fault"
@@ -27,6 +28,10 @@ var (
 	// ErrBehind is wrapped when a signed head is larger than the log: the
 	// database was put back to an older state, or the head is another's.
 	ErrBehind = errors.New("log is behind a head it has signed")
+
+	// ErrRestored is wrapped when the database is a backup that was put back, and
+	// nothing shows that the log did not go on after it: to append could be to fork.
+	ErrRestored = errors.New("the ledger is a backup that was put back, and nothing shows that it is the newest")
 
 	// ErrSucceeded is wrapped by appends to a log that another one has followed.
 	ErrSucceeded = errors.New("another log has taken this one's place")
@@ -51,6 +56,11 @@ type Options struct {
 	Now      func() time.Time
 	Earlier  []string // verifier keys of the logs before this one, besides those that it names itself
 
+	// Restored says that the database is a backup that was put back. The log refuses
+	// until an anchor keeps a head of exactly its size, or Import finds that a copy of
+	// the log has no more than it then does.
+	Restored bool
+
 	Anchors    []Anchor      // what they keep must be the beginning of the log
 	AnchorWait time.Duration // for their answers; 0 means 10 s
 }
@@ -70,6 +80,8 @@ type Log struct {
 	closed  bool          // another log has followed
 	refused refusal
 	seen    memory
+
+	restored atomic.Bool // and nothing has vouched for it yet
 }
 
 // shift tells the logs of one database apart, which follow one another: rows
@@ -104,6 +116,7 @@ func Open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
 
 func open(ctx context.Context, db *sqlx.DB, o Options) (*Log, error) {
 	l := &Log{db: db, origin: o.Origin, earlier: o.Earlier, now: o.Now, anchors: o.Anchors, wait: o.AnchorWait}
+	l.restored.Store(o.Restored)
 	if l.now == nil {
 		l.now = time.Now
 	}

@@ -47,6 +47,11 @@ type Publisher struct {
 	StampEvery time.Duration // between two time stamps; 0 means a day
 	Logger     *slog.Logger
 
+	// Pulse, if set, is called by the loop of each destination before its first
+	// turn; what it returns is called at the end of each turn that could read the
+	// newest head, whether or not the destination took it.
+	Pulse func() (turned func())
+
 	mu           sync.Mutex
 	destinations []*destination
 }
@@ -122,7 +127,7 @@ func (p *Publisher) enlist() {
 // serve brings heads to one destination.
 func (p *Publisher) serve(ctx context.Context, d *destination) {
 	every := or(p.Every, publishEvery)
-	rest := every
+	rest, turned := every, beginTurns(p.Pulse)
 	for {
 		select {
 		case <-ctx.Done():
@@ -135,8 +140,11 @@ func (p *Publisher) serve(ctx context.Context, d *destination) {
 		case <-time.After(rest):
 		}
 		asked, cancel := context.WithTimeout(ctx, or(p.Wait, publishWait))
-		ok := p.bring(asked, d)
+		read, ok := p.bring(asked, d)
 		cancel()
+		if read {
+			turned()
+		}
 		if ok {
 			rest = every
 		} else {
@@ -145,12 +153,14 @@ func (p *Publisher) serve(ctx context.Context, d *destination) {
 	}
 }
 
-// bring brings the newest head to a destination that does not have it.
-func (p *Publisher) bring(ctx context.Context, d *destination) (ok bool) {
+// bring brings the newest head to a destination that does not have it. It reports
+// whether the log could be read, and whether there is nothing left to bring.
+func (p *Publisher) bring(ctx context.Context, d *destination) (read, ok bool) {
 	h, err := p.news(ctx, d)
 	if err == nil && h.Size == 0 {
-		return true
+		return true, true
 	}
+	read = err == nil
 	if err == nil {
 		fault.Point("audit/publishing")
 		err = d.send(ctx, h)
@@ -159,7 +169,15 @@ func (p *Publisher) bring(ctx context.Context, d *destination) (ok bool) {
 	if err == nil || !errors.Is(ctx.Err(), context.Canceled) { // the end of Run is nobody's failure, in whatever words it comes
 		p.note(ctx, d, h, err)
 	}
-	return err == nil
+	return read, err == nil
+}
+
+// beginTurns calls a pulse, if there is one.
+func beginTurns(pulse func() func()) (turned func()) {
+	if pulse == nil {
+		return func() {}
+	}
+	return pulse()
 }
 
 // news returns the newest head, or the zero Head if there is nothing to bring.

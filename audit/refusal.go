@@ -74,5 +74,5 @@ func (l *Log) Warnings() []string {
 // condemns reports whether an error is a reason to refuse, and not one that
 // says that the database could not be read.
 func condemns(err error) bool {
-	return isFalse(err) || errors.Is(err, ErrUnread) || errors.Is(err, ErrNoKey) || errors.Is(err, proof.ErrNotVerified)
+	return isFalse(err) || errors.Is(err, ErrUnread) || errors.Is(err, ErrNoKey) || isRestored(err) || errors.Is(err, proof.ErrNotVerified)
 }

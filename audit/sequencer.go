@@ -43,6 +43,10 @@ type Sequencer struct {
 	Signed func(Head)    // told of each head after its commit; must not block; may be nil
 	Logger *slog.Logger  // nil for none
 
+	// Pulse, if set, is called once by Run; what it returns is called after every
+	// round that was not ended by an error.
+	Pulse func() (turned func())
+
 	mine    *mark             // where the log stood when this process guarded or moved it last; nil after a doubt
 	watched mark              // where another process has left the log
 	since   time.Time         // and since when; zero if there is no work
@@ -56,7 +60,7 @@ type Sequencer struct {
 // the guard is asked again. Run it once at a time.
 func (s *Sequencer) Run(ctx context.Context) error {
 	work, _ := s.Log.outbox.channels()
-	rest, trouble := s.idle(), firstPause
+	rest, trouble, turned := s.idle(), firstPause, beginTurns(s.Pulse)
 	for ctx.Err() == nil {
 		n, err := s.round(ctx)
 		if isFalse(err) && s.Log.Refusal() == nil {
@@ -73,6 +77,7 @@ func (s *Sequencer) Run(ctx context.Context) error {
 		default:
 			rest = min(2*rest, s.idle())
 		}
+		turned()
 		trouble = firstPause
 		sleep(ctx, s.every(), nil)
 		sleep(ctx, rest-s.every(), work)

@@ -23,6 +23,9 @@ type Acceptance struct {
 	Endpoints   []string // configured ones that are told of status changes
 	Brakes      *Brakes  // of a sweep, frozen with its request; nil for none
 	Sweep       *Sweep   // that files it, to be answered by the same transaction; or nil
+
+	Watched []Watched     // looks that it answers, likewise; the requests that they are about go on as this one
+	Also    []proof.Entry // further ones
 }
 
 // A Ledger is what Intake needs of the book's keeper. All its writes are

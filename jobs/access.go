@@ -22,13 +22,18 @@ const (
 	ActHolds    Act = "holds"    // see holds
 	ActSweep    Act = "sweep"    // run a policy, or ask what it would erase
 	ActPolicies Act = "policies" // see policies and what became of them
+	ActReplay   Act = "replay"   // compare a store with what was erased, and have it erased again
 	ActMetrics  Act = "metrics"  // see the metrics; on loopback everybody
 	ActPeople   Act = "people"   // make, list and revoke tokens
+	ActInspect  Act = "inspect"  // ask what is weak or broken about the service
+	ActBackup   Act = "backup"   // take a copy of the ledger
+
+	ActSuppression Act = "suppression" // ask whether somebody was forgotten
 )
 
 // Acts returns every Act that can be given away.
 func Acts() []Act {
-	return []Act{ActOpen, ActFile, ActRead, ActCancel, ActDecide, ActHold, ActHolds, ActSweep, ActPolicies, ActMetrics, ActPeople}
+	return []Act{ActOpen, ActFile, ActRead, ActCancel, ActDecide, ActHold, ActHolds, ActSweep, ActReplay, ActSuppression, ActPolicies, ActMetrics, ActPeople, ActInspect, ActBackup}
 }
 
 // Allowed returns the roles that may do something besides an admin, who may do
@@ -37,13 +42,13 @@ func (a Act) Allowed() []Role {
 	switch a {
 	case ActFile, ActCancel:
 		return []Role{RoleSubmitter}
-	case ActRead:
+	case ActRead, ActSuppression:
 		return []Role{RoleSubmitter, RoleApprover, RoleAuditor}
 	case ActDecide, ActHold:
 		return []Role{RoleApprover}
 	case ActHolds, ActPolicies:
 		return []Role{RoleApprover, RoleAuditor}
-	case ActMetrics:
+	case ActMetrics, ActInspect:
 		return []Role{RoleAuditor}
 	case ActOpen:
 		return Roles()

@@ -122,4 +122,33 @@
 //
 // 2026-11-29. A policy's own max_fraction counts from the first row: who says half
 // of ten rows means five. That for all requests counts from FractionFrom as before.
+//
+// 2026-11-29. Of what was erased 16 bytes of an HMAC stay: of each ID, and of the one
+// name that a request selected by. Who asks by several keys has rows forgotten, and
+// nobody, so only the IDs are marked then. The road not taken, a digest of the
+// selector alone, recognizes nothing that was asked for by ID or by metadata. IDs
+// that were not there when their request was planned are not marked: nobody knows in
+// which place they would have stood.
+//
+// 2026-11-29. The key of the digests is one a month, so that destroying one file ends
+// all of that month. It dies before its entry is written: an entry that says of a key
+// which still exists that it is gone would be a lie, the other order is a delay.
+//
+// 2026-11-29. A look stands in the ledger with its time, is taken for ten minutes, and
+// is answered by the transaction that files what it found: a crash leaves both or
+// none. One reading of a store serves all looks that are due. A look compares the
+// marks of its own requests; a replay those of all that ended since the backup.
+//
+// 2026-11-29. What has come back is filed as a list of rows, place and key, and not by
+// the name, which nobody has any more; a worker asks for them by Remaining
+// (Task.Exact). So all that a request passes, it passes: limits, holds, approval.
+//
+// 2026-11-29. Whoever only the log knows, since the ledger was put back, is recognized
+// by the subject commitment of the request, under the key that its submitter has: the
+// selector of each single name and ID of the store is tried against it. That is as
+// long as the key is kept (subject_key_retention), and of one name or one ID alone.
+//
+// 2026-11-29. A replay supersedes no certificate: store.replayed/v1 says once for all
+// that what was restored was compared, and a backup of a year would supersede each
+// request of it in one transaction. A look, which finds what nobody announced, does.
 package jobs

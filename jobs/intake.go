@@ -69,11 +69,21 @@ func (in *Intake) Stage(ctx context.Context) (Staging, error) { return in.stage(
 
 // Submit implements Book.
 func (in *Intake) Submit(ctx context.Context, s Submission) (Request, bool, error) {
-	return in.file(ctx, s, nil, nil)
+	return in.file(ctx, s, occasion{})
 }
 
-// file is Submit of a sweep, or nil, with the brakes that are frozen with it.
-func (in *Intake) file(ctx context.Context, s Submission, sweep *Sweep, brakes *Brakes) (Request, bool, error) {
+// An occasion is why Lethe itself files a request. Of a request that somebody asks
+// for it is zero.
+type occasion struct {
+	unasked  bool                             // there is nobody to whom its receipt could be confirmed
+	sweep    *Sweep                           // that files it
+	brakes   *Brakes                          // frozen with it
+	watched  []Watched                        // looks that it answers
+	replayed func(request string) proof.Entry // says so in the log
+}
+
+// file is Submit on an occasion.
+func (in *Intake) file(ctx context.Context, s Submission, o occasion) (Request, bool, error) {
 	if err := s.By.Check(ActFile); err != nil {
 		return Request{}, false, err
 	}
@@ -81,9 +91,9 @@ func (in *Intake) file(ctx context.Context, s Submission, sweep *Sweep, brakes *
 	if err != nil {
 		return Request{}, false, err
 	}
-	a := Acceptance{Request: r, Sweep: sweep, Brakes: brakes}
-	if sweep != nil {
-		a.Request.Clock.ConfirmBy = nil // nobody has asked
+	a := Acceptance{Request: r, Sweep: o.sweep, Brakes: o.brakes, Watched: o.watched}
+	if o.unasked {
+		a.Request.Clock.ConfirmBy = nil
 	}
 	if fault.Bug("jobs/keys-ignored") {
 		s.IdempotencyKey = ""
@@ -102,6 +112,9 @@ func (in *Intake) file(ctx context.Context, s Submission, sweep *Sweep, brakes *
 	if staged {
 		st.used = true // before the commit, which may happen however this ends
 	}
+	if o.replayed != nil {
+		a.Also = append(a.Also, o.replayed(a.Request.ID))
+	}
 	existing, body, err := in.Ledger.Accept(ctx, a)
 	fault.Point("jobs/accepted")
 	if existing != nil && err == nil {
@@ -111,6 +124,9 @@ func (in *Intake) file(ctx context.Context, s Submission, sweep *Sweep, brakes *
 		return replay(existing, body, a.Body, in.forget(a.Request.ID, s))
 	}
 	if errors.Is(err, ErrSwept) || errors.Is(err, ErrOverlap) { // nothing was written
+		if staged {
+			st.used = false
+		}
 		return Request{}, false, errors.Join(err, in.forget(a.Request.ID, s))
 	}
 	if err != nil {

@@ -34,11 +34,15 @@ type Arrears interface {
 	// Late returns what has become overdue, each request once.
 	Late(ctx context.Context) (overdue, unconfirmed []string, err error)
 	SubjectKeyGone(ctx context.Context, request string, e proof.Entry) error
+	// Outlived deletes records of requests that ended before a time, or before
+	// ccpa if they are under the CCPA, and says how many. It may take long.
+	Outlived(ctx context.Context, before, ccpa time.Time) (int, error)
 }
 
 const (
 	reconcileEvery = 500 * time.Millisecond
 	sweepKeysEvery = time.Minute
+	outlivedEvery  = 24 * time.Hour
 	overdueAfter   = 5 * time.Second // with a turn less than the lease of what runs: see doc.go
 	overdueAtOnce  = 256
 )
@@ -52,7 +56,7 @@ const (
 
 // A Reconciler rings again whatever should have been answered by now, ends
 // cancelled requests whose last task has gone, goes on with holds, and destroys
-// keys that are due.
+// keys and records that are due.
 // Several may run at once: every step is idempotent.
 type Reconciler struct {
 	Ledger   Arrears
@@ -62,10 +66,14 @@ type Reconciler struct {
 	End      func(ctx context.Context, request string) error
 	Holds    func(ctx context.Context) error // Custodian.Turn; nil for none
 	Requeued func(reason string, n int)      // counts, for metrics
-	Rest     func() bool                     // whether nothing can be written now; nil for never
-	Alone    bool                            // no other process rings: what is queued at the start, one rang that has died
+	Keep     Retention
+	Rest     func() bool // whether nothing can be written now; nil for never
+	Pulse    Pulse
+	Alone    bool // no other process rings: what is queued at the start, one rang that has died
 	Now      func() time.Time
 	Logger   *slog.Logger
+
+	outlivedAt time.Time // when it was last looked for records to delete
 
 	caught bool // what was queued at the start has been asked after
 }
@@ -83,7 +91,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			err := r.once(ctx)
 			if now := r.Now(); now.Sub(swept) >= sweepKeysEvery {
 				swept = now
-				err = errors.Join(err, r.sweepKeys(ctx), r.late(ctx))
+				err = errors.Join(err, r.sweepKeys(ctx), r.late(ctx), r.outlived(ctx))
 			}
 			return err
 		})
@@ -96,11 +104,16 @@ func (r *Reconciler) Run(ctx context.Context) error {
 func (r *Reconciler) repeat(ctx context.Context, turn func(context.Context) error) {
 	tick := time.NewTicker(reconcileEvery)
 	defer tick.Stop()
+	turned := r.Pulse.Begin()
 	for said := ""; ; {
-		if r.Rest == nil || !r.Rest() {
+		if r.Rest != nil && r.Rest() {
+			turned()
+		} else {
 			err, text := turn(ctx), ""
 			if err != nil {
 				text = err.Error()
+			} else {
+				turned()
 			}
 			if text != "" && text != said && ctx.Err() == nil { // once: it is tried again twice a second
 				r.Logger.WarnContext(ctx, "reconciling; it is tried again", slog.Any("error", err))
@@ -198,6 +211,24 @@ func (r *Reconciler) late(ctx context.Context) error {
 		r.Logger.WarnContext(ctx, "the receipt of the request should have been confirmed by now: see lethe confirm", slog.String("request_id", id))
 	}
 	return err
+}
+
+// outlived deletes the records whose time is over, once a day: it may have the
+// ledger's file rewritten.
+func (r *Reconciler) outlived(ctx context.Context) error {
+	now := r.Now()
+	if r.Keep.Requests == 0 || now.Sub(r.outlivedAt) < outlivedEvery {
+		return nil
+	}
+	before, ccpa := r.Keep.Over(now)
+	n, err := r.Ledger.Outlived(ctx, before, ccpa)
+	if err != nil {
+		return err
+	}
+	if r.outlivedAt = now; n > 0 {
+		r.Logger.InfoContext(ctx, "records of requests were deleted: their retention is over", slog.Int("requests", n))
+	}
+	return nil
 }
 
 // sweepKeys destroys what a crash left of keys, and subject keys whose time

@@ -66,6 +66,9 @@ func (d *diary) Overdue(_ context.Context, older time.Duration, _ int) ([]jobs.R
 }
 
 func (d *diary) Stopped(context.Context) ([]string, error) { return d.stopped, d.note("stopped") }
+func (d *diary) Outlived(context.Context, time.Time, time.Time) (int, error) {
+	return 0, d.note("outlived")
+}
 func (d *diary) KeysDue(context.Context) ([]string, error) { return d.keysDue, d.note("keys due") }
 
 func (d *diary) Late(context.Context) (overdue, unconfirmed []string, err error) {

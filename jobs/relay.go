@@ -35,6 +35,7 @@ type Relay struct {
 	Bell    Bell
 	Windows map[string]int // per store: how many tasks may be queued or running
 	Rest    func() bool    // whether nothing is to be begun now; nil for never
+	Pulse   Pulse
 	Logger  *slog.Logger
 
 	away bool // the outbox did not answer when it was last asked
@@ -44,9 +45,9 @@ type Relay struct {
 func (r *Relay) Run(ctx context.Context) error {
 	tick := time.NewTicker(relayPoll)
 	defer tick.Stop()
-	for {
-		if r.Rest == nil || !r.Rest() {
-			r.carry(ctx)
+	for turned := r.Pulse.Begin(); ; {
+		if r.Rest != nil && r.Rest() || r.carry(ctx) {
+			turned()
 		}
 		select {
 		case <-ctx.Done():
@@ -57,7 +58,8 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 }
 
-func (r *Relay) carry(ctx context.Context) {
+// carry reports whether the outbox answered, and the queue took all that it was to.
+func (r *Relay) carry(ctx context.Context) (ok bool) {
 	rings, err := r.Outbox.Enqueue(ctx, r.Windows)
 	switch {
 	case ctx.Err() != nil:
@@ -67,13 +69,16 @@ func (r *Relay) carry(ctx context.Context) {
 		r.Logger.InfoContext(ctx, "the outbox answers again")
 	}
 	r.away = err != nil
+	ok = err == nil
 	for _, ring := range rings {
 		fault.Point("jobs/relay-taken")
 		if err := r.Bell.Ring(ctx, ring); err != nil && ctx.Err() == nil {
+			ok = false
 			r.Logger.WarnContext(ctx, "the queue did not take a task", slog.Any("error", err))
 			if err := r.Outbox.Unqueue(ctx, ring, time.Second); err != nil && ctx.Err() == nil {
 				r.Logger.WarnContext(ctx, "the outbox did not answer", slog.Any("error", err))
 			}
 		}
 	}
+	return ok
 }

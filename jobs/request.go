@@ -83,6 +83,11 @@ const (
 	OriginReplay = "replay" // what a restored backup brought back
 )
 
+// Origins returns every origin.
+func Origins() []string {
+	return []string{OriginAPI, OriginCLI, OriginConsole, OriginMem0, OriginSweep, OriginWatch, OriginReplay}
+}
+
 // A Request is what someone asked. It holds no identity: the Selector is
 // sealed in the ledger and leaves it when the request ends.
 type Request struct {
@@ -104,7 +109,9 @@ type Request struct {
 	PlanHash    string     // "" until planned
 	Exemptions  Exemptions // parts that are refused, by store and place
 	Approval    Approval   // of the plan
+	Superseded  string     // the ID of the request that goes on with what has come back; "" for none
 	Certificate bool       // whether a certificate can be had
+	OutlivedAt  *time.Time // when its record was deleted but for its ends: no Ticket, no Ground, no Jobs; see Retention
 	Jobs        []Job      // one for each Store, in the order of the configuration
 }
 
@@ -229,6 +236,7 @@ type Task struct {
 	Crashes  int // of a BatchTask: see Batch
 	Related  bool
 	Sweep    bool // of a request that a sweep has filed
+	Exact    bool // its IDs name rows, as store.ParseID reads them; see Origin
 }
 
 // A Planned is what planning one round of a job came to.
@@ -258,6 +266,9 @@ type Receipt struct {
 	Places                        []PlaceOutcome
 	Leaves                        [][32]byte // in the order of the IDs
 	Root                          [32]byte   // RFC 6962 root over them
+
+	Epoch string // of Marks; "" for none
+	Marks []byte // of the IDs that are gone, see Marker
 
 	Kept int        // IDs of a sweep that leave the batch, because they are held or not selected any more
 	IDs  []store.ID // those that stay in it, if any leave; else nil

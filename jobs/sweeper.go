@@ -34,6 +34,7 @@ type Sweeper struct {
 	Rules  Rules // for previews
 	Now    func() time.Time
 	Rest   func() bool // whether nothing can be written now; nil for never
+	Pulse  Pulse
 	Logger *slog.Logger
 
 	Turn    time.Duration        // at least so often it is looked what is due; 0 for a minute
@@ -82,14 +83,19 @@ func (s *Sweeper) start() {
 
 // watch runs the policies of one store until ctx is done.
 func (s *Sweeper) watch(ctx context.Context, name string) {
+	turned := s.Pulse.Begin()
 	for failed := ""; ; {
 		wait := s.turn()
-		if s.Rest == nil || !s.Rest() {
+		if s.Rest != nil && s.Rest() {
+			turned()
+		} else {
 			var err error
 			wait, err = s.look(ctx, name)
 			text := ""
 			if err != nil {
 				text = err.Error()
+			} else {
+				turned()
 			}
 			if text != "" && text != failed && ctx.Err() == nil { // once: it is tried again
 				s.Logger.WarnContext(ctx, "running policies; it is tried again", slog.String("store", name), slog.Any("error", err))
@@ -240,11 +246,11 @@ func (s *Sweeper) run(ctx context.Context, p Policy, w Sweep, by Actor) (Sweep, 
 // leaves both or none.
 func (s *Sweeper) file(ctx context.Context, p Policy, w Sweep, usual []int, by Actor) (Sweep, error) {
 	what := Submission{By: by, Selector: p.Selector(w.AsOf), Stores: []string{w.Store}, Regime: p.Regime, Origin: OriginSweep}
-	brakes := p.brakes(usual)
+	o := occasion{unasked: true, sweep: &w, brakes: p.brakes(usual)}
 	if fault.Bug("sweep/unbraked") {
-		brakes = nil
+		o.brakes = nil
 	}
-	r, _, err := s.Intake.file(ctx, what, &w, brakes)
+	r, _, err := s.Intake.file(ctx, what, o)
 	fault.Point("sweep/filed")
 	switch {
 	case errors.Is(err, ErrOverlap):

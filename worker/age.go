@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"lethe/jobs"
 	"lethe/store"
 )
 
@@ -156,6 +157,42 @@ func (s *Store) Identifiers(ctx context.Context) iter.Seq2[store.Identifier, err
 		if err != nil {
 			theirs = false
 			yield(store.Identifier{}, err)
+		}
+	}
+}
+
+// Rows implements store.Listing.
+func (s *Store) Rows(ctx context.Context) iter.Seq2[store.Row, error] {
+	return func(yield func(store.Row, error) bool) {
+		theirs := true // whose panic it would be
+		defer func() {
+			if p := recover(); p != nil {
+				if !theirs {
+					panic(p)
+				}
+				yield(store.Row{}, panicked())
+			}
+		}()
+		err := s.within(ctx, func(ctx context.Context, st store.Store) error {
+			list, ok := st.(store.Listing)
+			if !ok {
+				return jobs.ErrUnable
+			}
+			for r, err := range list.Rows(ctx) {
+				if err != nil {
+					return err
+				}
+				theirs = false
+				if !yield(r, nil) {
+					return nil
+				}
+				theirs = true
+			}
+			return nil
+		})
+		if err != nil {
+			theirs = false
+			yield(store.Row{}, err)
 		}
 	}
 }

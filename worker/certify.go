@@ -37,11 +37,18 @@ func (e *Eraser) certify(ctx context.Context, t jobs.Task) error {
 	}
 	entry := jobs.CompletedEntry(rec, exclusions, now)
 	fault.Point("worker/certifying")
-	if err := e.Ledger.Complete(ctx, t, entry, now.Add(e.KeepKey)); err != nil {
+	ended, err := e.ending(ctx, t, now)
+	if err != nil {
+		return err
+	}
+	certifying, end := e.step(ctx, "certify", t, 0)
+	err = e.Ledger.Complete(certifying, t, entry, ended)
+	end(err)
+	if err != nil {
 		return err
 	}
 	fault.Point("worker/certified")
-	e.Metrics.completed(rec.Origin, now.Sub(rec.CreatedAt))
+	e.Metrics.completed(rec.Origin, t.Request, now.Sub(rec.CreatedAt))
 	e.Logger.InfoContext(ctx, "request completed", slog.String("request_id", t.Request),
 		slog.Int("stores", len(rec.Jobs)), slog.Duration("after", now.Sub(rec.CreatedAt).Round(time.Millisecond)))
 	return nil
@@ -78,6 +85,9 @@ func (e *Eraser) exclusions(ctx context.Context, rec jobs.Record) (map[string][]
 		all[j.Store] = slices.Clone(s.Exclusions)
 		if j.Related > 0 && !rec.Related {
 			all[j.Store] = append(all[j.Store], jobs.Exclusion{Code: relatedCode})
+		}
+		if rec.Origin == jobs.OriginWatch || rec.Origin == jobs.OriginReplay {
+			continue // it names its rows: there is none that they could not be compared with
 		}
 		places, err := s.unreached(ctx, selector)
 		if err != nil {

@@ -84,7 +84,9 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		return nil, fmt.Errorf("erase batch %d: %w", b.Seq, err)
 	}
 	began := e.Now()
+	_, end := e.step(ctx, "erase", t, len(b.IDs))
 	receipt, err := s.Erase(e.fenced(e.noting(still, t, b), t), b.IDs)
+	end(err)
 	did.called, did.receipt = !errors.Is(err, errUnasked), receipt
 	if err != nil && fault.Bug("worker/error-names-an-id") {
 		return nil, fmt.Errorf("erase %s: %w", b.IDs[0].Key, err)
@@ -93,7 +95,7 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 		return nil, fmt.Errorf("erase batch %d: %w", b.Seq, err)
 	}
 	fault.Point("worker/erased")
-	e.Metrics.erased(t.Store, e.Now().Sub(began))
+	e.Metrics.erased(t, e.Now().Sub(began))
 	if n := receipt.Count(store.Refused); n > 0 && !fault.Bug("worker/refused-is-done") {
 		return nil, fmt.Errorf("erase batch %d: %w: %d of %d", b.Seq, store.ErrRefused, n, len(receipt))
 	}
@@ -106,7 +108,9 @@ func (e *Eraser) eraseAndRead(ctx context.Context, t jobs.Task, s *Store, b jobs
 	if fault.Bug("worker/skip-remaining") {
 		gone = nil
 	}
+	_, end = e.step(ctx, "read_again", t, len(gone))
 	remaining, err := s.Remaining(ctx, gone)
+	end(err)
 	if err != nil {
 		return nil, fmt.Errorf("read batch %d again: %w", b.Seq, err)
 	}
@@ -155,6 +159,9 @@ func (e *Eraser) finish(ctx context.Context, t jobs.Task, b jobs.Batch, receipt 
 			i = 0
 		}
 		r.Leaves[i] = proof.ReceiptLeaf(key, b.ID, b.IDs[i].String(), byte(o))
+	}
+	if err := e.mark(t, b.IDs, receipt, &r); err != nil {
+		return fmt.Errorf("finish batch %d: %w", b.Seq, err)
 	}
 	r.Root = proof.ReceiptRoot(r.Leaves)
 	if fault.Bug("worker/leaves-turned") {

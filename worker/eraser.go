@@ -78,7 +78,7 @@ type Ends interface {
 	Purged(ctx context.Context, storeName string, since time.Time) (int, error)
 	Rewritten(ctx context.Context, storeName string, since time.Time, how jobs.Rewrite) (int, error)
 	Record(ctx context.Context, id string) (jobs.Record, error)
-	Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error
+	Complete(ctx context.Context, t jobs.Task, e proof.Entry, end jobs.Ending) error
 }
 
 // A Ledger is all that an Eraser needs of the book's keeper. Every write is
@@ -98,11 +98,17 @@ type Eraser struct {
 	Subject func(request string) ([]byte, error)
 	Owner   string        // names this process in leases
 	KeepKey time.Duration // how long a subject key is kept after the end
+
+	// Suppression keeps what is needed to recognize what comes back; nil for nothing.
+	Suppression *jobs.Suppression
+
 	Strict  bool          // no plan is made by a data map that does not cover its store's schema
 	Fresh   time.Duration // how old a fence may be when a store commits; 0 for a second
 	Skew    time.Duration // by how much the clocks of processes that share the ledger may differ
+	Leaving func() bool   // whether the process is about to end, so that nothing more is begun; nil for never
 	Now     func() time.Time
 	Metrics *Metrics
+	Trace   Tracer // nil for none
 	Logger  *slog.Logger
 
 	once    sync.Once
@@ -149,7 +155,9 @@ func (e *Eraser) handle(ctx context.Context, r jobs.Ring) (done *jobs.Task, err 
 	return nil, e.answer(ctx, t, err)
 }
 
-func (e *Eraser) carryOut(ctx context.Context, t jobs.Task) error {
+func (e *Eraser) carryOut(ctx context.Context, t jobs.Task) (err error) {
+	ctx, end := e.step(ctx, string(t.Kind), t, 0)
+	defer func() { end(err) }()
 	s := e.Stores[t.Store]
 	if s == nil {
 		return errUnknownStore

@@ -143,7 +143,7 @@ func TestAnAttemptThatNeverReachedTheStoreIsNone(t *testing.T) {
 // beforeComplete is a ledger whose process dies before it completes a request.
 type beforeComplete struct{ worker.Ledger }
 
-func (beforeComplete) Complete(context.Context, jobs.Task, proof.Entry, time.Time) error {
+func (beforeComplete) Complete(context.Context, jobs.Task, proof.Entry, jobs.Ending) error {
 	return errDead
 }
 

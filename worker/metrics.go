@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"lethe/jobs"
 	"lethe/store"
 )
 
@@ -52,6 +53,9 @@ func NewMetrics(r prometheus.Registerer, stores []string) *Metrics {
 		m.erasing.WithLabelValues(s)
 		m.schemas.WithLabelValues(s)
 	}
+	for _, o := range jobs.Origins() {
+		m.requests.WithLabelValues(o)
+	}
 	return m
 }
 
@@ -82,16 +86,26 @@ func (m *Metrics) residue(storeName string, n int) {
 	}
 }
 
-func (m *Metrics) erased(storeName string, d time.Duration) {
+func (m *Metrics) erased(t jobs.Task, d time.Duration) {
 	if m != nil {
-		m.erasing.WithLabelValues(storeName).Observe(d.Seconds())
+		observe(m.erasing.WithLabelValues(t.Store), d, t.Request)
 	}
 }
 
-func (m *Metrics) completed(origin string, d time.Duration) {
+func (m *Metrics) completed(origin, request string, d time.Duration) {
 	if m != nil {
-		m.requests.WithLabelValues(origin).Observe(d.Seconds())
+		observe(m.requests.WithLabelValues(origin), d, request)
 	}
+}
+
+// observe leaves the ID of the request as an exemplar, which is no label: a bucket
+// has one, the last.
+func observe(o prometheus.Observer, d time.Duration, request string) {
+	if request == "" {
+		o.Observe(d.Seconds())
+		return
+	}
+	o.(prometheus.ExemplarObserver).ObserveWithExemplar(d.Seconds(), prometheus.Labels{"request_id": request})
 }
 
 func (m *Metrics) unmapped(storeName string, tables int) {

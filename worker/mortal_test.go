@@ -157,8 +157,8 @@ func (m mortal) Record(ctx context.Context, id string) (jobs.Record, error) {
 	return answered(m.fate, "Record", func() (jobs.Record, error) { return m.Ledger.Record(ctx, id) })
 }
 
-func (m mortal) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error {
-	return m.fate.step("Complete", func() error { return m.Ledger.Complete(ctx, t, e, keyUntil) })
+func (m mortal) Complete(ctx context.Context, t jobs.Task, e proof.Entry, end jobs.Ending) error {
+	return m.fate.step("Complete", func() error { return m.Ledger.Complete(ctx, t, e, end) })
 }
 
 // mortals takes one step for each element.

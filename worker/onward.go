@@ -27,7 +27,7 @@ func (e *Eraser) Carry(ctx context.Context, r jobs.Ring) error {
 // onward carries out what a request has ready, until there is nothing more of it,
 // or it is another's turn. Whatever it leaves, the relay rings.
 func (e *Eraser) onward(ctx context.Context, request string) error {
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && (e.Leaving == nil || !e.Leaving()) {
 		next, err := e.Ledger.Next(ctx, request)
 		if err != nil {
 			return nil //nolint:nilerr // there is none, or the ledger does not answer: the row stays, and is rung
@@ -49,6 +49,8 @@ const (
 // queue, in the process that was asked. It takes few at a time and lets the others
 // go the ordinary way, as it does with those that are large.
 type Hand struct {
+	Grace time.Duration // how long after Run's context what is at hand is ended; less than 6 s
+
 	eraser *Eraser
 	asked  chan string
 }
@@ -67,6 +69,9 @@ func (h *Hand) Begin(request string) {
 // Run carries out until ctx is done, and waits a little for what is at hand.
 func (h *Hand) Run(ctx context.Context) error {
 	var all sync.WaitGroup
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(h.Grace, cancel) })()
 	for range hands {
 		all.Go(func() {
 			for {
@@ -74,7 +79,7 @@ func (h *Hand) Run(ctx context.Context) error {
 				case <-ctx.Done():
 					return
 				case request := <-h.asked:
-					h.carry(ctx, request)
+					h.carry(late, request)
 				}
 			}
 		})

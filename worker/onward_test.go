@@ -172,3 +172,25 @@ func TestAHandBeginsWhatSomebodyWaitsFor(t *testing.T) {
 	}
 	hand.Begin(id) // nobody takes it, and nobody waits
 }
+
+// A process that is about to end begins nothing more, and leaves it to the queue.
+func TestNothingIsGoneOnWithOnTheWayOut(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "m")
+	m := &erases{Store: storetest.NewMemory(people(1, "alice")...)}
+	e := h.eraser(kept("m", m))
+	leaving := true
+	e.Leaving = func() bool { return leaving }
+	id := h.forget("alice")
+	if err := e.Carry(t.Context(), h.ring()); err != nil {
+		t.Fatal(err)
+	}
+	if m.calls != 0 {
+		t.Errorf("went on from the plan to %d batches", m.calls)
+	}
+	leaving = false
+	h.finish(e, id)
+	if m.calls != 1 {
+		t.Errorf("erased %d times, want once", m.calls)
+	}
+}

@@ -39,7 +39,7 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	if err := e.covered(ctx, t, s); err != nil {
 		return err
 	}
-	census, err := s.Count(ctx, e.selectors(ctx, t))
+	census, err := e.census(ctx, t, s)
 	if err != nil {
 		return fmt.Errorf("plan: count: %w", err)
 	}
@@ -47,20 +47,20 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 	if p.MapVersion, err = s.mapVersion(ctx); err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
-	for sel, err := range e.selectors(ctx, t) {
+	for a, err := range e.asks(ctx, t) {
 		if err != nil {
 			return fmt.Errorf("plan: %w", err)
 		}
 		if f.total >= store.MaxBatch && fault.Bug("worker/plan-one-page") {
 			break
 		}
-		found := map[string]bool{}
-		for id, err := range s.Find(ctx, sel) {
+		found := map[store.ID]bool{}
+		for id, err := range s.find(ctx, a) {
 			if err != nil {
 				return fmt.Errorf("plan: find: %w", err)
 			}
-			if sel.ByID() {
-				found[id.Key] = true
+			if a.byID() {
+				found[id] = true
 			}
 			if x.spares(id) {
 				continue
@@ -76,7 +76,7 @@ func (e *Eraser) plan(ctx context.Context, t jobs.Task, s *Store) error {
 			}
 		}
 		if !fault.Bug("worker/missing-not-counted") {
-			p.Missing += missing(sel, found)
+			p.Missing += a.missing(found)
 		}
 	}
 	if err := f.flush(); err != nil {

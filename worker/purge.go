@@ -50,7 +50,9 @@ func (e *Eraser) purge(ctx context.Context, t jobs.Task, s *Store) error {
 	}
 	fault.Point("worker/purge-fenced")
 	e.Logger.InfoContext(ctx, "purging a store; its files are locked as they are rewritten", slog.String("store", s.Name))
+	_, end := e.step(ctx, "purge", t, 0)
 	err := s.rewrite(ctx, p)
+	end(err)
 	fault.Point("worker/purge-done")
 	s.resting = min(9*e.Now().Sub(began), maxRest)
 	s.purgeAt = e.Now().Add(s.resting)

@@ -42,7 +42,7 @@ func (e *Eraser) recount(ctx context.Context, t jobs.Task, s *Store) error {
 	if err != nil {
 		return fmt.Errorf("count plan again: %w", err)
 	}
-	census, err := s.Count(ctx, e.selectors(ctx, t))
+	census, err := e.census(ctx, t, s)
 	if err != nil {
 		return fmt.Errorf("count plan again: %w", err)
 	}

@@ -24,7 +24,9 @@ func (e *Eraser) settle(ctx context.Context, t jobs.Task, s *Store) error {
 			return err
 		}
 	} else if job.Stage == jobs.StageVerifying {
-		clean, err := e.verify(ctx, t, s)
+		verifying, end := e.step(ctx, "verify", t, 0)
+		clean, err := e.verify(verifying, t, s)
+		end(err)
 		if err != nil || !clean {
 			return err
 		}
@@ -131,11 +133,11 @@ func (e *Eraser) remaining(ctx context.Context, t jobs.Task, s *Store, add func(
 // findAgain passes on what the selector selects now, and counts it, with the
 // rows that nothing ties to anyone.
 func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, x *exempt, add func(store.ID) error) (store.Census, error) {
-	for sel, err := range e.selectors(ctx, t) {
+	for a, err := range e.asks(ctx, t) {
 		if err != nil {
 			return store.Census{}, fmt.Errorf("verify: %w", err)
 		}
-		for id, err := range s.Find(ctx, sel) {
+		for id, err := range s.find(ctx, a) {
 			if err != nil {
 				return store.Census{}, fmt.Errorf("verify: find: %w", err)
 			}
@@ -150,7 +152,7 @@ func (e *Eraser) findAgain(ctx context.Context, t jobs.Task, s *Store, x *exempt
 			}
 		}
 	}
-	census, err := s.Count(ctx, e.selectors(ctx, t))
+	census, err := e.census(ctx, t, s)
 	if err != nil {
 		return store.Census{}, fmt.Errorf("verify: count: %w", err)
 	}

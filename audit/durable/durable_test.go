@@ -99,3 +99,45 @@ func wantOnly(t *testing.T, dir string, names ...string) {
 		}
 	}
 }
+
+func TestAFileThatIsFilledAppearsWholeOrNotAtAll(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "copy")
+	fill := func(text string, fails error) func(string) error {
+		return func(tmp string) error {
+			if info, err := os.Stat(tmp); err != nil || info.Mode() != 0o600 || filepath.Dir(tmp) != dir {
+				t.Errorf("given %s: %v, %v", tmp, info, err)
+			}
+			if _, err := os.Stat(path); text == "one" && err == nil {
+				t.Error("the file is there before it is whole")
+			}
+			return errors.Join(os.WriteFile(tmp, []byte(text), 0o600), os.WriteFile(tmp+"-journal", nil, 0o600), fails)
+		}
+	}
+	if err := durable.Fill(path, false, 0o600, fill("one", errors.New("no space"))); err == nil {
+		t.Error("a fill that failed is no error")
+	}
+	wantOnly(t, dir)
+	if err := durable.Fill(path, false, 0o600, fill("one", nil)); err != nil {
+		t.Error(err)
+	}
+	if err := durable.Fill(path, false, 0o600, fill("two", nil)); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over a file that is there: %v", err)
+	}
+	if err := durable.Fill(path, true, 0o600, fill("three", errors.New("no space"))); err == nil {
+		t.Error("a fill that failed is no error")
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "one" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if err := durable.Fill(path, true, 0o640, fill("four", nil)); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "four" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o640 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	wantOnly(t, dir, "copy")
+}

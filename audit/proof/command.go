@@ -33,7 +33,9 @@ forked. Needs no network, unless --log is a URL.
   --completed           refuse what does not say that an erasure was completed,
                         and of memories those that were held or refused
   --log DIR_OR_URL      also compare with the log as it is published, by its
-                        tiles (what lethe log export writes, or http://HOST/log)
+                        tiles (what lethe log export writes, or http://HOST/log),
+                        and say whether an entry supersedes the certificate,
+                        because what was erased has come back since
   --evidence DIR        where evidence of a fork is written (.)
   --subject-key HEX_OR_FILE
                         the request's subject key, 64 hexadecimal digits
@@ -76,10 +78,12 @@ type verification struct {
 	fetchURL         func(url string) Fetch
 
 	policy  *Policy
-	fetch   Fetch
+	fetch   Fetch      // keeps what it has fetched
+	entries Fetch      // does not: there may be much of them
 	secret  []byte     // the subject key
 	persons []selector // any of which the certificate may be about
 	heads   []fileHead
+	search  *search // for what supersedes them
 	stdout  io.Writer
 	stderr  io.Writer
 }

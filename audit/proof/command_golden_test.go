@@ -43,7 +43,7 @@ func layOut(t *testing.T) desk {
 	put("residue.tlog-proof", kept.certificate(t, 0, 1, signer).Text())
 	put("noise", []byte("hello\n"))
 	for name, l := range map[string]*tree{"log": l, "fork": f} {
-		for _, path := range []string{"checkpoint", "tile/0/000.p/40"} {
+		for _, path := range []string{"checkpoint", "tile/0/000.p/40", "tile/entries/000.p/40"} {
 			b, err := l.fetch(t, 40, signer)(path)
 			if err != nil {
 				t.Fatal(err)

@@ -16,9 +16,10 @@ const (
 	// maxFile bounds what is read as a file to be checked, in bytes.
 	maxFile = 4 << 20
 
-	// MaxLogFile bounds what is read as a file of a log, in bytes: a signed head,
-	// or a tile of 256 hashes. Bundles of entries are not looked at.
+	// MaxLogFile bounds what is read as a file of a log, in bytes: a signed head, or
+	// a tile of 256 hashes; and MaxBundle, the largest, a bundle of 256 entries.
 	MaxLogFile = maxCertificate
+	MaxBundle  = (1 << TileHeight) * (2 + 1<<16)
 )
 
 // load reads everything but the files to be checked.
@@ -54,13 +55,35 @@ func (v *verification) load() error {
 	switch {
 	case !v.given["log"]:
 	case strings.HasPrefix(v.log, "http://"), strings.HasPrefix(v.log, "https://"):
-		v.fetch = once(v.fetchURL(strings.TrimRight(v.log, "/")))
+		v.entries = bounded(v.fetchURL(strings.TrimRight(v.log, "/")))
 	default:
-		v.fetch = once(func(path string) ([]byte, error) {
-			return readRegular(filepath.Join(v.log, filepath.FromSlash(path)), MaxLogFile)
+		v.entries = bounded(func(path string) ([]byte, error) {
+			return readRegular(filepath.Join(v.log, filepath.FromSlash(path)), limitOf(path))
 		})
 	}
+	if v.entries != nil {
+		v.fetch = once(v.entries)
+	}
 	return nil
+}
+
+// bounded refuses what no file of a log can be.
+func bounded(fetch Fetch) Fetch {
+	return func(path string) ([]byte, error) {
+		b, err := fetch(path)
+		if most := limitOf(path); err == nil && int64(len(b)) > most {
+			err = fmt.Errorf("fetch from the log: longer than %d bytes", most)
+		}
+		return b, err
+	}
+}
+
+// limitOf is how many bytes a file of a log may have.
+func limitOf(path string) int64 {
+	if strings.HasPrefix(path, "tile/entries/") {
+		return MaxBundle
+	}
+	return MaxLogFile
 }
 
 // once keeps what was fetched, so that all files are compared with one state of
@@ -72,11 +95,8 @@ func once(fetch Fetch) Fetch {
 			return b, nil
 		}
 		b, err := fetch(path)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case len(b) > MaxLogFile:
-			return nil, fmt.Errorf("fetch from the log: longer than %d bytes", MaxLogFile)
 		}
 		kept[path] = b
 		return b, nil

@@ -17,8 +17,8 @@ var ErrEntry = errors.New("invalid entry")
 // An Entry is a statement that goes into the log. The kinds are a closed set:
 // pointers to [Accepted], [Approved], [Completed], [Cancelled], [Rejected], [Superseded],
 // [SubjectKeyDestroyed], [Extended], [Confirmed], [Exempted], [HoldPlaced], [HoldReleased], [PolicyAdopted],
-// [PolicyRetired], [KeyRotated], [KeyRetired], [LogSucceeded], [TokenCreated] and
-// [TokenRevoked].
+// [PolicyRetired], [KeyRotated], [KeyRetired], [LogSucceeded], [TokenCreated],
+// [TokenRevoked], [Replayed] and [SuppressionDestroyed].
 type Entry interface {
 	// Kind returns the name and version of the statement, such as
 	// "erasure.completed/v1".
@@ -94,6 +94,10 @@ func blank(kind string) Entry {
 		return new(TokenCreated)
 	case KindTokenRevoked:
 		return new(TokenRevoked)
+	case KindReplayed:
+		return new(Replayed)
+	case KindSuppressionDestroyed:
+		return new(SuppressionDestroyed)
 	}
 	return nil
 }

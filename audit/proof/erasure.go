@@ -21,6 +21,9 @@ const (
 	KindLogSucceeded        = "log.succeeded/v1"
 	KindTokenCreated        = "token.created/v1"
 	KindTokenRevoked        = "token.revoked/v1"
+	KindReplayed            = "store.replayed/v1"
+
+	KindSuppressionDestroyed = "suppression.destroyed/v1"
 )
 
 // What a request selects by; see [Accepted.Selector].

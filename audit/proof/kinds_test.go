@@ -42,6 +42,8 @@ func all(t testing.TB) []proof.Entry {
 		&proof.TokenCreated{Header: head, TokenID: "tok-9", Role: "approver", By: "local", CreatedAt: noon, ExpiresAt: noon + 86400},
 		&proof.TokenRevoked{Header: head, TokenID: "tok-9", Role: "approver", By: "tok-1", RevokedAt: noon},
 		&proof.Approved{Header: head, RequestID: requestID, PlanHash: proof.Digest([32]byte{6}), ApprovedAt: noon, By: "tok-9"},
+		&proof.SuppressionDestroyed{Header: head, Epoch: "2025-10", DestroyedAt: noon},
+		&proof.Replayed{Header: head, ReplayID: otherID, Store: "app", BackupAt: noon - 86400, Back: 7, Later: 1, Requests: 1, First: requestID, By: "tok-9", ReplayedAt: noon},
 	}
 }
 
@@ -55,6 +57,7 @@ func TestEntriesOfOneLogHaveDifferentIDs(t *testing.T) {
 		"key/" + keyHash(t, 2) + "/key.rotated/v1", "key/" + keyHash(t, 1) + "/key.retired/v1", "log/log.example/before/log.succeeded/v1",
 		"token/tok-9/token.created/v1", "token/tok-9/token.revoked/v1",
 		requestID + "/" + proof.Digest([32]byte{6}) + "/erasure.approved/v1",
+		"suppression/2025-10/suppression.destroyed/v1", "replay/" + otherID + "/store.replayed/v1",
 	}
 	for i, e := range all(t) {
 		if e.ID() != want[i] || !strings.HasSuffix(want[i], "/"+e.Kind()) {
@@ -81,6 +84,8 @@ func TestEntriesThatContradictThemselvesAreRefused(t *testing.T) {
 		spoil func(proof.Entry) bool
 		says  string
 	}{
+		"replayed, and filed nothing": {of(func(e *proof.Replayed) { e.Requests = 0 }), "first_request"},
+		"replayed, and filed more":    {of(func(e *proof.Replayed) { e.Requests = 8 }), "requests"},
 		"superseded by itself":        {of(func(e *proof.Superseded) { e.SupersededBy = requestID }), "superseded_by"},
 		"rotated to itself":           {of(func(e *proof.KeyRotated) { e.NewKey = e.OldKey }), "another key"},
 		"rotated to another's key":    {of(func(e *proof.KeyRotated) { e.NewKey = foreign }), "new_key must be named"},
@@ -165,7 +170,7 @@ func TestReportsOfOtherKindsClaimNoErasure(t *testing.T) {
 		proof.KindPolicyRetired: "does not say that it was kept", proof.KindKeyRotated: "until 2026-11-23T12:00:00Z",
 		proof.KindKeyRetired: "more than 42 entries", proof.KindLogSucceeded: "ended with 41 entries",
 		proof.KindTokenCreated: "tok-9 may act as approver until 2026-11-23T12:00:00Z", proof.KindTokenRevoked: "tok-9, which could act as approver, is revoked",
-		proof.KindApproved: "this is NOT an erasure",
+		proof.KindApproved: "this is NOT an erasure", proof.KindReplayed: "this is NOT an erasure", proof.KindSuppressionDestroyed: "digests of 2025-10",
 	}
 	signer, vkey := newKey(t, 1, origin)
 	for _, e := range all(t)[4:] {

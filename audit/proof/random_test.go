@@ -33,7 +33,7 @@ func fields() map[string]*rapid.Generator[string] {
 	keyed := rapid.Map(hash, func(s string) string { return "hmac-" + s })
 	key := rapid.Map(bytes32(), func(b [32]byte) string { return proof.VerifierKey(origin, b[:]) })
 	return map[string]*rapid.Generator[string]{
-		"RequestID": uuid, "SupersededBy": uuid, "HoldID": uuid,
+		"RequestID": uuid, "SupersededBy": uuid, "HoldID": uuid, "ReplayID": uuid,
 		"PlanHash": hash, "BatchesRoot": hash, "Digest": hash, "OldRoot": hash,
 		"Subject": keyed, "Ticket": keyed,
 		"OldKey": key, "NewKey": key, "Key": key,
@@ -127,6 +127,11 @@ func random(t *rapid.T, e proof.Entry) proof.Entry {
 		e.By = "tok"
 	case *proof.TokenRevoked:
 		e.By = "tok"
+	case *proof.Replayed:
+		e.By, e.Store, e.First = "tok", "app", ""
+		if e.Requests = min(e.Requests, e.Back); e.Requests > 0 {
+			e.First = "first"
+		}
 	case *proof.KeyRotated:
 		e.OldKey, e.NewKey = key(e.Origin, 1), key(e.Origin, 2)
 	case *proof.KeyRetired:
@@ -269,7 +274,7 @@ func TestEveryStringHasABoundedAlphabet(t *testing.T) {
 	for name := range fields() {
 		forms[name] = regexp.MustCompile(`^(hmac-)?sha256:[A-Za-z0-9_-]{43}$`)
 	}
-	for _, name := range []string{"RequestID", "SupersededBy", "HoldID"} {
+	for _, name := range []string{"RequestID", "SupersededBy", "HoldID", "ReplayID"} {
 		forms[name] = regexp.MustCompile(`^[0-9a-f-]{36}$`)
 	}
 	for _, name := range []string{"OldKey", "NewKey", "Key"} {

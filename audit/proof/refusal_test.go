@@ -112,7 +112,7 @@ func digits(b byte) string {
 
 // optional reports whether an object of so many members may do without key.
 func optional(key string, members int) bool {
-	return slices.Contains([]string{"approved_by", "erased_at", "ground", "place", "places", "remaining", "review_at", "ticket", "until"}, key) ||
+	return slices.Contains([]string{"approved_by", "backup_at", "erased_at", "ground", "place", "places", "remaining", "review_at", "ticket", "until"}, key) ||
 		key == "by" && members > 10 || // of a rejection, which has terms
 		(key == "absent" || key == "found") && members <= 4 || // of a place
 		key == "store" && members <= 3 || key == "first_erased_at" && members > 10 && members < 18

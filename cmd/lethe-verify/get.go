@@ -13,7 +13,7 @@ import (
 )
 
 // maxBody bounds what is fetched, in bytes.
-const maxBody = proof.MaxLogFile
+const maxBody = proof.MaxBundle
 
 // A curl fetches files over HTTP with the program of that name.
 type curl struct {

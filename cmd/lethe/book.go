@@ -15,7 +15,7 @@ func (s *service) bookOf(known []jobs.StoreName, stores map[string]*worker.Store
 		return nil, err // it has been checked
 	}
 	return &jobs.Intake{
-		Ledger: s.ledger, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down,
+		Ledger: tracedBook{s.ledger, s.tracer}, Keys: s.keys, Stores: known, KeepKey: keep, Now: s.ledger.Now, Down: s.down,
 		Clock: clock, Codes: s.config.codes(), Places: worker.PlacesOf(stores),
 	}, nil
 }

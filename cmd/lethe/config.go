@@ -28,6 +28,12 @@ type Config struct {
 	// admin, but on a loopback address; "open" wants none. Default token.
 	Metrics string `yaml:"metrics"`
 
+	// drain_delay: how long a process that was told to end (SIGTERM) goes on, with
+	// /readyz saying 503, before it lets go of its door and its tasks: as long as a
+	// load balancer needs to notice, such as 5s. At most 5m. The stop takes up to
+	// 10 s more. Default 0s.
+	DrainDelay Duration `yaml:"drain_delay"`
+
 	// data: the folder for all that lethe keeps: the ledger with the log, the
 	// log's key, the keys of requests. Default lethe-data in the working
 	// directory. With a PostgreSQL ledger it holds the keys alone, and all
@@ -47,8 +53,10 @@ type Config struct {
 	LedgerFile string `yaml:"ledger_file"`
 
 	// queue: what wakes the workers. "embedded" needs no other software;
-	// redis://… and rediss://… name a Redis server. Nothing personal is ever
-	// put there. Default embedded.
+	// redis://host:6379/0 names a Redis server, redis-sentinel://h1:26379,h2:26379/mymaster
+	// the one that sentinels name (?db=N for another database),
+	// redis-cluster://h1:6379,h2:6379 a Redis Cluster; with rediss they are reached
+	// by TLS. Nothing personal is ever put there. Default embedded.
 	Queue Secret `yaml:"queue"`
 
 	// queue_file: the path of a file that holds the URL, instead of queue, so
@@ -59,7 +67,10 @@ type Config struct {
 	// user, if any, stands in the URL: redis://lethe@host:6379.
 	QueuePasswordFile string `yaml:"queue_password_file"`
 
-	// queue_tls: how to reach a rediss:// server. See QueueTLS.
+	// queue_sentinel: what sentinels ask for. See QueueSentinel.
+	QueueSentinel *QueueSentinel `yaml:"queue_sentinel"`
+
+	// queue_tls: how to reach what is rediss. See QueueTLS.
 	QueueTLS *QueueTLS `yaml:"queue_tls"`
 
 	// stores: the places that keep memories. Without any, lethe uses a memory
@@ -138,6 +149,14 @@ type Config struct {
 	// then. Default 720h.
 	SubjectKeyRetention Duration `yaml:"subject_key_retention"`
 
+	// suppression: how it is recognized that what was erased has come back. See
+	// SuppressionConfig.
+	Suppression *SuppressionConfig `yaml:"suppression"`
+
+	// retention: how long what is left of Lethe's own work is kept. See
+	// RetentionConfig.
+	Retention RetentionConfig `yaml:"retention"`
+
 	// strict: what to do when a store has a table or column that looks personal
 	// and is neither mapped nor waived, at the start or later. false: say so in
 	// the logs and in the metric lethe_store_unmapped, and go on. true: do not
@@ -151,6 +170,10 @@ type Config struct {
 	// webhooks: who may be told when the status of a request changes. Default
 	// nobody, and a request with a notify_url is refused.
 	Webhooks *WebhooksConfig `yaml:"webhooks"`
+
+	// traces: where the work on requests is traced to, by OpenTelemetry. Default
+	// nowhere, unless OTEL_EXPORTER_OTLP_ENDPOINT is set. See TracesConfig.
+	Traces *TracesConfig `yaml:"traces"`
 
 	// Roles are what this process does, by its flag alone, for the file is the
 	// same for all. None given means all of them.
@@ -172,6 +195,13 @@ type StoreConfig struct {
 	// "tables" is any tables of one SQLite file or one
 	// PostgreSQL database, as driver, places and waived say.
 	Kind string `yaml:"kind"`
+
+	// undated: what becomes of rows of somebody who was forgotten that do not say
+	// when they were made, when a watch or a replay finds them: "notice" counts them
+	// and leaves them, "erase" takes them for what has come back. A row with a
+	// random ID (UUID version 4 or 7) that was itself erased has always come back.
+	// Default notice.
+	Undated string `yaml:"undated"`
 
 	// driver: for tables, "sqlite3" or "postgres".
 	Driver string `yaml:"driver"`

@@ -39,8 +39,11 @@ func (c *Config) check(doc document, flags Overrides) error {
 	c.checkOutside(add)
 	c.checkClock(add)
 	c.checkPolicies(add)
+	c.Suppression.check(add)
 	c.checkOIDC(add)
 	c.checkWebhooks(add)
+	c.checkTraces(add)
+	c.checkRetention(add)
 	c.checkRedis(add)
 	c.Rate.check(add)
 	names := make(map[string]bool)
@@ -49,6 +52,7 @@ func (c *Config) check(doc document, flags Overrides) error {
 		at := fmt.Sprintf("stores[%d].", i)
 		s.check(func(field, problem string) { add(at+field, problem) })
 		s.Limits.check(func(field, problem string) { add(at+"limits."+field, problem) })
+		add(at+"undated", undatedProblem(s.Undated))
 		if s.Name != "" && names[s.Name] {
 			add(at+"name", "is taken by another store; give each its own")
 		}
@@ -146,17 +150,6 @@ func ledgerProblem(s string) string {
 
 func isPostgres(url string) bool {
 	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
-}
-
-func queueProblem(s string) string {
-	if s == queueEmbedded {
-		return ""
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Host == "" {
-		return "must be embedded, or the URL of a Redis server such as redis://127.0.0.1:6379/0"
-	}
-	return ""
 }
 
 // originProblem follows C2SP tlog-checkpoint and signed-note: no scheme, no

@@ -4,7 +4,11 @@ import (
 	"crypto/tls"
 	"net"
 	"strconv"
+	"time"
 )
+
+// maxDrainDelay: whoever supervises the process kills it after a while.
+const maxDrainDelay = 5 * time.Minute
 
 // A TLSConfig says how the HTTP server is reached safely. Files that are replaced
 // are taken from the next connection on, without a restart.
@@ -52,6 +56,9 @@ func (c *Config) checkDoor(add func(field, problem string)) {
 	add("listen", listenProblem(c.Listen))
 	if c.TLS == nil && listenProblem(c.Listen) == "" && !loopback(c.Listen) {
 		add("listen", "must be a loopback address such as 127.0.0.1:8080, or come with tls: {cert: FILE, key: FILE}, or with tls: {off: behind-proxy} if something in front speaks TLS: tokens must not go over the network in the clear")
+	}
+	if d := time.Duration(c.DrainDelay); d < 0 || d > maxDrainDelay {
+		add("drain_delay", "must be from 0s to "+maxDrainDelay.String())
 	}
 	switch c.Metrics {
 	case metricsToken, metricsOpen:

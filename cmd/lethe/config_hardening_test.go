@@ -23,6 +23,16 @@ func TestFaultsInWebhooksRateAndRedisSayWhereAndWhat(t *testing.T) {
 		{"rate", "rate: {per_second: -1}\n", "rate.per_second: must be from"},
 		{"burst", "rate: {burst: -1}\n", "rate.burst: must be from"},
 		{"TLS in the clear", "queue: redis://h\nqueue_tls: {server_name: x}\n", "queue_tls: needs a queue of the form rediss://"},
+		{"TLS in the clear to sentinels", "queue: redis-sentinel://h/m\nqueue_tls: {server_name: x}\n", "queue_tls: needs a queue of the form rediss://"},
+		{"sentinels of none", "queue: redis://h\nqueue_sentinel: {user: x}\n", "queue_sentinel: needs a queue of the form redis-sentinel://"},
+		{"sentinels of a cluster", "queue: redis-cluster://h\nqueue_sentinel: {user: x}\n", "queue_sentinel: needs a queue of the form redis-sentinel://"},
+		{"no sentinel's password", "queue: redis-sentinel://h/m\nqueue_sentinel: {password_file: none.txt}\n", "read queue_sentinel.password_file: open"},
+		{"no name of a master", "queue: redis-sentinel://:hunter2@h1:1,h2:2\n", "queue: must read redis-sentinel://[user[:password]@]host[:port],host[:port]…/MASTER"},
+		{"a cluster's database", "queue: redis-cluster://:hunter2@h1:1,h2:2/3\n", "queue: must read redis-cluster://[user[:password]@]host[:port],host[:port]…"},
+		{"another way to write it", "queue: sentinel://:hunter2@h1:1/m\n", "queue: must be embedded, or the URL of a Redis server such as redis://127.0.0.1:6379/0, of sentinels such as"},
+		{"an option that there is not", "queue: redis://:hunter2@h1/0?hunter=1\n", "queue: must read redis://[user:password@]host[:port][/db]"},
+		{"two passwords of sentinels' Redis", "queue: redis-sentinel://:hunter2@h1,h2/m\nqueue_password_file: good\n", "queue_password_file: the queue's URL has a password already"},
+		{"too long a drain", "drain_delay: 6m\n", "drain_delay: must be from 0s to 5m"},
 		{"half a certificate", "queue: rediss://h\nqueue_tls: {cert: good}\n", "queue_tls: give both cert and key"},
 		{"no authority", "queue: rediss://h\nqueue_tls: {ca: good}\n", "queue_tls: ca holds no certificate"},
 		{"password of none", "queue_password_file: good\n", "queue_password_file: is for a Redis alone"},
@@ -73,5 +83,30 @@ webhooks:
 	targets, err := c.Webhooks.targets()
 	if err != nil || targets["crm"] != "http://hooks.lan/crm?token=hunter2" {
 		t.Errorf("targets = %v, %v", targets, err)
+	}
+}
+
+func TestGoodSentinelsAndCluster(t *testing.T) {
+	for text, want := range map[string]string{
+		"queue: rediss-sentinel://lethe@h1:26379,h2/mymaster?db=2\nqueue_password_file: password\nqueue_sentinel: {user: watch, password_file: sentinel}\nqueue_tls: {server_name: redis.example}\n": "rediss-sentinel://lethe:p%2Fss%3Aw%40rd@h1:26379,h2/mymaster?db=2",
+		"queue: redis-cluster://h1:6379,h2:6379\nqueue_password_file: password\ndrain_delay: 5s\n":                                                                                                   "redis-cluster://:p%2Fss%3Aw%40rd@h1:6379,h2:6379",
+	} {
+		path := writeConfig(t, text)
+		for name, text := range map[string]string{"password": "p/ss:w@rd\n", "sentinel": "other\n"} {
+			if err := os.WriteFile(filepath.Join(filepath.Dir(path), name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := Load(path, Overrides{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := c.queueOptions()
+		if err != nil || o.URL != want {
+			t.Errorf("queue = %q, %v, want %q", o.URL, err, want)
+		}
+		if strings.Contains(want, "sentinel") && (o.SentinelUser != "watch" || o.SentinelPassword != "other" || o.TLS.ServerName != "redis.example") {
+			t.Errorf("sentinels: user %q, password %q", o.SentinelUser, o.SentinelPassword)
+		}
 	}
 }

@@ -64,6 +64,9 @@ func (c *Config) resolve(dir string) {
 		from(&c.LogKeyAgent.Socket)
 	}
 	from(&c.QueuePasswordFile)
+	if q := c.QueueSentinel; q != nil {
+		from(&q.PasswordFile)
+	}
 	if q := c.QueueTLS; q != nil {
 		for _, p := range []*string{&q.CA, &q.Cert, &q.Key} {
 			from(p)
@@ -71,6 +74,11 @@ func (c *Config) resolve(dir string) {
 	}
 	if c.Webhooks != nil {
 		for _, p := range c.Webhooks.paths() {
+			from(p)
+		}
+	}
+	if c.Traces != nil {
+		for _, p := range c.Traces.paths() {
 			from(p)
 		}
 	}
@@ -127,6 +135,7 @@ func (c *Config) fillIn() {
 	if c.SubjectKeyRetention == 0 {
 		c.SubjectKeyRetention = Duration(720 * time.Hour)
 	}
+	c.Retention.fillIn()
 	if c.Queue == "" && c.QueueFile == "" {
 		c.Queue = queueEmbedded
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"lethe/jobs"
@@ -78,11 +79,50 @@ func (s *service) scheme() string {
 // URL is where the service listens.
 func (s *service) URL() string { return s.scheme() + "://" + s.listener.Addr().String() }
 
+// doorstepWait is how long a connection may take to ask its first question when
+// the door closes.
+const doorstepWait = 200 * time.Millisecond
+
+// A doorstep is the connections on which nothing was asked yet. Clients open more
+// than they use, and http.Server waits up to 5 s for each when it shuts down.
+type doorstep struct {
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+}
+
+// state is an http.Server's ConnState.
+func (d *doorstep) state(c net.Conn, now http.ConnState) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now != http.StateNew {
+		delete(d.conns, c)
+		return
+	}
+	if d.conns == nil {
+		d.conns = map[net.Conn]bool{}
+	}
+	d.conns[c] = true
+}
+
+// sweep closes them.
+func (d *doorstep) sweep() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		_ = c.Close() // nobody was promised anything
+	}
+}
+
 // serveHTTP answers until ctx is done, and lets go of its clients within httpDrain.
 func (s *service) serveHTTP(ctx context.Context) error {
 	closing := make(chan struct{})
 	server := api.Server(s.config.Listen, s.handler(closing))
-	server.RegisterOnShutdown(func() { close(closing) })
+	var step doorstep
+	server.ConnState = step.state
+	server.RegisterOnShutdown(func() {
+		close(closing)
+		time.AfterFunc(doorstepWait, step.sweep)
+	})
 	server.ErrorLog = slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn)
 	stopped := make(chan error, 1)
 	go func() {

@@ -100,7 +100,9 @@ func TestTheClientHasAMethodForEveryCall(t *testing.T) {
 	k.holds()
 	k.policies()
 	k.decisions()
-	k.proofs(k.erased())
+	forgotten := k.erased()
+	k.returns(forgotten.ID)
+	k.proofs(forgotten)
 	k.refusals()
 	methods := reflect.TypeFor[*api.Client]()
 	for i := range methods.NumMethod() {
@@ -156,6 +158,22 @@ func (k *talk) policies() {
 	}
 	if list := call(k, "Policies", k.approver.Policies); len(list) != 1 || len(list[0].Sweeps) != 0 {
 		k.t.Errorf("policies: %+v", list)
+	}
+}
+
+// returns asks about who was forgotten, and for what would have come back.
+func (k *talk) returns(request string) {
+	s := call(k, "Suppressed", func(ctx context.Context) (api.Suppression, error) {
+		return k.admin.Suppressed(ctx, store.Selector{UserID: "alice"})
+	})
+	if !s.Suppressed || s.Request == nil || *s.Request != request || s.ErasedAt == nil {
+		k.t.Errorf("alice: %+v", s)
+	}
+	found := call(k, "Replay", func(ctx context.Context) (api.Replay, error) {
+		return k.admin.Replay(ctx, "assistant", time.Now().Add(-time.Hour), true)
+	})
+	if found.Store != "assistant" || found.Back != 0 || len(found.Requests) != 0 {
+		k.t.Errorf("dry run: %+v", found)
 	}
 }
 

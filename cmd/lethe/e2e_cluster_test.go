@@ -44,13 +44,22 @@ func newCluster(t testing.TB) *cluster {
 
 func newClusterAt(t testing.TB, ledger string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, ledger: ledger, redis: queuetest.Redis(t)}
+	redis := queuetest.Redis(t)
+	c := newClusterOn(t, ledger, "queue: "+redis.URL()+"\n")
+	c.redis = redis
+	return c
+}
+
+// newClusterOn has a queue as lines of the configuration say.
+func newClusterOn(t testing.TB, ledger, queue string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, ledger: ledger}
 	dsn := audittest.Schema(t)
 	c.store = sqlx.MustOpen("pgx", dsn)
 	t.Cleanup(func() { c.store.Close() })
 	c.store.MustExec(`CREATE TABLE memories (id uuid PRIMARY KEY, vector real[], payload jsonb);
 		CREATE TABLE memories_entities (LIKE memories INCLUDING ALL)`)
-	c.config = writeConfig(t, "listen: 127.0.0.1:0\ndata: data\nlimits: {max_rows: 10000000, max_fraction: 1}\nledger_file: ledger\nqueue: "+c.redis.URL()+"\n"+
+	c.config = writeConfig(t, "listen: 127.0.0.1:0\ndata: data\nlimits: {max_rows: 10000000, max_fraction: 1}\nledger_file: ledger\n"+queue+
 		"stores:\n  - {name: server, kind: mem0-postgres, dsn_file: dsn, history: none}\n")
 	for name, text := range map[string]string{"dsn": dsn, "ledger": c.ledger} {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(c.config), name), []byte(text+"\n"), 0o600); err != nil {

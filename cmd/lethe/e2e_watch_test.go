@@ -117,8 +117,8 @@ func (w watchedLedger) Record(ctx context.Context, id string) (jobs.Record, erro
 	return within(ctx, w.at, "Record", func() (jobs.Record, error) { return w.Ledger.Record(ctx, id) })
 }
 
-func (w watchedLedger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error {
-	return w.at.do(ctx, "Complete", func() error { return w.Ledger.Complete(ctx, t, e, keyUntil) })
+func (w watchedLedger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, end jobs.Ending) error {
+	return w.at.do(ctx, "Complete", func() error { return w.Ledger.Complete(ctx, t, e, end) })
 }
 
 type watchedStore struct {

@@ -69,6 +69,7 @@ func exitStatus(err error) int {
 		{proof.ErrNotVerified, exitUnverified},
 		{audit.ErrBroken, exitUnverified},
 		{audit.ErrBehind, exitUnverified},
+		{audit.ErrRestored, exitUnverified},
 	} {
 		if errors.Is(err, row.is) {
 			return row.status

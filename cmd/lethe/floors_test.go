@@ -47,6 +47,9 @@ func floors() map[string][]string {
 		"jobs/queue/queuetest": {},
 
 		"jobs/webhook": {"jobs", "audit/fault"},
+		"jobs/trace":   {"jobs"},
+
+		"jobs/trace/tracetest": {},
 
 		"jobs/api":         {"jobs", "store", "audit/fault"},
 		"jobs/api/apitest": {},
@@ -55,6 +58,9 @@ func floors() map[string][]string {
 		"jobs/console":  {"jobs", "store"},
 
 		"worker": {"jobs", "store", "audit", "audit/proof", "audit/fault"},
+
+		"deploy/grafana/board": {},
+		"deploy/grafana":       {"deploy/grafana/board"},
 
 		"cmd/lethe-verify": {"audit/proof"},
 		"cmd/lethe":        {"worker", "jobs", "jobs/*", "jobs/api/mem0", "store", "store/*", "store/mem0/*", "audit", "audit/*"},
@@ -73,6 +79,9 @@ func guests() []guest {
 	return []guest{
 		{"asynq may be imported in jobs/queue alone", func(pkg, imp string) bool {
 			return under(imp, "github.com/hibiken/asynq") && pkg != "jobs/queue"
+		}},
+		{"opentelemetry may be imported in jobs/trace alone", func(pkg, imp string) bool {
+			return under(imp, "go.opentelemetry.io") && !under(pkg, "jobs/trace")
 		}},
 		{"prometheus may not be imported by store, audit or the verifier", func(pkg, imp string) bool {
 			return under(imp, "github.com/prometheus") && (under(pkg, "store") || under(pkg, "audit") || pkg == "cmd/lethe-verify")
@@ -201,6 +210,7 @@ func TestABreachOfTheFloorsIsSeen(t *testing.T) {
 		{"worker/key.go", `import "lethe/audit/keyfile"`, "worker may not import lethe/audit/keyfile"},
 		{"worker/adapter.go", `import "lethe/store/mem0"`, "worker may not import lethe/store/mem0"},
 		{"worker/bell.go", `import "github.com/hibiken/asynq"`, "asynq may be imported in jobs/queue alone"},
+		{"worker/span.go", `import "go.opentelemetry.io/otel/trace"`, "opentelemetry may be imported in jobs/trace alone"},
 		{"store/tables/m.go", `import "github.com/prometheus/client_golang/prometheus"`, "prometheus may not"},
 		{"audit/proof/db.go", `import "database/sql"`, "what strangers check"},
 		{"audit/proof/net.go", `import "net/http"`, "what strangers check"},

@@ -30,6 +30,11 @@ const keyWaysOut = "put the missing key's file back beside log.key and start aga
 const anchorWaysOut = "make the anchor answer, which is tried again by itself; or, if what it keeps is damaged or another log's and the ledger is known to be the newest, " +
 	"take that away, or the anchor out of the configuration, and start again"
 
+// restoredWaysOut is what he can do about a backup that was put back, and that no
+// anchor knows to be the newest.
+const restoredWaysOut = "stop, and bring back what came after the backup from the newest copy of the log that there is (lethe log import DIR_OR_URL), which also shows that nothing is missing; " +
+	"or put log.head back, if it was kept; or, if there is neither, begin another log that names this one (lethe log succeed --reason restored)"
+
 // stalledWaysOut is what he can do about one to which nobody appends.
 const stalledWaysOut = "start a process with the role scheduler that has the log's key, or see why the one that runs does not log; it goes on by itself then"
 
@@ -47,6 +52,9 @@ func waysFor(refusal error) string {
 			return waysOut
 		}
 	}
+	if errors.Is(refusal, audit.ErrRestored) {
+		return restoredWaysOut
+	}
 	return anchorWaysOut
 }
 
@@ -61,14 +69,14 @@ func (s *service) openLedger(ctx context.Context) (err error) {
 		s.logger.WarnContext(ctx, "guarding the log", slog.String("warning", w))
 	}
 	_ = s.tell(ctx, nil) // from here on Run tells what changes
-	s.rotator = &rotator{file: s.config.keyFile(), log: s.ledger.Log(), write: s.ledger.Write, turn: s.ledger.Turn, now: s.ledger.Now, logger: s.logger}
+	s.rotator = &rotator{file: s.config.keyFile(), log: s.ledger.Log(), write: s.ledger.Write, turn: s.ledger.Turn, now: s.ledger.Now, logger: s.logger, pulse: s.pulses.of(loopRotator)}
 	return s.openPublisher()
 }
 
 // openBare opens the ledger with all keys that its log may have to sign with. If
 // it is to be alone, no other process may have it open.
 func (s *service) openBare(ctx context.Context, alone bool) (*ledger.Ledger, error) {
-	o := ledger.Options{Dir: s.config.Data, URL: s.config.postgres(), Alone: alone, Logger: s.logger, Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer, Rules: s.config.rules()}
+	o := ledger.Options{Dir: s.config.Data, URL: s.config.postgres(), Alone: alone, Logger: s.logger, Pulse: s.pulses.of(loopSigner), Keys: s.keys, Origin: s.signer.Origin, Signer: s.signer.Signer, Rules: s.config.rules()}
 	var err error
 	if o.Anchors, err = s.config.logAnchors(); err != nil {
 		return nil, err
@@ -113,11 +121,11 @@ func (s *service) openPublisher() error {
 	if err != nil {
 		return fmt.Errorf("stamps: %w", err)
 	}
-	s.publisher = &audit.Publisher{Log: s.ledger.Log(), Write: s.ledger.Write, Witnesses: witnesses, Stampers: stampers, Logger: s.logger}
+	s.publisher = &audit.Publisher{Log: s.ledger.Log(), Write: s.ledger.Write, Witnesses: witnesses, Stampers: stampers, Pulse: s.pulses.of(loopSigner), Logger: s.logger}
 	if s.config.Stamps != nil {
 		s.publisher.StampEvery = time.Duration(s.config.Stamps.Every)
 	}
-	s.registry.MustRegister(newPublished(s.publisher, s.refused))
+	s.registry.MustRegister(bounded(newPublished(s.publisher, s.refused)))
 	return nil
 }
 
@@ -145,7 +153,12 @@ func (s *service) watchLog(ctx context.Context) error {
 	go func() { done <- s.ledger.Log().Recover(ctx, s.guardEvery) }()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	turned := func() {}
+	if s.config.Roles.has(roleScheduler) { // whose log it is
+		turned = s.pulses.of(loopSigner)()
+	}
 	for last := s.ledger.Refusal(ctx); ; last = s.tell(ctx, last) {
+		turned()
 		select {
 		case <-ctx.Done():
 			return <-done

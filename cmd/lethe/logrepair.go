@@ -83,7 +83,7 @@ Nothing of the copy is believed that its signed head does not vouch for. It must
 begin with all that the ledger has, and have all that the anchors know of.
 Nothing is signed anew. Requests that had ended by then are ended in the ledger
 too; those that it no longer knows are printed, one a line, if they must be asked
-for again.
+for again. If a store was put back as well, run lethe replay once the service is up.
 
 The service must be stopped.`,
 		Example: `  lethe log import --config lethe.yaml /srv/www/log`,
@@ -126,6 +126,9 @@ func (c *console) printImported(in ledger.Imported) {
 	}
 	if n := len(in.Unknown); n > 0 {
 		c.talk("%s had ended that the ledger does not know: lethe status does not find them, lethe certificate does\n", counted(n, "request", "requests"))
+	}
+	if in.Forgot > 0 {
+		c.talk("%s completed since, whose digests the ledger does not have. If a store was put back too, run lethe replay --store NAME once the service is up: whoever was forgotten by one name or one ID is recognized by the log, for as long as the request's subject key is kept; what was asked for in another way must be asked for again\n", counted(in.Forgot, "request was", "requests were"))
 	}
 	for _, id := range in.Holds {
 		c.talk("hold %s stands by the log, and the ledger does not know whom it is about: place it again before the service starts\n", id)
@@ -221,7 +224,7 @@ func (s *succession) run() (held proof.Head, verifier string, err error) {
 	if held, err = l.Log().Held(s.ctx); err != nil {
 		return held, "", err
 	}
-	verifier, err = l.Log().Succeed(s.ctx, l.Write, audit.Heir{Origin: s.origin, Reason: s.reason, Key: func() (crypto.Signer, error) {
+	verifier, err = l.Log().Succeed(s.ctx, l.Settled, audit.Heir{Origin: s.origin, Reason: s.reason, Key: func() (crypto.Signer, error) {
 		k, err := s.file.Replace(s.origin, "")
 		if err != nil {
 			return nil, err

@@ -129,14 +129,7 @@ func (s *source) believed(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	former, err := config.keyFile().Retired()
-	name, _, _ := strings.Cut(text, "+")
-	for _, verifier := range former {
-		if strings.HasPrefix(verifier, name+"+") { // others were of logs before this one
-			text += "\n" + verifier
-		}
-	}
-	return text, err
+	return config.believedKeys()
 }
 
 // openLedger opens the ledger's database for reading alone, beside the service
@@ -154,7 +147,11 @@ func (s *source) openLedger(ctx context.Context, origin, keys string) (*audit.Lo
 	if err != nil {
 		return nil, nil, err
 	}
-	l, err := audit.Open(ctx, db, audit.Options{Verifier: keys, Origin: origin, Anchors: anchors})
+	restored, err := ledger.Restored(ctx, db)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	l, err := audit.Open(ctx, db, audit.Options{Verifier: keys, Origin: origin, Anchors: anchors, Restored: restored})
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
@@ -170,7 +167,17 @@ func readLedger(ctx context.Context, config Config) (*sqlx.DB, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
-	query := url.Values{"mode": {"ro"}, "_synchronous": {"FULL"}, "_busy_timeout": {"10000"}, "_query_only": {"on"}}
+	return readSQLite(path)
+}
+
+// readSQLite opens a SQLite ledger, or a copy of one, for reading alone.
+func readSQLite(path string) (*sqlx.DB, error) { return openSQLite(path, readingSQLite()) }
+
+func readingSQLite() url.Values {
+	return url.Values{"mode": {"ro"}, "_synchronous": {"FULL"}, "_busy_timeout": {"10000"}, "_query_only": {"on"}}
+}
+
+func openSQLite(path string, query url.Values) (*sqlx.DB, error) {
 	db, err := sqlx.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)

@@ -54,6 +54,8 @@ func TestWaysOutFitTheRefusal(t *testing.T) {
 		{audit.ErrBroken, waysOut},
 		{proof.ErrDiverged, waysOut},
 		{audit.ErrUnread, anchorWaysOut},
+		{audit.ErrRestored, restoredWaysOut},
+		{errors.Join(audit.ErrRestored, audit.ErrUnread), restoredWaysOut},
 		{proof.ErrNotVerified, anchorWaysOut},
 		{ledger.ErrStalled, stalledWaysOut},
 		{errors.Join(audit.ErrUnread, audit.ErrBehind), waysOut},

@@ -9,6 +9,12 @@
 //
 // 2026-11-22. Errors of the flag parser are worded anew, because the library's
 // own repeat what was typed, and what is typed here may be somebody's address.
+//
+// 2026-11-29. lethe health asks over HTTP, as any probe would, and opens nothing: it is
+// for containers, whose image has no shell.
+//
+// 2026-11-29. An image is built without a repository to stamp from, so its version is
+// given to the linker (release), and wins over the stamp.
 package main
 
 import (

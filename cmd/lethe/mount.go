@@ -7,15 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"lethe/jobs"
 	"lethe/jobs/api"
 	"lethe/jobs/api/mem0"
-	"lethe/jobs/ledger"
 	"lethe/worker"
 )
 
@@ -30,9 +24,10 @@ const pagePoll = 500 * time.Millisecond
 func (s *service) handler(closing <-chan struct{}) http.Handler {
 	o := api.Options{
 		Tokens: s.ledger, Book: s.intake, Holds: s.holds, Stores: s.storeNames(),
-		Planner: s.surveyor, Sweeps: s.sweeper,
-		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Logger: s.logger,
+		Planner: s.surveyor, Sweeps: s.sweeper, Returns: s.returns,
+		LogHandler: s.ledger.Log().Handler(), PublicKey: s.ledger.Log().Verifier, Ready: s.ready, States: s.storeStates, Roles: s.config.Roles.named(), Logger: s.logger,
 		Version: version(), Listen: s.listener.Addr().String(), Closing: closing, Poll: eventPoll,
+		Doctor: s.doctor, Backup: s.takeBackup,
 		Rate: s.config.Rate.meter(), Refusals: api.NewMeter(refusalsPerSecond, refusalsBurst),
 		Operations: append(mem0.Operations(), s.metricsOperation()),
 	}
@@ -46,12 +41,11 @@ func (s *service) handler(closing <-chan struct{}) http.Handler {
 		mux.Handle("GET /healthz", doors)
 		mux.Handle("GET /readyz", doors)
 	}
-	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, Timeout: 10 * time.Second})
-	mux.Handle("GET /metrics", api.Guarded(metrics, s.mayMeasure(), o))
+	mux.Handle("GET /metrics", api.Guarded(s.metricsHandler(), s.mayMeasure(), o))
 	if !s.config.Roles.has(roleAPI) {
-		return plainPaths(mux, doors)
+		return s.traced(plainPaths(mux, doors))
 	}
-	return below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand, s.surveyor}, o), plainPaths(mux, doors))
+	return s.traced(below(mem0.Prefix, mem0.New(promptBook{s.intake, s.hand, s.surveyor}, o), plainPaths(mux, doors)))
 }
 
 // A promptBook has what is filed begun at once, if this process has a worker: who
@@ -120,25 +114,5 @@ func (s *service) metricsOperation() api.Operation {
 			{Status: http.StatusOK, Media: "application/openmetrics-text", Examples: shown},
 		},
 		Problems: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests},
-	}
-}
-
-// measure registers what the ledger, the queue and the process say.
-func (s *service) measure() {
-	s.registry.MustRegister(ledger.NewCollector(s.ledger, s.config.policies()...), collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s.measureStores()
-	f := promauto.With(s.registry)
-	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "lethe_queue_up", Help: "1 if the queue answers."}, func() float64 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if s.queue.Ping(ctx) != nil {
-			return 0
-		}
-		return 1
-	})
-	s.requeued = f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_reconciler_requeued_total", Help: "Tasks that were rung again because they should have been answered."}, []string{"reason"})
-	for _, reason := range []string{jobs.ReasonLease, jobs.ReasonFlush, jobs.ReasonForgot} {
-		s.requeued.WithLabelValues(reason)
 	}
 }

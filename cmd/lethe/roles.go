@@ -33,6 +33,14 @@ func parseRoles(s string) (Roles, error) {
 
 func (r Roles) has(role string) bool { return len(r) == 0 || slices.Contains(r, role) }
 
+// named lists them, also where none means all.
+func (r Roles) named() []string {
+	if len(r) == 0 {
+		return strings.Split(allRoles, ",")
+	}
+	return r
+}
+
 func (r Roles) all() bool { return len(r) == 0 || len(r) == len(strings.Split(allRoles, ",")) }
 
 // rolesProblem says why this process cannot leave some roles to others.

@@ -11,6 +11,7 @@ import (
 
 	"lethe/audit"
 	"lethe/audit/keyfile"
+	"lethe/jobs"
 )
 
 // rotateEvery is how often the service looks for a next key.
@@ -35,6 +36,7 @@ type rotator struct {
 	write  audit.Write
 	now    func() time.Time
 	logger *slog.Logger
+	pulse  jobs.Pulse
 
 	known string                                        // keys that the log was given last
 	turn  func(context.Context) (end func(), err error) // of several processes, one acts; nil for a process that is alone
@@ -45,11 +47,13 @@ type rotator struct {
 func (r *rotator) Run(ctx context.Context) error {
 	tick := time.NewTicker(rotateEvery)
 	defer tick.Stop()
+	turned := r.pulse.Begin()
 	for last := ""; ; {
 		err := r.step(ctx)
 		switch {
 		case err == nil:
 			last = ""
+			turned()
 		case err.Error() != last && ctx.Err() == nil:
 			last = err.Error()
 			r.logger.WarnContext(ctx, "the rotation of the log's key does not go on; it is tried again", slog.Any("error", err))

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/spf13/cobra"
+
+	"lethe/jobs/queue"
 )
 
 func serveCommand(c *console) *cobra.Command {
@@ -30,7 +32,7 @@ func serveCommand(c *console) *cobra.Command {
 	f.StringVar(&path, "config", "", "configuration `FILE` (YAML)")
 	f.StringVar(&over.Data, "data", "", "`DIR` for the ledger, the log and the keys (default lethe-data)")
 	f.StringVar(&over.Listen, "listen", "", "`ADDR` of the HTTP server (default 127.0.0.1:8080)")
-	f.StringVar(&over.Queue, "queue", "", "embedded, or the `URL` of a Redis server (redis://…, rediss://…)")
+	f.StringVar(&over.Queue, "queue", "", "embedded, or the `URL` of a Redis server (redis://…), of sentinels (redis-sentinel://…/NAME) or of a cluster (redis-cluster://…); rediss for TLS")
 	f.StringVar(&over.Ledger, "ledger", "", "sqlite, or the `URL` of a PostgreSQL database (postgres://…)")
 	f.StringVar(&roles, "roles", allRoles, "`ROLES` of this process; with a SQLite ledger or an embedded queue it has all of them")
 	f.BoolVar(&over.Strict, "strict", false, "do not start, and let jobs wait, if a table that looks personal is neither mapped nor waived")
@@ -50,6 +52,7 @@ func serveCommand(c *console) *cobra.Command {
 			return nil
 		}
 		logger := slog.New(slog.NewJSONHandler(c.stderr, nil))
+		queue.TakeLog(logger)
 		s, err := openService(cmd.Context(), config, logger)
 		switch {
 		case err != nil && cmd.Context().Err() != nil: // the stop that was asked for, and no failure
@@ -64,10 +67,12 @@ func serveCommand(c *console) *cobra.Command {
 }
 
 const serveLong = `Serve runs the HTTP API, the workers and the scheduler in one process, and
-stops within 10 seconds of a SIGTERM. Whatever it was doing then, or when it is
+stops within 10 seconds of a SIGTERM, after drain_delay if the configuration has
+one; /readyz says so first. Whatever it was doing then, or when it is
 killed, goes on at the next start.
 
-With --ledger postgres://… and --queue redis://… any number of processes, on any
+With --ledger postgres://… and --queue redis://… (or redis-sentinel://H1,H2/NAME,
+redis-cluster://H1,H2, with rediss for TLS) any number of processes, on any
 number of machines, share the work: give them the same configuration, and a data
 folder that they share for the keys. --roles says what a process does:
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lethe/audit"
+	"lethe/audit/durable"
 	lab "lethe/audit/fault"
 	"lethe/audit/keyfile"
 	"lethe/jobs"
@@ -24,6 +26,7 @@ import (
 	"lethe/jobs/keyring"
 	"lethe/jobs/ledger"
 	"lethe/jobs/queue"
+	"lethe/jobs/trace"
 	"lethe/jobs/webhook"
 	"lethe/store"
 	"lethe/store/mem0"
@@ -36,6 +39,7 @@ const (
 	drainTimeout    = 6 * time.Second // for tasks; with the last heads to the anchors the whole stop stays under 10 s
 	sqliteWriter    = 1               // SQLite has one writer
 	postgresWriters = 4               // on two cores as fast as it gets
+	drainGrace      = 2 * time.Second // after which tasks that still run are broken off, and given back
 	httpDrain       = 3 * time.Second // for open HTTP requests
 	backupsCode     = "backups"       // the exclusion that backups_until stands for
 	replicasCode    = "replicas"      // the exclusion that replicas_until stands for
@@ -48,6 +52,7 @@ type service struct {
 	config   Config
 	logger   *slog.Logger
 	registry *prometheus.Registry
+	pulses   *pulses
 
 	keys     *keyring.Keyring
 	signer   *keyfile.Key
@@ -59,9 +64,11 @@ type service struct {
 	holds    *jobs.Custodian
 	surveyor *worker.Surveyor
 	sweeper  *jobs.Sweeper
+	returns  *jobs.Watch
 	eraser   *worker.Eraser
 	hand     *worker.Hand
 	webhooks *webhook.Sender
+	tracer   *trace.Tracer // nil: nothing is traced
 	listener net.Listener
 	oidc     *web.OIDC // nil: one signs in to the page by token alone
 
@@ -72,13 +79,15 @@ type service struct {
 	guardEvery time.Duration // see watchLog
 
 	requeued *prometheus.CounterVec
+	stopping atomic.Bool // the stop was asked for; see depart
+	cut      func()      // ends the delay before it; for tests
 	closers  []func() error
 }
 
 // openService opens all parts from the ground up. What it opened before an
 // error is closed again.
 func openService(ctx context.Context, c Config, logger *slog.Logger) (_ *service, err error) {
-	s := &service{config: c, logger: logger, registry: prometheus.NewRegistry(), guardEvery: guardEvery}
+	s := &service{config: c, logger: logger, registry: prometheus.NewRegistry(), pulses: newPulses(), guardEvery: guardEvery}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -210,6 +219,11 @@ func (s *service) openBook(ctx context.Context) (err error) {
 		return err
 	}
 	lab.Point("serve/book-open")
+	if s.config.postgres() == "" { // else the folder is shared with processes that write there
+		if err := durable.Sweep(s.config.Data); err != nil {
+			return fmt.Errorf("remove what was left half written: %w", err)
+		}
+	}
 	if !s.config.alone() { // what still runs may be another's
 		return nil
 	}
@@ -223,12 +237,13 @@ func (s *service) openBook(ctx context.Context) (err error) {
 }
 
 func (s *service) openQueue(ctx context.Context) (err error) {
-	secure, err := s.config.QueueTLS.load()
+	o, err := s.config.queueOptions()
 	if err != nil {
-		return fmt.Errorf("queue_tls: %w", err)
+		return err
 	}
-	s.queue, err = queue.Open(ctx, queue.Options{URL: string(s.config.Queue), TLS: secure, Concurrency: s.windows().sum(), ShutdownTimeout: drainTimeout, Logger: s.logger})
-	if err != nil {
+	o.Concurrency, o.ShutdownTimeout, o.Grace, o.Logger = s.windows().sum(), drainTimeout, drainGrace, s.logger
+	o.Pulse = s.pulses.of(loopWorker)
+	if s.queue, err = queue.Open(ctx, o); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.queue.Close)
@@ -246,6 +261,9 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	}
 	keep := time.Duration(s.config.SubjectKeyRetention)
 	s.measure()
+	if err := s.openTraces(ctx); err != nil {
+		return err
+	}
 	if s.intake, err = s.bookOf(known, byName, keep); err != nil {
 		return err
 	}
@@ -256,13 +274,19 @@ func (s *service) openDoors(ctx context.Context) (err error) {
 	s.surveyor = &worker.Surveyor{Stores: s.stores, Secret: s.keys.Secret(), Rules: s.config.rules(), Holds: s.ledger.Standing}
 	s.sweeper = &jobs.Sweeper{
 		All: s.config.policies(), Ledger: s.ledger, Intake: s.intake, Stores: s.surveyor, Rules: s.config.rules(),
-		Now: s.ledger.Now, Rest: s.refused, Logger: s.logger,
+		Now: s.ledger.Now, Rest: s.refused, Pulse: s.pulses.of(loopSweeper), Logger: s.logger,
 	}
+	s.returns = s.openWatch(names)
 	s.eraser = &worker.Eraser{
-		Ledger: s.ledger, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
+		Suppression: &jobs.Suppression{Keys: s.keys, Watch: s.config.watchTimes()},
+		Ledger:      tracedBook{s.ledger, s.tracer}, Stores: byName, Subject: s.keys.Subject, Owner: uuid.NewString(), KeepKey: keep,
 		Strict: s.config.Strict, Now: s.ledger.Now, Skew: s.ledger.Skew(), Metrics: worker.NewMetrics(s.registry, names), Logger: s.logger,
 	}
+	if s.tracer != nil {
+		s.eraser.Trace = s.tracer
+	}
 	s.hand = worker.NewHand(s.eraser)
+	s.hand.Grace = drainGrace
 	if err := s.eraser.CheckStores(ctx); s.config.Strict && err != nil {
 		return err
 	}
@@ -289,18 +313,23 @@ func (s *service) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run serves until ctx is done, then stops in good order within 10 s. If the
-// log refuses to append then, the error says why.
+// Run serves until ctx is done, then for as long as the configuration has it go on
+// with /readyz saying that it stops, and then stops in good order within 10 s. If
+// the log refuses to append then, the error says why.
 func (s *service) Run(ctx context.Context) error {
-	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Logger: s.logger}
+	ctx, arrive := s.depart(ctx)
+	defer arrive()
+	relay := &jobs.Relay{Outbox: awake{s.ledger, s.down, &crew{count: s.queue.Crew}}, Bell: bell{s.queue}, Windows: s.windows(), Rest: s.refused, Pulse: s.pulses.of(loopRelay), Logger: s.logger}
 	reconciler := &jobs.Reconciler{
 		Ledger: s.ledger, Queue: s.queue, Keys: s.keys, Sealed: s.keys.Sealed, End: s.intake.EndStopped,
 		Holds:    s.holds.Turn,
-		Requeued: func(reason string, n int) { s.requeued.WithLabelValues(reason).Add(float64(n)) },
-		Rest:     s.refused, Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
+		Requeued: s.rungAgain,
+		Keep:     s.config.Retention.rule(),
+		Rest:     s.refused, Pulse: s.pulses.of(loopReconciler), Alone: s.config.alone(), Now: s.ledger.Now, Logger: s.logger,
 	}
 	lab.Point("serve/ready")
 	group, ctx := errgroup.WithContext(ctx)
+	s.eraser.Leaving = func() bool { return ctx.Err() != nil }
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.watchLog(ctx) })
 	group.Go(func() error { return s.logTokens(ctx) })
@@ -318,10 +347,14 @@ func (s *service) Run(ctx context.Context) error {
 		group.Go(func() error { return s.rotator.Run(ctx) })
 		group.Go(func() error { return s.webhooks.Run(ctx) })
 		group.Go(func() error { return s.sweeper.Run(ctx) })
+		group.Go(func() error { return s.returns.Run(ctx) })
 		finish = s.lastly(ctx)
 	}
 	s.logger.InfoContext(ctx, "serving", slog.String("listen", s.listener.Addr().String()), slog.Int("stores", len(s.stores)))
-	err := errors.Join(group.Wait(), finish())
+	err := group.Wait()
+	var last errgroup.Group
+	last.Go(s.flushTraces)
+	err = errors.Join(err, finish(), last.Wait())
 	s.logger.InfoContext(context.WithoutCancel(ctx), "stopped")
 	return errors.Join(err, s.ledger.Log().Refusal())
 }
@@ -341,23 +374,6 @@ func (s *service) lastly(ctx context.Context) (finish func() error) {
 		})
 	}
 	return func() error { return errors.Join(ends[0](), ends[1]()) }
-}
-
-// ready returns why the service should get no requests now.
-func (s *service) ready(ctx context.Context) []string {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	var reasons []string
-	if err := s.queue.Ping(ctx); err != nil {
-		reasons = append(reasons, "the queue does not answer")
-	}
-	if _, err := s.ledger.List(ctx, "", nil, 1, ""); err != nil {
-		reasons = append(reasons, "the ledger does not answer")
-	}
-	if err := s.ledger.Refusal(ctx); err != nil {
-		reasons = append(reasons, err.Error())
-	}
-	return reasons
 }
 
 // bell rings; what sweeps have filed yields to what people wait for.

@@ -112,6 +112,12 @@ func (c *console) showRequest(r api.Request, asJSON bool) error {
 	if r.CompletedAt != nil {
 		fmt.Fprintf(w, "ended\t%s\n", stamp(*r.CompletedAt))
 	}
+	if r.Superseded != nil {
+		fmt.Fprintf(w, "came back\tand is erased again by %s\n", legible(*r.Superseded))
+	}
+	if r.OutlivedAt != nil {
+		fmt.Fprintf(w, "record\tdeleted %s, as the retention says; the proof stays\n", stamp(*r.OutlivedAt))
+	}
 	if r.Certificate != nil {
 		fmt.Fprintf(w, "proof\tlethe certificate %s\n", r.ID)
 	}
@@ -155,6 +161,9 @@ func storeTable(out io.Writer, stores []api.StoreProgress) error {
 func ownWord(s api.StoreProgress) string {
 	if s.Stage == jobs.StageDone && s.Evidence == store.EvidenceErased {
 		return "by its own word; it keeps what it does not show"
+	}
+	if s.Kept > 0 {
+		return fmt.Sprintf("%d left by the sweep: held, or not meant any more", s.Kept)
 	}
 	return ""
 }

@@ -149,12 +149,15 @@ func findings(ctx context.Context, c StoreConfig) (found []store.Finding) {
 			found = append(found, store.Finding{Problem: err.Error()})
 		}
 	}()
+	if !c.lists() {
+		found = append(found, store.Finding{Note: "cannot list what is in it: the watch and lethe replay cannot tell what has come back"})
+	}
 	checker, ok := st.Store.(store.Checker)
 	if !ok {
-		return []store.Finding{{Problem: "this kind of store cannot be checked"}}
+		return append(found, store.Finding{Problem: "this kind of store cannot be checked"})
 	}
-	found, err = checker.Check(ctx)
-	if err != nil {
+	checked, err := checker.Check(ctx)
+	if found = append(checked, found...); err != nil {
 		found = append(found, store.Finding{Problem: err.Error()})
 	}
 	return found

@@ -102,14 +102,16 @@ func (s *service) measureStores() {
 }
 
 // awake is an outbox whose tasks for stores that are down are left in it: to
-// ring for them would keep the ledger busy with putting them back.
+// ring for them would keep the ledger busy with putting them back. The windows grow
+// with the processes.
 type awake struct {
 	jobs.Outbox
 	down func(store string) bool
+	crew *crew
 }
 
-func (a awake) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ring, error) {
-	up := maps.Clone(windows)
+func (a awake) Enqueue(ctx context.Context, room map[string]int) ([]jobs.Ring, error) {
+	up := windows(room).spread(a.crew.size(ctx))
 	maps.DeleteFunc(up, func(store string, _ int) bool { return a.down(store) })
 	return a.Outbox.Enqueue(ctx, up)
 }

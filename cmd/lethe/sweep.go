@@ -185,26 +185,30 @@ func (c *console) endSweeps(ctx context.Context, client *api.Client, result api.
 		}
 	}
 	for _, s := range result.Sweeps {
-		if !wait || s.Request == nil {
-			continue
-		}
-		show := newProgress(c.stderr)
-		last, failed := follow(ctx, client, *s.Request, show.show)
-		show.stop()
-		if failed != nil {
-			return fmt.Errorf("follow request %s: %w", *s.Request, failed)
-		}
-		if held := orHeld(last, nil); held != nil {
-			tellApproval(c.stderr, last)
-			err = errors.Join(err, held)
-			continue
-		}
-		c.summarize(last)
-		if last.Status != jobs.Completed {
-			err = errors.Join(err, fmt.Errorf("the request was %s", last.Status))
+		if wait && s.Request != nil {
+			err = errors.Join(err, c.await(ctx, client, *s.Request))
 		}
 	}
 	return err
+}
+
+// await follows a request to its end, or until somebody has to act.
+func (c *console) await(ctx context.Context, client *api.Client, id string) error {
+	show := newProgress(c.stderr)
+	last, err := follow(ctx, client, id, show.show)
+	show.stop()
+	if err != nil {
+		return fmt.Errorf("follow request %s: %w", id, err)
+	}
+	if held := orHeld(last, nil); held != nil {
+		tellApproval(c.stderr, last)
+		return held
+	}
+	c.summarize(last)
+	if last.Status != jobs.Completed {
+		return fmt.Errorf("the request was %s", last.Status)
+	}
+	return nil
 }
 
 func (c *console) showSweepPlans(list []api.SweepPlan) error {

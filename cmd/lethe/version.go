@@ -20,9 +20,16 @@ func versionCommand(c *console) *cobra.Command {
 	}
 }
 
-// version is what Go stamped into the binary: the tag, or the commit that it
-// was built from.
+// release is set by the linker where there is no repository to stamp from, as in
+// an image: make static VERSION=v1.2.3.
+var release string //nolint:gochecknoglobals // the linker sets nothing else
+
+// version is what was given to the linker, or else what Go stamped into the
+// binary: the tag, or the commit that it was built from.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "(devel)"

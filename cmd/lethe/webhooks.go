@@ -15,7 +15,7 @@ import (
 // openWebhooks makes what tells others of status changes, if it is configured.
 func (s *service) openWebhooks() error {
 	f := promauto.With(s.registry)
-	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "lethe_webhooks_pending", Help: "Webhooks that are still to be sent; -1 if the ledger does not answer."}, func() float64 {
+	s.registry.MustRegister(bounded(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "lethe_webhooks_pending", Help: "Webhooks that are still to be sent; -1 if the ledger does not answer."}, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		n, err := s.ledger.PendingNotices(ctx)
@@ -23,14 +23,14 @@ func (s *service) openWebhooks() error {
 			return -1
 		}
 		return float64(n)
-	})
+	})))
 	total := f.NewCounterVec(prometheus.CounterOpts{Name: "lethe_webhooks_total", Help: "Tries to send a webhook, by outcome: delivered, failed (and tried again), given_up."}, []string{"outcome"})
 	for _, outcome := range webhook.Outcomes() {
 		total.WithLabelValues(outcome)
 	}
 	sender := &webhook.Sender{
-		Book: s.ledger, Count: func(outcome string) { total.WithLabelValues(outcome).Inc() },
-		Rest: s.refused, Now: s.ledger.Now, Logger: s.logger,
+		Book: s.ledger, GiveUp: s.config.Retention.giveUp(), Count: func(outcome string) { total.WithLabelValues(outcome).Inc() },
+		Rest: s.refused, Pulse: s.pulses.of(loopWebhooks), Now: s.ledger.Now, Logger: s.logger,
 	}
 	s.webhooks = sender
 	c := s.config.Webhooks

@@ -14,8 +14,8 @@ import (
 
 // others is how many of the cases before this one are none of the tour's.
 func others(number int) int {
-	n := 2 * (number / poisonEvery)
-	for _, at := range []int{leasedAt, poisonedAt} {
+	n := 3 * (number / poisonEvery)
+	for _, at := range []int{leasedAt, poisonedAt, returnedAt} {
 		if number%poisonEvery > at {
 			n++
 		}
@@ -61,7 +61,9 @@ func (c *kase) aimed(ctx context.Context, d *database, lives int, plans ...strin
 	if len(plans) == 0 && !s.people {
 		s.sweeps = c.rng.IntN(sweepsEvery) == 0
 	}
-	points = slices.DeleteFunc(points, func(p string) bool { return ofPeople(p) && !s.people || ofSweeps(p) && !s.sweeps }) // they are not passed
+	points = slices.DeleteFunc(points, func(p string) bool { // some are not passed
+		return !s.people && ofPeople(p) || !s.sweeps && ofSweeps(p) || isOfReturns(p)
+	})
 	for n := lives + c.rng.IntN(1+lives/2); len(blows) < n; {
 		blows = append(blows, c.blow(points))
 	}
@@ -187,6 +189,9 @@ func tourOf(points []string) [][]string {
 	for hit := 1; hit <= 3; hit++ {
 		for _, action := range []string{"kill", "term", "panic", "stop"} {
 			for _, p := range points {
+				if isOfReturns(p) {
+					continue // of cases of their own
+				}
 				alone := slices.Contains([]string{kindKeys, kindLate, kindPeople, kindRedis}, kindOf(p))
 				if hit > 1 && (alone || action != "kill") {
 					continue

@@ -79,7 +79,13 @@ func killLane(ctx context.Context, r *run) error {
 		before := others(number)
 		switch {
 		case c.number >= againFrom:
-			return c.aimed(ctx, &d, shortLife, points[(c.number-againFrom)/againTries]+":1:kill")
+			point := points[(c.number-againFrom)/againTries]
+			if isOfReturns(point) {
+				return c.returned(ctx, point)
+			}
+			return c.aimed(ctx, &d, shortLife, point+":1:kill")
+		case number%poisonEvery == returnedAt:
+			return c.returned(ctx, ofReturns()[number/poisonEvery%len(ofReturns())])
 		case number%poisonEvery == poisonedAt:
 			return c.poisoned(ctx)
 		case number%poisonEvery == leasedAt:
@@ -99,7 +105,7 @@ func killLane(ctx context.Context, r *run) error {
 		r.from, atOnce = shortFrom, killsAtOnce/2
 	}
 	r.cases(ctx, atOnce, one)
-	whole := r.size != "smoke" && r.result.Cases >= len(tour)+2*(len(tour)/poisonEvery+1)
+	whole := r.size != "smoke" && r.result.Cases >= len(tour)+3*(len(tour)/poisonEvery+1)
 	if r.only < 0 && whole {
 		r.visit(ctx, points, one)
 	}

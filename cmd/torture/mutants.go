@@ -6,7 +6,7 @@ import "slices"
 
 // mutants lists every planted bug with what has to catch it.
 func mutants() []mutant {
-	return slices.Concat(workerMutants(), jobsMutants(), auditMutants(), ledgerMutants(), peopleMutants(), holdMutants(), sweepMutants(), webhookMutants(), platformMutants())
+	return slices.Concat(workerMutants(), jobsMutants(), auditMutants(), ledgerMutants(), peopleMutants(), holdMutants(), sweepMutants(), watchMutants(), webhookMutants(), platformMutants())
 }
 
 // scenes that several planted bugs are caught by.
@@ -92,6 +92,7 @@ func auditMutants() []mutant {
 	return []mutant{
 		{bug: "audit/answer-early", scene: kill(8, s.with("audit/commit:9:kill"))},
 		{bug: "audit/no-guard", check: "audit TestTheProcessRemembersWhatItHasSeen"},
+		{bug: "audit/trusts-a-backup", check: "audit TestABackupThatWasPutBackDoesNotAppendUntilSomebodyVouches"},
 		{bug: "audit/sees-no-rollback", check: "audit TestTheLiveProcessNoticesARollback"},
 		{bug: "audit/publish-what-is-refused", check: "audit TestARefusedLogPublishesNothing"},
 	}

@@ -2,7 +2,7 @@
 
 package main
 
-// sweepMutants are those of retention sweeps.
+// sweepMutants are those of retention: of sweeps, and of our own records.
 func sweepMutants() []mutant {
 	with := func(plans ...string) story { return story{sweeps: true, limit: 30, plans: plans} }
 	return []mutant{
@@ -18,5 +18,21 @@ func sweepMutants() []mutant {
 		{bug: "sweep/unusual-ignored", check: "jobs/ledger TestTheBrakesOfASweepAreFrozenWithIt"},
 		{bug: "sweep/filed-twice", check: "jobs/ledger TestATickIsTakenAndFiledOnce"},
 		{bug: "sweep/erase-as-planned", check: "worker TestASweepLeavesWhatIsHeldOrNoLongerMeant"},
+		{bug: "ledger/ccpa-short", check: "jobs/ledger TestRecordsUnderTheCCPAAreKeptForTwoYears"},
+	}
+}
+
+// watchMutants are those of the watch over what comes back.
+func watchMutants() []mutant {
+	return []mutant{
+		{bug: "watch/no-marks", check: "worker TestWhatComesBackIsErasedAgainAndWhatIsMadeLaterIsLeft"},
+		{bug: "watch/later-erased", check: "worker TestWhatComesBackIsErasedAgainAndWhatIsMadeLaterIsLeft"},
+		{bug: "watch/not-superseded", check: "worker TestWhatComesBackIsErasedAgainAndWhatIsMadeLaterIsLeft"},
+		{bug: "watch/exempt-is-back", check: "worker TestWhatWasExemptHasNotComeBack"},
+		{bug: "watch/key-kept", check: "worker TestTheKeysOfOldMonthsAreDestroyed"},
+		{bug: "watch/key-early", check: "worker TestTheKeysOfOldMonthsAreDestroyed"},
+		{bug: "watch/answered-first", check: "worker TestAKillBetweenFindingAndFilingLosesNothing"},
+		{bug: "watch/log-forgotten", check: "jobs/ledger TestWhoOnlyTheLogKnowsIsForgottenAgain"},
+		{bug: "watch/replay-unlogged", check: "worker TestAReplayLeavesWhatWasMadeAfterTheErasure"},
 	}
 }

@@ -31,11 +31,14 @@ type knock struct {
 
 	holds  *holding
 	sweeps *sweeping
+
+	returns *returning
+	kept    *upkeep
 }
 
 // usual is a call that is answered well, with that body.
 func usual(operation, body string) *knock {
-	k := &knock{operation: operation, body: body, header: []string{"Content-Type", "application/json", "Authorization", "Bearer " + secretOf("admin")}, holds: &holding{}, sweeps: &sweeping{}}
+	k := &knock{operation: operation, body: body, header: []string{"Content-Type", "application/json", "Authorization", "Bearer " + secretOf("admin")}, holds: &holding{}, sweeps: &sweeping{}, returns: &returning{}, kept: &upkeep{}}
 	k.method, k.target, _ = strings.Cut(operation, " ")
 	switch {
 	case strings.Contains(k.target, "/tokens/"):
@@ -52,7 +55,9 @@ func (k *knock) answer(t *testing.T) int {
 	t.Helper()
 	people := &people{by: map[string]jobs.Actor{secretOf("admin"): {ID: "tok-admin", Role: jobs.RoleAdmin}}}
 	h := open(t, append([]func(*api.Options){func(o *api.Options) {
+		o.Returns = k.returns
 		o.Tokens, o.Holds, o.Sweeps, o.Listen, o.Hosts = people, k.holds, k.sweeps, "127.0.0.1:8080", []string{"example.com"}
+		o.Doctor, o.Backup = k.kept.doctor, k.kept.backup
 	}}, k.options...)...)
 	filed, _, err := h.book.Submit(t.Context(), jobs.Submission{Origin: jobs.OriginAPI})
 	if err != nil {
@@ -104,7 +109,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 // provoke changes a call so that it is answered with that status.
 func (k *knock) provoke(status int) {
 	fail := func(err error) {
-		k.holds.fail, k.sweeps.fail = err, err
+		k.holds.fail, k.sweeps.fail, k.returns.fail, k.kept.fail = err, err, err, err
 		k.book = func(m *memory) { m.fail = err }
 	}
 	_, path, _ := strings.Cut(k.operation, " ")
@@ -132,11 +137,16 @@ func (k *knock) provoke(status int) {
 		if path == "/v1/tokens" {
 			none(func(o *api.Options) { o.Tokens = nil })
 		}
-		none(func(o *api.Options) { o.LogHandler, o.PublicKey = nil, nil })
+		if path == "/v1/doctor" || path == "/v1/backup" {
+			none(func(o *api.Options) { o.Doctor, o.Backup = nil, nil })
+		}
+		none(func(o *api.Options) { o.LogHandler, o.PublicKey, o.Returns = nil, nil, nil })
 	case 408:
 		k.reader = readerFunc(func([]byte) (int, error) { return 0, os.ErrDeadlineExceeded })
 	case 409:
 		fail(jobs.ErrTooLate)
+		k.returns.fail = jobs.ErrUnable
+		k.kept.fail = api.ErrNotHere
 	case 410:
 		fail(jobs.ErrGone)
 	case 413:

@@ -99,6 +99,8 @@ func TestEnumerationsAreThoseOfTheCode(t *testing.T) {
 		s + "Token/properties/role":             roles,
 		s + "NewToken/properties/role":          roles,
 		s + "StoreState/properties/state":       named("jobs/api", "Store"),
+		s + "Finding/properties/level":          named("jobs/api", "Level"),
+		s + "Checkup/properties/level":          named("jobs/api", "Level"),
 		"/paths/~1v1~1tokens/post/requestBody/content/application~1json/schema/properties/role": roles,
 		"/paths/~1v1~1requests~1{id}~1certificate/get/parameters/1/schema":                      {"": "newest"},
 		"/paths/~1v1~1requests~1{id}~1receipt/get/parameters/1/schema":                          {"": "newest"},

@@ -54,8 +54,10 @@ func bodyExamples() map[string][]Example {
 			body("person", `{"selector":{"user_id":"alice"},"reason":"litigation-2026-14","until":"2027-06-01T00:00:00Z"}`),
 			body("ids", `{"selector":{"ids":["432f76d3-88f4-485b-b261-2658c2010e4a"]},"reason":"litigation-2026-14"}`),
 		},
-		"run-policy":   {body("dry-run", `{"dry_run":true}`)},
-		"create-token": {body("approver", `{"name":"privacy team, second person","role":"approver","expires":"2160h"}`)},
+		"check-suppression": {body("person", `{"selector":{"user_id":"alice"}}`)},
+		"replay-store":      {body("dry-run", `{"backup_time":"2026-11-20T03:00:00Z","dry_run":true}`)},
+		"run-policy":        {body("dry-run", `{"dry_run":true}`)},
+		"create-token":      {body("approver", `{"name":"privacy team, second person","role":"approver","expires":"2160h"}`)},
 	}
 }
 
@@ -66,35 +68,38 @@ func answerExamples() map[string][]Example {
 	text := func(name string) []Example { return one(name, exampleText(name)) }
 	done := exampleRequest()
 	return map[string][]Example{
-		"file-request":    one("filed", Accepted{exampleFiled(), new(exampleText("receipt"))}),
-		"list-requests":   one("last-page", page{Requests: []Request{done}}),
-		"get-request":     {{Name: "completed", Value: done}, {Name: "awaiting-approval", Value: exampleWaiting()}},
-		"watch-request":   one("ended", exampleEvent(done)),
-		"cancel-request":  one("cancelled", exampleEnded(jobs.Cancelled)),
-		"get-certificate": text("certificate"),
-		"get-receipt":     text("receipt"),
-		"prove-memory":    text("memory-proof"),
-		"get-subject-key": text("subject-key"),
-		"approve-request": one("approved", exampleApproved()),
-		"reject-request":  one("rejected", exampleEnded(jobs.Rejected)),
-		"extend-request":  one("extended", exampleExtended()),
-		"confirm-request": one("confirmed", exampleConfirmed()),
-		"exempt-part":     one("exempt", exampleExempt()),
-		"place-hold":      one("placed", exampleHold()),
-		"list-holds":      one("standing", holdList{Holds: []Hold{exampleHold()}}),
-		"release-hold":    one("released", exampleReleased()),
-		"list-policies":   one("policies", examplePolicies()),
-		"run-policy":      one("filed", exampleSweepRun()),
-		"list-tokens":     one("tokens", tokenList{Tokens: []Token{exampleToken()}}),
-		"create-token":    one("made", NewToken{exampleToken(), jobs.TokenPrefix + strings.Repeat("0", 64)}),
-		"revoke-token":    one("revoked", exampleRevoked()),
-		"plan":            one("plan", examplePlan()),
-		"openapi":         one("beginning", "openapi: 3.1.0\ninfo:\n  title: Lethe\n"),
-		"log-checkpoint":  text("checkpoint"),
-		"log-key":         text("keys"),
-		"log-keys":        text("keys"),
-		"healthz":         one("serves", "ok\n"),
-		"readyz":          one("ready", Readiness{Ready: true, Stores: []StoreState{{Store: "assistant", State: StoreUp, Since: exampleTime()}}}),
+		"file-request":      one("filed", Accepted{exampleFiled(), new(exampleText("receipt"))}),
+		"list-requests":     one("last-page", page{Requests: []Request{done}}),
+		"get-request":       {{Name: "completed", Value: done}, {Name: "awaiting-approval", Value: exampleWaiting()}},
+		"watch-request":     one("ended", exampleEvent(done)),
+		"cancel-request":    one("cancelled", exampleEnded(jobs.Cancelled)),
+		"get-certificate":   text("certificate"),
+		"get-receipt":       text("receipt"),
+		"prove-memory":      text("memory-proof"),
+		"get-subject-key":   text("subject-key"),
+		"approve-request":   one("approved", exampleApproved()),
+		"reject-request":    one("rejected", exampleEnded(jobs.Rejected)),
+		"extend-request":    one("extended", exampleExtended()),
+		"confirm-request":   one("confirmed", exampleConfirmed()),
+		"exempt-part":       one("exempt", exampleExempt()),
+		"place-hold":        one("placed", exampleHold()),
+		"list-holds":        one("standing", holdList{Holds: []Hold{exampleHold()}}),
+		"release-hold":      one("released", exampleReleased()),
+		"list-policies":     one("policies", examplePolicies()),
+		"check-suppression": {{Name: "forgotten", Value: exampleSuppression()}, {Name: "unknown", Value: Suppression{}}},
+		"replay-store":      one("filed", exampleReplay()),
+		"run-policy":        one("filed", exampleSweepRun()),
+		"doctor":            one("weak", exampleCheckup()),
+		"list-tokens":       one("tokens", tokenList{Tokens: []Token{exampleToken()}}),
+		"create-token":      one("made", NewToken{exampleToken(), jobs.TokenPrefix + strings.Repeat("0", 64)}),
+		"revoke-token":      one("revoked", exampleRevoked()),
+		"plan":              one("plan", examplePlan()),
+		"openapi":           one("beginning", "openapi: 3.1.0\ninfo:\n  title: Lethe\n"),
+		"log-checkpoint":    text("checkpoint"),
+		"log-key":           text("keys"),
+		"log-keys":          text("keys"),
+		"healthz":           one("serves", "ok\n"),
+		"readyz":            one("ready", Readiness{Ready: true, Stores: []StoreState{{Store: "assistant", State: StoreUp, Since: exampleTime()}}, Roles: []string{"api", "worker", "scheduler"}}),
 	}
 }
 
@@ -102,7 +107,15 @@ func notReadyExamples() []Example {
 	return []Example{{Name: "not-ready", Value: Readiness{
 		Reasons: []string{"the queue does not answer"},
 		Stores:  []StoreState{{Store: "assistant", State: StoreDown, Reason: "it does not answer: is it running?", Since: exampleTime()}},
+		Roles:   []string{"api", "worker", "scheduler"},
 	}}}
+}
+
+func exampleCheckup() Checkup {
+	return Checkup{Level: LevelWeak, Findings: []Finding{
+		{Check: "queue", Level: LevelOK, What: "the queue answers"},
+		{Check: "backup", Level: LevelWeak, What: "no backup was ever made", Fix: "lethe backup FILE, every day, to another machine"},
+	}}
 }
 
 // exampleEvent returns the stream of a request that has ended.

@@ -345,7 +345,7 @@ func TestReadyAndHealthy(t *testing.T) {
 	if w := h.ask("GET", "/readyz", nil); w.Code != 503 || !strings.Contains(w.Body.String(), "ledger locked") {
 		t.Errorf("readyz: %d %s", w.Code, w.Body)
 	}
-	if w := open(t).ask("GET", "/readyz", nil); w.Code != 200 || !slices.Contains(strings.Fields(w.Body.String()), `{"ready":true,"reasons":[],"stores":[]}`) {
+	if w := open(t).ask("GET", "/readyz", nil); w.Code != 200 || !slices.Contains(strings.Fields(w.Body.String()), `{"ready":true,"reasons":[],"stores":[],"roles":[]}`) {
 		t.Errorf("readyz: %d %s", w.Code, w.Body)
 	}
 }

@@ -17,11 +17,11 @@ import (
 func promised() []string {
 	return []string{
 		"DELETE /v1/holds/{id}", "DELETE /v1/tokens/{id}", "GET /healthz", "GET /log/checkpoint", "GET /log/key", "GET /log/keys", "GET /log/tile/{path}", "GET /readyz",
-		"GET /v1/holds", "GET /v1/openapi.yaml", "GET /v1/policies", "GET /v1/requests", "GET /v1/requests/{id}", "GET /v1/requests/{id}/certificate",
+		"GET /v1/backup", "GET /v1/doctor", "GET /v1/holds", "GET /v1/openapi.yaml", "GET /v1/policies", "GET /v1/requests", "GET /v1/requests/{id}", "GET /v1/requests/{id}/certificate",
 		"GET /v1/requests/{id}/events", "GET /v1/requests/{id}/receipt", "GET /v1/requests/{id}/subject-key", "GET /v1/tokens",
 		"POST /v1/holds", "POST /v1/plans", "POST /v1/policies/{name}/sweeps", "POST /v1/requests", "POST /v1/requests/{id}/approve", "POST /v1/requests/{id}/cancel",
 		"POST /v1/requests/{id}/confirm", "POST /v1/requests/{id}/exempt", "POST /v1/requests/{id}/extend",
-		"POST /v1/requests/{id}/memory-proof", "POST /v1/requests/{id}/reject", "POST /v1/tokens",
+		"POST /v1/requests/{id}/memory-proof", "POST /v1/requests/{id}/reject", "POST /v1/stores/{name}/replays", "POST /v1/suppressions/check", "POST /v1/tokens",
 	}
 }
 

@@ -26,8 +26,9 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
 	if s.States != nil {
 		answer.Stores = s.States()
 	}
+	answer.Roles = s.Roles
 	if !s.tells(r) {
-		answer.Reasons, answer.Stores = nil, nil
+		answer.Reasons, answer.Stores, answer.Roles = nil, nil, nil
 	}
 	status := http.StatusOK
 	if !answer.Ready {

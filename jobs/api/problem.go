@@ -150,7 +150,7 @@ const retryAfter = 5 * time.Second
 
 func invalid(f *jobs.Invalid) *Problem {
 	switch f.Field {
-	case "received_at", "grace", "regime", "ground", "cursor", "role", "expires", "reason", "until":
+	case "received_at", "grace", "regime", "ground", "cursor", "role", "expires", "reason", "until", "backup_time":
 		return malformed(f.Field, f.Problem)
 	case "notify_url": // of whatever is wrong with it
 		return malformed(f.Field, f.Problem)

@@ -19,6 +19,7 @@ func TestTheReadmeHasTheTableOfRoles(t *testing.T) {
 	rows := map[string]jobs.Act{
 		"file a request": jobs.ActFile, "see requests": jobs.ActRead, "cancel ": jobs.ActCancel, "approve (": jobs.ActDecide,
 		"place and release holds": jobs.ActHold, "see holds": jobs.ActHolds, "see policies and their sweeps": jobs.ActPolicies, "run a policy, or ask what it would erase": jobs.ActSweep, "`/metrics`": jobs.ActMetrics, "make, list and revoke tokens": jobs.ActPeople,
+		"ask what is weak or broken": jobs.ActInspect, "take a backup of the ledger": jobs.ActBackup,
 	}
 	_, table, _ := strings.Cut(string(text), "| | submitter | approver | auditor | admin |\n|---|---|---|---|---|\n")
 	table, _, _ = strings.Cut(table, "\n\n")

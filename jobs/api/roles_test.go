@@ -84,7 +84,9 @@ func matrix() map[string]string {
 		"POST /v1/requests/{id}/approve":      "approver admin", "POST /v1/requests/{id}/reject": "approver admin", "POST /v1/requests/{id}/extend": "approver admin",
 		"POST /v1/requests/{id}/confirm": "approver admin", "POST /v1/requests/{id}/exempt": "approver admin",
 		"GET /v1/holds": "approver auditor admin", "POST /v1/holds": "approver admin", "DELETE /v1/holds/{id}": "approver admin",
+		"POST /v1/stores/{name}/replays": "admin", "POST /v1/suppressions/check": "submitter approver auditor admin",
 		"GET /v1/policies": "approver auditor admin", "POST /v1/policies/{name}/sweeps": "admin",
+		"GET /v1/doctor": "auditor admin", "GET /v1/backup": "admin",
 		"GET /v1/tokens": "admin", "POST /v1/tokens": "admin", "DELETE /v1/tokens/{id}": "admin",
 	}
 }

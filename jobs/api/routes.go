@@ -37,7 +37,7 @@ type param struct {
 const text = "text/plain"
 
 func (s *server) routes() []route {
-	return slices.Concat(s.requestRoutes(), s.decisionRoutes(), s.clockRoutes(), s.holdRoutes(), s.sweepRoutes(), s.tokenRoutes(), s.otherRoutes())
+	return slices.Concat(s.requestRoutes(), s.decisionRoutes(), s.clockRoutes(), s.holdRoutes(), s.sweepRoutes(), s.returnRoutes(), s.tokenRoutes(), s.upkeepRoutes(), s.otherRoutes())
 }
 
 func (s *server) requestRoutes() []route {

@@ -19,7 +19,9 @@ type Options struct {
 	Planner jobs.Planner
 	Holds   jobs.Holds  // nil for 404
 	Sweeps  jobs.Sweeps // nil for 404
-	Stores  []string    // names that a request may give; empty leaves it to the book
+
+	Returns jobs.Returns // nil for 404
+	Stores  []string     // names that a request may give; empty leaves it to the book
 
 	// Tokens tells who asks. Nil lets everybody do everything.
 	Tokens jobs.Tokens
@@ -31,9 +33,20 @@ type Options struct {
 	// of theirs; none if it should. Nil means always.
 	Ready func(context.Context) []string
 
+	// Roles are what the process does, for /readyz.
+	Roles []string
+
 	// States returns how each store is, for /readyz. A store that is down keeps
 	// nobody from filing requests, also for that store. Nil means no stores.
 	States func() []StoreState
+
+	// Doctor says what is weak or broken about the service and around it, without a
+	// value of anybody's. Nil for 404.
+	Doctor func(context.Context) (Checkup, error)
+
+	// Backup makes a copy of the ledger and checks it; the caller closes it. Nil for
+	// 404.
+	Backup func(context.Context) (*Backup, error)
 
 	Rate     *Meter // of the calls of each token or address; nil for no limit
 	Refusals *Meter // of the calls from each address whose token is refused; nil for no limit
@@ -68,6 +81,8 @@ type server struct {
 	streams chan struct{} // holds one element for each open stream
 	flights chan struct{} // likewise for each other call
 	openapi func() []byte // made when it is first asked for
+
+	upkeep sync.Mutex // of what is done one at a time: a check-up, a backup
 }
 
 // New returns the handler of /v1/, /log/, /healthz and /readyz, with the guard

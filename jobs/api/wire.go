@@ -27,7 +27,9 @@ type Request struct {
 	Approval    Approval        `json:"approval" doc:"Of the plan"`
 	Stores      []StoreProgress `json:"stores" nullable:"false" doc:"In the order asked"`
 	Certificate *string         `json:"certificate" doc:"Path of the certificate; null until there is one"`
+	Superseded  *string         `json:"superseded_by" doc:"The ID of the request that goes on with what has come back since: the certificate tells no longer what is. Null for none"`
 	Receipt     string          `json:"receipt" doc:"Path of the proof that the request was accepted"`
+	OutlivedAt  *time.Time      `json:"outlived_at" doc:"When its record was deleted as the retention says: ticket, ground, plan and stores are empty since then, the certificate stays; null until then"`
 	Deadlines
 }
 
@@ -54,6 +56,7 @@ type StoreProgress struct {
 	Exempt         int               `json:"exempt" doc:"Left because a part of the request was refused; found and requested count them too"`
 	Remaining      int               `json:"remaining" doc:"Could still be read when last verified"`
 	Unattributable int               `json:"unattributable" doc:"Rows of the store that nothing ties to anyone"`
+	Kept           int               `json:"kept" doc:"Left by a sweep: held, or not selected any more when their turn came. No other count has them"`
 	Related        int               `json:"related" doc:"Rows that were about who is selected but did not match, when it was planned: left alone unless the request says related"`
 	BatchesTotal   int               `json:"batches_total"`
 	BatchesDone    int               `json:"batches_done"`
@@ -92,6 +95,8 @@ type Readiness struct {
 	Reasons []string `json:"reasons" nullable:"false" doc:"Why it is not"`
 
 	Stores []StoreState `json:"stores" nullable:"false" doc:"How each store is. One that is down keeps nobody from filing requests: its jobs wait until it is back"`
+
+	Roles []string `json:"roles" nullable:"false" doc:"What this process does: api, worker, scheduler"`
 }
 
 // The states of a Store.
@@ -122,8 +127,14 @@ func wireRequest(r jobs.Request) Request {
 	if r.CompletedAt != nil {
 		w.CompletedAt = new(r.CompletedAt.UTC())
 	}
+	if r.OutlivedAt != nil {
+		w.OutlivedAt = new(r.OutlivedAt.UTC())
+	}
 	if r.Certificate {
 		w.Certificate = new(requestPath(r.ID) + "/certificate")
+	}
+	if r.Superseded != "" {
+		w.Superseded = new(r.Superseded)
 	}
 	for _, j := range r.Jobs {
 		w.Stores = append(w.Stores, wireProgress(j))
@@ -135,7 +146,7 @@ func wireProgress(j jobs.Job) StoreProgress {
 	p := StoreProgress{
 		Store: j.Store, Kind: j.Kind, Stage: j.Stage, Evidence: j.Evidence, Requested: j.Requested,
 		Found: j.Found, Erased: j.Erased, Absent: j.Absent, Held: j.Held, Refused: j.Refused, Exempt: j.Exempt,
-		Remaining: j.Remaining, Unattributable: j.Unattributable, Related: j.Related,
+		Remaining: j.Remaining, Unattributable: j.Unattributable, Kept: j.Kept, Related: j.Related,
 		BatchesTotal: j.BatchesTotal, BatchesDone: j.BatchesDone,
 		Round: j.Round, Places: j.Places, Note: j.Note,
 	}

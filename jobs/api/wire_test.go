@@ -105,8 +105,8 @@ func TestRawAnswerOfSubmitIsTheContract(t *testing.T) {
 		`"grace_until":null,"completed_at":null,"plan_hash":"",` +
 		`"approval":{"needed":false,"beyond":[],"since":null,"by":"","at":null},"stores":[{"store":"app","kind":"memory","stage":"planning",` +
 		`"evidence":"none","requested":0,"found":0,"erased":0,"absent":0,"held":0,"refused":0,"exempt":0,"remaining":0,` +
-		`"unattributable":0,"related":0,"batches_total":0,"batches_done":0,"round":0,"places":[],"note":""}],` +
-		`"certificate":null,"receipt":"/v1/requests/` + id + `/receipt","overdue":false,"confirm_by":null,"confirmed_at":null,"confirm_overdue":false,` +
+		`"unattributable":0,"kept":0,"related":0,"batches_total":0,"batches_done":0,"round":0,"places":[],"note":""}],` +
+		`"certificate":null,"superseded_by":null,"receipt":"/v1/requests/` + id + `/receipt","outlived_at":null,"overdue":false,"confirm_by":null,"confirmed_at":null,"confirm_overdue":false,` +
 		`"first_due_at":null,"extended_at":null,"extended_by":"","extension_reason":"","exemptions":[],"receipt_text":"c2sp.org/tlog-proof@v1\nreceipt of ` + id + `\n"}` + "\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)

@@ -7,6 +7,9 @@
 // submitter and dies on schedule. One more key, the installation's secret,
 // never leaves the folder and only blinds idempotency keys.
 //
+// Each month, an epoch, has a key for the digests by which is recognized what comes
+// back after it was erased. It dies once no backup can be as old any more.
+//
 // # Decisions
 //
 // 2026-11-22. Keys stand in plain files beside the database, one a key, made

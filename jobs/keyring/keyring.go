@@ -28,13 +28,14 @@ const (
 	sealDir    = "seal"
 	subjectDir = "subject"
 	notifyDir  = "notify"
+	epochDir   = "epoch"
 	secretFile = "secret"
 )
 
 // Open makes dir with mode 0700 if it is not there, and the installation's
 // secret in it. A folder that others can read is refused.
 func Open(dir string) (*Keyring, error) {
-	for _, d := range []string{dir, filepath.Join(dir, sealDir), filepath.Join(dir, subjectDir), filepath.Join(dir, notifyDir)} {
+	for _, d := range []string{dir, filepath.Join(dir, sealDir), filepath.Join(dir, subjectDir), filepath.Join(dir, notifyDir), filepath.Join(dir, epochDir)} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("make key folder: %w", err)
 		}

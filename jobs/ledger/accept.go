@@ -5,12 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
 	"lethe/audit/fault"
+	"lethe/audit/proof"
 	"lethe/jobs"
 	"lethe/jobs/keyring"
 )
@@ -52,7 +54,11 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 		if fault.Bug("ledger/accept-unlogged") {
 			return nil
 		}
-		return tx.log(ctx, a.Entry)
+		also, err := l.supersede(ctx, tx, a)
+		if err != nil {
+			return err
+		}
+		return tx.log(ctx, slices.Concat([]proof.Entry{a.Entry}, a.Also, also)...)
 	})
 	if err == nil && fault.Bug("sweep/filed-apart") {
 		err = l.write(ctx, func(ctx context.Context, tx *txn) error { return l.fileSweep(ctx, tx, a) })

@@ -98,6 +98,9 @@ func (l *Ledger) Finish(ctx context.Context, t jobs.Task, r jobs.Receipt) error 
 		if err != nil {
 			return err
 		}
+		if err := keepMarks(ctx, tx, t, r); err != nil {
+			return err
+		}
 		if err := keepOutcomes(ctx, tx, t.Batch, r.Places); err != nil {
 			return err
 		}

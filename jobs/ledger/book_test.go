@@ -315,7 +315,7 @@ func (b *book) complete(ctx context.Context, task jobs.Task) error {
 	if err != nil {
 		return err
 	}
-	return b.Complete(ctx, task, jobs.CompletedEntry(rec, nil, b.Now()), b.Now().Add(keepKey))
+	return b.Complete(ctx, task, jobs.CompletedEntry(rec, nil, b.Now()), jobs.Ending{KeyUntil: b.Now().Add(keepKey)})
 }
 
 // finish brings a request for one store, filed and not begun, to its end.

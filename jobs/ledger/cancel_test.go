@@ -228,7 +228,7 @@ func TestCompleteNeedsEveryJob(t *testing.T) {
 		}
 		rec.Jobs = rec.Jobs[:1]
 		entry := jobs.CompletedEntry(rec, nil, b.Now())
-		if err := b.Complete(t.Context(), settles[0], entry, b.Now()); !errors.Is(err, jobs.ErrStale) {
+		if err := b.Complete(t.Context(), settles[0], entry, jobs.Ending{KeyUntil: b.Now()}); !errors.Is(err, jobs.ErrStale) {
 			t.Errorf("err = %v, want ErrStale", err)
 		}
 		if err := b.Verified(t.Context(), settles[1], b.Now(), jobs.Verification{}); err != nil {

@@ -153,6 +153,11 @@
 // being cancelled, batches of the job whose tasks were dropped get them back, in
 // the same transaction: its end must say what has gone.
 //
+// 2026-11-29. A backup is a SQLite file and nothing else: SQLite's own online backup,
+// under one read transaction, with the mark in its header (the application ID). Keys are
+// in none: a key that was destroyed would live on in it. So what was open when keys are
+// lost must be asked for again, and OpenIDs says what that is.
+//
 // # Holds
 //
 // A hold is added, and is in force some time later. From its commit on (AddHold)
@@ -176,4 +181,25 @@
 //
 // 2026-11-29. The keys of a hold are destroyed when it ends. Nobody can show then
 // whom it was about; the log shows that it was, and how long.
+//
+// 2026-11-29. Of a record whose retention is over the row of the request stays, with
+// nothing in it that somebody wrote: the totals of the metrics are counted from these
+// rows, and the certificate is found by one. The road not taken, deleting the row and
+// keeping totals beside it, would have made two places that must agree. A SQLite
+// ledger is rewritten before a record counts as deleted, for secure_delete leaves
+// copies where pages split.
+//
+// 2026-11-29. What a scrape cannot read of the ledger is left out, and
+// lethe_ledger_up is 0. Before, one invalid metric failed the whole scrape, and hid
+// the process's own numbers when they were needed most. The road not taken, to repeat
+// what was read last, looks like health, and an alert on it would be about the past.
+//
+// 2026-11-29. Requests that have ended are counted once, and not at each scrape: see
+// tally. The road not taken, a row of the ledger that holds the sums, would have every
+// end of a request wait for every other.
+//
+// 2026-11-29. How late a policy is, is said here (lethe_sweep_late_seconds), from the
+// first tick that no sweep was run for. The road not taken, an alert on the age of the
+// last success, has to know each policy's interval, cries at once over a new policy,
+// and misses one that has never had a success.
 package ledger

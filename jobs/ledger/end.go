@@ -27,9 +27,9 @@ var errRunning = errors.New("a task still runs")
 
 // Complete commits the end of a claimed task's request with its entry in the
 // log, and wipes the request: the selector and the IDs leave the ledger and
-// their key is destroyed. It returns jobs.ErrStopped if the request is being
+// their key is destroyed. What is needed to recognize it, if it comes back, is kept in the same transaction. It returns jobs.ErrStopped if the request is being
 // cancelled, and jobs.ErrStale if it has ended or one of its jobs is not done.
-func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUntil time.Time) error {
+func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, end jobs.Ending) error {
 	err := l.ordered(ctx, "complete request", t, func(ctx context.Context, tx *txn) error {
 		var r struct {
 			Cancelling, Ended bool
@@ -45,7 +45,10 @@ func (l *Ledger) Complete(ctx context.Context, t jobs.Task, e proof.Entry, keyUn
 		case (r.Ended || r.Open > 0) && !fault.Bug("ledger/complete-half"):
 			return jobs.ErrStale
 		}
-		return l.end(ctx, tx, t.Request, jobs.Completed, e, keyUntil)
+		if err := l.suppress(ctx, tx, t.Request, end); err != nil {
+			return err
+		}
+		return l.end(ctx, tx, t.Request, jobs.Completed, e, end.KeyUntil)
 	})
 	if err != nil {
 		return err
@@ -193,6 +196,10 @@ func keyGone(ctx context.Context, tx *sqlx.Tx, request string) error {
 	if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET key_gone = 1 WHERE id = ?`), request); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM orphans WHERE request = ?`), request)
-	return err
+	for _, forget := range []string{`DELETE FROM orphans WHERE request = ?`, `DELETE FROM log_ends WHERE request = ?`} {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(forget), request); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -9,7 +9,13 @@ import (
 )
 
 // Repeated is what is asked again and again.
-func Repeated() []string { return []string{stoppedRequests, dueKeys, dueUntil} }
+func Repeated() []string {
+	return []string{
+		stoppedRequests, dueKeys, dueUntil, confirmUntil,
+		openRequests, endedRequests, unanswered, activeHolds, oldestOpen, longestWait, refusedSoFar,
+		lastProgress, readyTasks, uncertified, lastEmptySweep, lastFiledSweep, newestTick, firstOpen,
+	}
+}
 
 // Impatient makes a log that nobody appends to stalled after d, and looks at once.
 func (l *Ledger) Impatient(d time.Duration) {
@@ -25,3 +31,6 @@ func (l *Ledger) Pools() []*sqlx.DB { return []*sqlx.DB{l.db, l.read} }
 func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return dial(ctx, network, address)
 }
+
+// Hasten makes a collector give up sooner.
+func (c *Collector) Hasten(d time.Duration) { c.timeout = d }

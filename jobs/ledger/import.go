@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -24,6 +25,7 @@ type Imported struct {
 	Ended   []string // the book had them open; the log says that they ended, and now so does the book
 	Lost    []string // accepted and not ended, and not in the book: they must be asked for again
 	Unknown []string // accepted and ended, and not in the book, which says nothing of them
+	Forgot  int      // completed, so that the book has no digests of whom they forgot: see remember
 	Holds   []string // holds that stand by the log and are not in the book: they must be placed again
 }
 
@@ -37,6 +39,9 @@ func (l *Ledger) Import(ctx context.Context, fetch proof.Fetch, keep time.Durati
 	f.in.Lost = slices.Sorted(maps.Keys(f.lost))
 	f.in.Holds = slices.Sorted(maps.Keys(f.holds))
 	if err != nil {
+		return f.in, err
+	}
+	if err := l.believe(ctx, true); err != nil { // the copy has vouched for a backup that was put back
 		return f.in, err
 	}
 	for _, id := range f.in.Ended { // after the commit, as for every end
@@ -84,6 +89,9 @@ func (f *follower) follow(ctx context.Context, tx *sqlx.Tx, x audit.Line) error 
 			f.lost[e.RequestID] = true
 		}
 	case *proof.Completed:
+		if err := f.remember(ctx, tx, e); err != nil {
+			return err
+		}
 		return f.end(ctx, tx, e.RequestID, jobs.Completed, e, e.CompletedAt)
 	case *proof.Cancelled:
 		return f.end(ctx, tx, e.RequestID, jobs.Cancelled, e, e.CancelledAt)
@@ -100,6 +108,15 @@ func (f *follower) follow(ctx context.Context, tx *sqlx.Tx, x audit.Line) error 
 			return err
 		}
 		return keyGone(ctx, tx, e.RequestID)
+	case *proof.SuppressionDestroyed: // likewise
+		if err := f.ledger.keys.DestroyEpoch(e.Epoch); err != nil {
+			return err
+		}
+		_, err := forgetEpoch(ctx, &txn{Tx: tx, sql: f.ledger.sql}, e.Epoch, millis(e.DestroyedAt.Time()))
+		return err
+	case *proof.Superseded:
+		_, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE requests SET superseded_by = ? WHERE id = ?`), e.SupersededBy, e.RequestID)
+		return err
 	case *proof.TokenRevoked: // or a backup would give it back to whoever had it taken away
 		if fault.Bug("door/backup-revives") {
 			return nil
@@ -131,6 +148,35 @@ func (f *follower) end(ctx context.Context, tx *sqlx.Tx, request string, status 
 	}
 	f.in.Ended = append(f.in.Ended, request)
 	return closeRequest(ctx, tx, request, status, e.ID(), ended.Time(), ended.Time().Add(f.keep))
+}
+
+// remember keeps what the log says of a completed request, of which the book has no
+// marks: its commitment still tells whom it forgot, to who has the request's key and
+// the name. See jobs.Grave.
+func (f *follower) remember(ctx context.Context, tx *sqlx.Tx, e *proof.Completed) error {
+	if fault.Bug("watch/log-forgotten") {
+		return nil
+	}
+	f.in.Forgot++
+	for _, s := range e.Stores {
+		var exempt []string
+		whole := false
+		for _, x := range e.Exemptions {
+			if x.Store == s.Name {
+				whole = whole || x.Place == ""
+				exempt = append(exempt, x.Place)
+			}
+		}
+		if whole {
+			continue
+		}
+		_, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO log_ends (request, store, subject, erased_at, exempt) VALUES (?, ?, ?, ?, ?) ON CONFLICT (request, store) DO NOTHING`),
+			e.RequestID, s.Name, e.Subject, millis(s.VerifiedAt.Time()), strings.Join(exempt, "\n"))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // placed puts a hold in force that the log says is. Of one that the book does not

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jmoiron/sqlx"
@@ -17,6 +18,7 @@ import (
 	"lethe/audit/proof"
 	"lethe/jobs"
 	"lethe/jobs/ledger"
+	"lethe/store"
 )
 
 // putBack closes the book, puts a backup in its place, and opens it with an
@@ -250,6 +252,69 @@ func TestWriteIsATransaction(t *testing.T) {
 		}
 		if err := b.Write(t.Context(), insert); err != nil || b.count(t, "staged") != 1 {
 			t.Error(err)
+		}
+	})
+}
+
+// The book is put back to a state before somebody was forgotten, and so is a store.
+// The book has no digest of them; by the log, and by the key of the request, they are
+// recognized and erased again. What was exempt stays, and of a request whose key is
+// gone it is said that nobody can tell.
+func TestWhoOnlyTheLogKnowsIsForgottenAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		open := b.submit(t, "u0", "memories")
+		b.plan(t, b.task(t, jobs.PlanTask), 1)
+		backup := b.backup(t)
+		b.erase(t, b.task(t, jobs.BatchTask))
+		b.settle(t)
+		first, rows := b.forgotten(t, "u1", 3)
+		keyless, _ := b.forgotten(t, "u2", 1)
+		if err := b.keys.DestroySubject(keyless); err != nil {
+			t.Fatal(err)
+		}
+		later := rows[0]
+		later.ID.Key, later.Made = "later", b.Now().Add(time.Hour)
+		zero := store.Row{ID: store.ID{Place: "memories", Key: "zero"}, Who: []store.Field{{Name: "user_id", Value: "u0"}}, Made: rows[0].Made}
+		bob := store.Row{ID: store.ID{Place: "memories", Key: "bob"}, Who: []store.Field{{Name: "user_id", Value: "bob"}}, Made: rows[0].Made}
+		mirror := b.copied(t)
+		b.putBack(t, backup)
+		in, err := b.Import(t.Context(), mirror, keepKey)
+		if err != nil || in.Forgot != 3 {
+			t.Fatalf("%+v, %v", in, err)
+		}
+		if b.request(t, open.ID).Status != jobs.Completed {
+			t.Error("what was open has not ended")
+		}
+		for end := time.Now().Add(time.Minute); b.Refusal(t.Context()) != nil && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond) // the sequencer beside has yet to see it
+		}
+		w := b.watch(&shop{now: b.Now, rows: append(rows, later, zero, bob)})
+		found, err := w.Replay(t.Context(), jobs.ActorLocal, jobs.ReplayOrder{Store: "memories", BackupAt: b.Now().Add(-time.Hour)})
+		if err != nil || found.Return != (jobs.Return{Back: 4, Later: 1}) || found.Keyless != 1 || len(found.Requests) != 1 {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		var staged []string
+		for ids, err := range b.Staged(t.Context(), found.Requests[0]) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			staged = append(staged, ids...)
+		}
+		want := []string{zero.ID.String()}
+		for _, r := range rows {
+			want = append(want, r.ID.String())
+		}
+		slices.Sort(staged)
+		slices.Sort(want)
+		if !slices.Equal(staged, want) {
+			t.Errorf("filed %v, want %v", staged, want)
+		}
+		if err := b.SubjectKeyGone(t.Context(), first, &proof.SubjectKeyDestroyed{RequestID: first, DestroyedAt: proof.At(b.Now())}); err != nil {
+			t.Fatal(err)
+		}
+		if n := b.count(t, "log_ends WHERE request = ?", first); n != 0 {
+			t.Error("what nobody can read any more is kept")
 		}
 	})
 }

@@ -2,26 +2,45 @@ package ledger
 
 import (
 	"context"
-	"slices"
+	"errors"
+	"log/slog"
+	"sync"
 	"time"
 
-	"github.com/jmoiron/sqlx"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lethe/jobs"
 )
 
+// askLimit bounds what a scrape may wait for the ledger: less than Prometheus waits
+// for a scrape (10 s), so that the process's own series come in any case.
+const askLimit = 3 * time.Second
+
 // A Collector reports what the ledger says when it is asked, so that the
 // numbers survive a restart and agree between processes. No label has a value
 // that came from a request.
+//
+// The ledger is asked for at most 3 s. A part of it that cannot be read then has no
+// series, rather than old ones, and lethe_ledger_up is 0: an alert must look at that
+// too. The scrape succeeds all the same. Its fields are set before it is registered.
 type Collector struct {
+	Down   func(store string) bool // whether a store is known to be down; nil for never
+	Logger *slog.Logger            // told, once, that something cannot be read; nil for none
+
 	l        *Ledger
 	policies []jobs.Policy
 	timeout  time.Duration
+	told     bool       // that something cannot be read
+	mu       sync.Mutex // of told, and one reading at a time
+	ended    tally
 
-	swept, unswept *prometheus.Desc
+	up *prometheus.Desc
+
+	swept, unswept, overdue *prometheus.Desc
 
 	requests, open, oldest, due, unconfirmed, outbox, refused, unapproved, holds, logSize, logAge, logPending, logOutcast *prometheus.Desc
+
+	progress, ready, uncertified *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -33,8 +52,10 @@ func NewCollector(l *Ledger, policies ...jobs.Policy) *Collector {
 		return prometheus.NewDesc("lethe_"+name, help, labels, nil)
 	}
 	return &Collector{
-		l: l, timeout: 5 * time.Second, policies: policies,
+		l: l, timeout: askLimit, policies: policies,
+		up:          desc("ledger_up", "1 if all that the ledger and its log are asked here was answered within 3 s; while it is 0, some or all of what they say is missing."),
 		swept:       desc("sweep_last_success_timestamp_seconds", "When a policy's sweep last came to its end, as a Unix time: of its stores, that for which it is longest ago; 0 if one has had none.", "policy"),
+		overdue:     desc("sweep_late_seconds", "For how long a policy's sweep has been due and was not run: of its stores, that for which it is longest; 0 if none is due.", "policy"),
 		unswept:     desc("sweep_refused_total", "How often a policy could not be run, by reason; a tick is tried again each minute.", "policy", "reason"),
 		requests:    desc("requests_total", "Requests by origin and outcome; accepted counts all of them.", "origin", "outcome"),
 		open:        desc("requests_open", "Requests that have not ended, by status.", "status"),
@@ -45,9 +66,13 @@ func NewCollector(l *Ledger, policies ...jobs.Policy) *Collector {
 		refused:     desc("ids_refused", "IDs that could not be erased so far, each set aside from the others: somebody has to look."),
 		unapproved:  desc("oldest_waiting_approval_age_seconds", "How long the plan that waits longest for a second person's approval has waited; 0 if none does: somebody has to act."),
 
+		progress:    desc("last_progress_timestamp_seconds", "When a plan, a batch, a verification, a purge or a request last ended, as a Unix time; 0 if nothing ever has."),
+		ready:       desc("work_ready", "Tasks that are due and that nobody works on, though they wait for no person, hold, window, back-off or store that is down: if there are some for long and nothing has progressed, nothing moves."),
+		uncertified: desc("certificates_due", "Requests that have been through in every store for a minute and have no certificate yet."),
+
 		holds:   desc("holds_active", "Legal holds that stand."),
 		logSize: desc("log_size", "Entries in the log."),
-		logAge:  desc("log_checkpoint_age_seconds", "Age of the newest signed head of the log."),
+		logAge:  desc("log_checkpoint_age_seconds", "Age of the newest signed head of the log; absent while the log is empty."),
 
 		logPending: desc("log_pending", "Entries that are committed and wait to be logged; always 0 on SQLite."),
 		logOutcast: desc("log_outcast", "Rows that were put beside the log's outbox by other means and could not be logged. Each is for people to look at."),
@@ -55,155 +80,54 @@ func NewCollector(l *Ledger, policies ...jobs.Policy) *Collector {
 }
 
 // Describe implements prometheus.Collector.
-func (c *Collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		c.up, c.swept, c.unswept, c.overdue, c.requests, c.open, c.oldest, c.due, c.unconfirmed, c.outbox, c.refused, c.unapproved,
+		c.progress, c.ready, c.uncertified, c.holds, c.logSize, c.logAge, c.logPending, c.logOutcast,
+	} {
+		ch <- d
+	}
+}
 
-// Collect implements prometheus.Collector. What cannot be read is reported as
-// an invalid metric, which fails the scrape: silence would look like health.
+// Collect implements prometheus.Collector. Of a part that cannot be read whole it
+// reports nothing.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
-	if err := c.collect(ctx, ch); err != nil {
-		ch <- prometheus.NewInvalidMetric(c.open, err)
-	}
-}
-
-func (c *Collector) collect(ctx context.Context, ch chan<- prometheus.Metric) error {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	if err := c.totals(ctx, ch, gauge); err != nil {
-		return err
-	}
-	if err := c.sweeps(ctx, ch, gauge); err != nil {
-		return err
-	}
-	now := millis(c.l.now())
-	if err := c.deadlines(ctx, now, c.due, dueUntil, gauge); err != nil {
-		return err
-	}
-	if err := c.deadlines(ctx, now, c.unconfirmed, confirmUntil, gauge); err != nil {
-		return err
-	}
-	var pending struct{ Outbox, Holds, Oldest, Refused, Unapproved int64 }
-	err := c.l.read.GetContext(ctx, &pending, c.l.read.Rebind(`SELECT (SELECT COUNT(*) FROM outbox WHERE state <> 'held') AS outbox,
-		(SELECT COUNT(*) FROM holds WHERE state = 'active') AS holds,
-		(SELECT COALESCE(MIN(created_at), ?) FROM requests WHERE completed_at IS NULL) AS oldest,
-		(SELECT COALESCE(MIN(waits_since), ?) FROM requests WHERE approval = 'needed' AND completed_at IS NULL) AS unapproved,
-		(SELECT COALESCE(SUM(b.refused), 0) FROM batches b WHERE b.refused > 0 AND b.done_at IS NULL) AS refused`), now, now)
-	if err != nil {
-		return err
-	}
-	gauge(c.outbox, float64(pending.Outbox))
-	gauge(c.oldest, float64(now-pending.Oldest)/1000)
-	gauge(c.refused, float64(pending.Refused))
-	gauge(c.unapproved, float64(now-pending.Unapproved)/1000)
-	gauge(c.holds, float64(pending.Holds))
-	size, err := c.l.log.Size(ctx)
-	if err != nil {
-		return err
-	}
-	gauge(c.logSize, float64(size))
-	waits, err := c.l.log.Pending(ctx)
-	if err != nil {
-		return err
-	}
-	gauge(c.logPending, float64(waits.Waiting))
-	gauge(c.logOutcast, float64(waits.Outcast))
-	if size == 0 { // its head would have to be signed, by an agent that may hang
-		return nil
-	}
-	head, err := c.l.log.Head(ctx)
-	if err != nil {
-		return err
-	}
-	gauge(c.logAge, c.l.now().Sub(head.At).Seconds())
-	return nil
-}
-
-func (c *Collector) totals(ctx context.Context, ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) error {
-	var rows []struct {
-		Origin, Status string
-		N              float64
-	}
-	if err := c.l.read.SelectContext(ctx, &rows, `SELECT origin, status, COUNT(*) AS n FROM requests GROUP BY origin, status`); err != nil {
-		return err
-	}
-	open := map[string]float64{}
-	total := map[[2]string]float64{}
-	for _, origin := range []string{jobs.OriginAPI, jobs.OriginCLI, jobs.OriginConsole, jobs.OriginMem0, jobs.OriginSweep, jobs.OriginWatch, jobs.OriginReplay} {
-		for _, outcome := range []string{"accepted", "completed", "cancelled", "rejected"} {
-			total[[2]string{origin, outcome}] = 0
-		}
-	}
-	for _, r := range rows {
-		total[[2]string{r.Origin, "accepted"}] += r.N
-		if jobs.Status(r.Status).Ended() {
-			total[[2]string{r.Origin, r.Status}] += r.N
-		} else {
-			open[r.Status] += r.N
-		}
-	}
-	for k, n := range total {
-		ch <- prometheus.MustNewConstMetric(c.requests, prometheus.CounterValue, n, k[0], k[1])
-	}
-	for _, s := range jobs.Statuses() {
-		if !s.Ended() {
-			gauge(c.open, open[string(s)], string(s))
-		}
-	}
-	return nil
-}
-
-// sweeps tells of each policy and each reason, also of those of which there is
-// nothing to tell yet.
-func (c *Collector) sweeps(ctx context.Context, ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) error {
-	for _, p := range c.policies {
-		var last []int64
-		for _, name := range p.Stores {
-			var at int64
-			err := c.l.read.GetContext(ctx, &at, c.l.read.Rebind(`SELECT COALESCE(MAX(at), 0) FROM (
-				SELECT MAX(done_at) AS at FROM sweeps WHERE policy = ? AND store = ? AND state = ?
-				UNION ALL SELECT MAX(r.completed_at) FROM sweeps s JOIN requests r ON r.id = s.request
-					WHERE s.policy = ? AND s.store = ? AND s.request <> '' AND r.status = ?) AS ends`),
-				p.Name, name, jobs.SweepEmpty, p.Name, name, jobs.Completed)
-			if err != nil {
-				return err
-			}
-			last = append(last, at)
-		}
-		gauge(c.swept, float64(slices.Min(last))/1000, p.Name)
-		var rows []struct {
-			Reason string
-			N      float64
-		}
-		if err := c.l.read.SelectContext(ctx, &rows, c.l.read.Rebind(`SELECT reason, n FROM sweep_refusals WHERE policy = ?`), p.Name); err != nil {
-			return err
-		}
-		refused := map[string]float64{}
-		for _, r := range rows {
-			refused[r.Reason] = r.N
-		}
-		for _, reason := range jobs.SweepRefusals() {
-			ch <- prometheus.MustNewConstMetric(c.unswept, prometheus.CounterValue, refused[reason], p.Name, reason)
-		}
-	}
-	return nil
-}
-
-func (c *Collector) deadlines(ctx context.Context, now int64, d *prometheus.Desc, query string, gauge func(*prometheus.Desc, float64, ...string)) error {
-	const day = 24 * 60 * 60 * 1000
-	from := int64(0)
-	for _, b := range []struct {
-		name  string
-		until int64
-	}{{"overdue", now}, {"1d", now + day}, {"3d", now + 3*day}, {"7d", now + 7*day}, {"later", 1 << 62}} {
-		var n float64
-		err := sqlx.GetContext(ctx, c.l.read, &n, c.l.read.Rebind(query), from, b.until)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var failed error
+	for _, part := range []func(context.Context) (sheet, error){c.totals, c.deadlines, c.pending, c.work, c.sweeps, c.log} {
+		said, err := part(ctx)
 		if err != nil {
-			return err
+			failed = errors.Join(failed, err)
+			continue
 		}
-		gauge(d, n, b.name)
-		from = b.until
+		for _, m := range said {
+			ch <- m
+		}
 	}
-	return nil
+	ch <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, one(failed == nil))
+	if failed != nil && !c.told && c.Logger != nil {
+		c.Logger.WarnContext(ctx, "the ledger could not be read for the metrics; lethe_ledger_up is 0 until it can", slog.Any("error", failed))
+	}
+	c.told = failed != nil
+}
+
+// A sheet is what one part of the ledger says.
+type sheet []prometheus.Metric
+
+func (s *sheet) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	*s = append(*s, prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...))
+}
+
+func (s *sheet) counter(d *prometheus.Desc, v float64, labels ...string) {
+	*s = append(*s, prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...))
+}
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

@@ -44,6 +44,7 @@ type Options struct {
 	Anchors  []audit.Anchor // what they keep must be the beginning of the log
 
 	Logger *slog.Logger // of Sequence; nil for none
+	Pulse  jobs.Pulse   // likewise
 }
 
 // A Ledger is the book. It may be used concurrently. One process at a time
@@ -94,12 +95,19 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.log, err = openLog(ctx, l.read, o, l.now); err != nil {
+	restored, err := Restored(ctx, l.db)
+	if err != nil {
+		return nil, err
+	}
+	if l.log, err = openLog(ctx, l.read, o, l.now, restored); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if err := l.believe(ctx, restored); err != nil {
+		return nil, err
 	}
 	if o.URL != "" {
 		l.look(ctx)
-		l.sequencer = &audit.Sequencer{Log: l.log, DB: l.db, Logger: o.Logger}
+		l.sequencer = &audit.Sequencer{Log: l.log, DB: l.db, Logger: o.Logger, Pulse: o.Pulse}
 	} else if l.writer, err = audit.NewWriter(ctx, l.log, l.db); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
@@ -109,8 +117,8 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	return l, nil
 }
 
-func openLog(ctx context.Context, db *sqlx.DB, o Options, now func() time.Time) (*audit.Log, error) {
-	to := audit.Options{Verifier: o.Verifier, Origin: o.Origin, Now: now, Anchors: o.Anchors}
+func openLog(ctx context.Context, db *sqlx.DB, o Options, now func() time.Time, restored bool) (*audit.Log, error) {
+	to := audit.Options{Restored: restored, Verifier: o.Verifier, Origin: o.Origin, Now: now, Anchors: o.Anchors}
 	if o.Signer != nil {
 		public, ok := o.Signer.Public().(ed25519.PublicKey)
 		if !ok {

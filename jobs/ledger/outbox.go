@@ -49,6 +49,9 @@ func (l *Ledger) Enqueue(ctx context.Context, windows map[string]int) ([]jobs.Ri
 // ofSweep says of a row of the outbox that a sweep has filed its request.
 const ofSweep = `COALESCE((SELECT q.origin FROM requests q WHERE q.id = outbox.request), '') = 'sweep'`
 
+// ofReturn says of a row of the outbox that its request is for what has come back.
+const ofReturn = `COALESCE((SELECT q.origin FROM requests q WHERE q.id = outbox.request), '') IN ('watch', 'replay')`
+
 func (l *Ledger) enqueue(ctx context.Context, store string, window int, now int64) (rings []jobs.Ring, err error) {
 	err = l.write(ctx, func(ctx context.Context, tx *txn) error {
 		// Counted anew: another relay may have filled the window since. On
@@ -128,7 +131,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 	var task struct {
 		Kind, Request, Job, Batch, Store string
 		Attempts, Crashes                int
-		Related, Sweep                   bool
+		Related, Sweep, Exact            bool
 	}
 	err := l.write(ctx, func(ctx context.Context, tx *txn) error {
 		return tx.GetContext(ctx, &task, tx.Rebind(`
@@ -136,7 +139,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 			WHERE id = ? AND epoch = ? AND state IN ('ready', 'queued')
 			RETURNING kind, request, job, batch, store, attempts,
 				COALESCE((SELECT b.crashes + b.open FROM batches b WHERE b.id = outbox.batch), 0) AS crashes,
-				(SELECT r.related FROM requests r WHERE r.id = outbox.request) AS related, `+ofSweep+` AS sweep`),
+				(SELECT r.related FROM requests r WHERE r.id = outbox.request) AS related, `+ofSweep+` AS sweep, `+ofReturn+` AS exact`),
 			owner, millis(l.now().Add(lease)), r.ID, r.Epoch)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -145,7 +148,7 @@ func (l *Ledger) Claim(ctx context.Context, r jobs.Ring, owner string, lease tim
 	if err != nil {
 		return jobs.Task{}, fmt.Errorf("claim task: %w", err)
 	}
-	return jobs.Task{Ring: r, Kind: jobs.TaskKind(task.Kind), Request: task.Request, Job: task.Job, Batch: task.Batch, Store: task.Store, Attempts: task.Attempts, Crashes: task.Crashes, Related: task.Related, Sweep: task.Sweep}, nil
+	return jobs.Task{Ring: r, Kind: jobs.TaskKind(task.Kind), Request: task.Request, Job: task.Job, Batch: task.Batch, Store: task.Store, Attempts: task.Attempts, Crashes: task.Crashes, Related: task.Related, Sweep: task.Sweep, Exact: task.Exact}, nil
 }
 
 // Extend moves the end of the lease of a claimed row. It returns jobs.ErrStale

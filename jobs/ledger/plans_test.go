@@ -23,11 +23,22 @@ func TestWhatIsAskedAgainAndAgainWalksOverNoTable(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range steps {
-			if strings.HasPrefix(s.Detail, "SCAN") {
+			if strings.HasPrefix(s.Detail, "SCAN") && !smallScan(s.Detail) {
 				t.Errorf("%s: %s", q, s.Detail)
 			}
 		}
 	}
+}
+
+// smallScan reports whether a walk is over what is small however old the ledger is:
+// an index of what is open alone, or what the query itself has found.
+func smallScan(detail string) bool {
+	for _, small := range []string{"INDEX requests_open_by", "INDEX batches_refused", "SCAN ends"} {
+		if strings.Contains(detail, small) {
+			return true
+		}
+	}
+	return false
 }
 
 // The same on PostgreSQL, where a planner that finds a table small would walk
@@ -39,7 +50,7 @@ func TestWhatIsAskedAgainAndAgainHasItsIndexOnPostgres(t *testing.T) {
 	tx.MustExec(`SET LOCAL enable_seqscan = off`)
 	for _, q := range ledger.Repeated() {
 		for range strings.Count(q, "?") {
-			q = strings.Replace(q, "?", "1", 1)
+			q = strings.Replace(q, "?", "'1'", 1)
 		}
 		var steps []string
 		if err := tx.Select(&steps, "EXPLAIN "+q); err != nil {

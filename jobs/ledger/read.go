@@ -32,21 +32,24 @@ type requestRow struct {
 	Cancelling bool
 	KeyGone    bool `db:"key_gone"`
 
-	FiledBy     string `db:"filed_by"`
+	OutlivedAt  sql.NullInt64 `db:"outlived_at"`
+	FiledBy     string        `db:"filed_by"`
 	Related     bool
 	CancelledBy string `db:"cancelled_by"`
+
+	SupersededBy string `db:"superseded_by"`
 }
 
 const requestColumns = `id, status, origin, ticket, regime, ground, received_at, due_at, created_at, not_before,
-	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by, related, ` + approvalColumns + `, ` + clockColumns
+	completed_at, plan_hash, entry, subject, ticket_hmac, cancelling, key_gone, filed_by, cancelled_by, related, superseded_by, outlived_at, ` + approvalColumns + `, ` + clockColumns
 
 func (r requestRow) request() jobs.Request {
 	return jobs.Request{
 		ID: r.ID, Status: jobs.Status(r.Status), Origin: r.Origin, FiledBy: r.FiledBy, Related: r.Related, Ticket: r.Ticket, Regime: r.Regime, Ground: r.Ground,
 		ReceivedAt: at(r.ReceivedAt), DueAt: at(r.DueAt), CreatedAt: at(r.CreatedAt), NotBefore: at(r.NotBefore),
-		CompletedAt: atOrNil(r.CompletedAt), PlanHash: r.PlanHash, Certificate: r.Entry != "",
+		CompletedAt: atOrNil(r.CompletedAt), PlanHash: r.PlanHash, Certificate: r.Entry != "", OutlivedAt: atOrNil(r.OutlivedAt),
 		Clock:    r.times(),
-		Approval: r.approval(),
+		Approval: r.approval(), Superseded: r.SupersededBy,
 	}
 }
 

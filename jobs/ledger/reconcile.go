@@ -22,6 +22,9 @@ func (l *Ledger) Abandoned(ctx context.Context) (int, error) {
 	if fault.Bug("ledger/nothing-abandoned") {
 		return 0, nil
 	}
+	if err := l.untakeWatches(ctx); err != nil {
+		return 0, err
+	}
 	return l.again(ctx, "find abandoned tasks", `state = 'running' AND lease_until > ?`, 0)
 }
 

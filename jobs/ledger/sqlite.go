@@ -45,7 +45,7 @@ func connect(ctx context.Context, path, lock string, conns int) (*sqlx.DB, error
 	if fault.Bug("ledger/any-durability") || fault.Bug("ledger/sync-normal") {
 		q.Set("_synchronous", "NORMAL")
 	}
-	db, err := sqlx.Open("sqlite3", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
+	db, err := sqlx.Open("sqlite3", dsn(path, q))
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}

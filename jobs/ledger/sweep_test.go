@@ -220,6 +220,9 @@ func TestAStoreThatIsDownIsSweptLater(t *testing.T) {
 	if at := metric("lethe_sweep_last_success_timestamp_seconds{old}"); at != 0 {
 		t.Errorf("a success at %f", at)
 	}
+	if late := metric("lethe_sweep_late_seconds{old}"); late < 2*3600 || late > 3*3600 { // since the first of three ticks
+		t.Errorf("late by %f s", late)
+	}
 	a.set(0, nil)
 	b.advance(2 * time.Minute)
 	b.sweepFor(t, s, func() bool { return b.swept(t)[0].State == jobs.SweepEmpty })
@@ -233,6 +236,13 @@ func TestAStoreThatIsDownIsSweptLater(t *testing.T) {
 	}
 	if at := metric("lethe_sweep_last_success_timestamp_seconds{old}"); at != float64(b.Now().UnixMilli())/1000 {
 		t.Errorf("the last success at %f", at)
+	}
+	if late := metric("lethe_sweep_late_seconds{old}"); late != 0 {
+		t.Errorf("late by %f s though it has been run", late)
+	}
+	b.advance(90 * time.Minute) // and nobody takes the tick
+	if late := metric("lethe_sweep_late_seconds{old}"); late < 30*60 || late > 90*60 {
+		t.Errorf("late by %f s", late)
 	}
 }
 

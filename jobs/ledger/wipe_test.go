@@ -251,7 +251,7 @@ func TestNothingEndsWithoutItsEntry(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := b.tables(t)
-		if err := b.Complete(t.Context(), settle, &proof.Completed{}, b.Now()); !errors.Is(err, proof.ErrEntry) {
+		if err := b.Complete(t.Context(), settle, &proof.Completed{}, jobs.Ending{KeyUntil: b.Now()}); !errors.Is(err, proof.ErrEntry) {
 			t.Fatalf("err = %v, want ErrEntry", err)
 		}
 		if before != b.tables(t) {

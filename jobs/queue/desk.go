@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -23,6 +24,7 @@ var (
 // A desk takes tasks from Asynq and hands Rings to the handler.
 type desk struct {
 	stop    context.Context // Run's own, heard by every handler
+	grace   time.Duration   // so much later
 	handle  func(context.Context, jobs.Ring) error
 	log     *slog.Logger
 	running atomic.Int64
@@ -42,7 +44,7 @@ func (d *desk) process(ctx context.Context, t *asynq.Task) error {
 	// handler at once instead of waiting for it.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(d.stop, cancel)()
+	defer context.AfterFunc(d.stop, func() { time.AfterFunc(d.grace, cancel) })()
 	fault.Point("queue/taken")
 	err = d.call(ctx, r)
 	fault.Point("queue/ack")

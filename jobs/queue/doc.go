@@ -55,4 +55,15 @@
 // the queue and the service do under it and look that Redis has denied nothing.
 // Commands that Asynq's Inspector alone would need (KEYS, MEMORY USAGE) are not in
 // it.
+//
+// 2026-11-29. Sentinel and Cluster are schemes of the one URL, with the hosts as a
+// list and the name of the master as the path; what sentinels ask for themselves
+// is apart, for the user and password in the URL are those of Redis everywhere
+// else. In a Cluster the two queues may be on two servers: pipelines are split by
+// slot, nothing is a transaction, each queue has its own counter for Fresh, and
+// Ping asks the servers that hold them. The road not taken, one hash tag for all,
+// would have needed other names than Asynq's and put all on one server.
+//
+// 2026-11-29. How many processes work is read where Asynq's servers say that they
+// live. The road not taken, a table in the ledger, would say the same thing twice.
 package queue

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // Facts are what is known of a Redis, for those who judge whether it is safe.
 type Facts struct {
 	Embedded  bool // in this process: nothing else is to be asked
-	Loopback  bool // its address is this machine's, or a socket
+	Loopback  bool // its address, or those of the sentinels, is this machine's, or a socket
 	TLS       bool
 	Password  bool
 	Refused   bool   // it does not let us read INFO: the rest is unknown
@@ -24,7 +25,7 @@ func Named(url string) (Facts, error) {
 	if url == "embedded" {
 		return Facts{Embedded: true}, nil
 	}
-	s, err := find(url, nil)
+	s, err := find(Options{URL: url})
 	if err != nil {
 		return Facts{}, err
 	}
@@ -36,7 +37,11 @@ func (s source) facts() Facts {
 		return Facts{Embedded: true}
 	}
 	o := s.options
-	return Facts{Loopback: o.Network == "unix" || isLoopback(o.Addr), TLS: o.TLSConfig != nil, Password: o.Password != "", User: o.Username}
+	f := Facts{Loopback: o.Network == "unix" || isLoopback(o.Addr), TLS: o.TLSConfig != nil, Password: o.Password != "", User: o.Username}
+	if len(s.hosts) > 0 {
+		f.Loopback = !slices.ContainsFunc(s.hosts, func(h string) bool { return !isLoopback(h) })
+	}
+	return f
 }
 
 // Facts asks Redis about itself.
@@ -45,7 +50,7 @@ func (q *Queue) Facts(ctx context.Context) (Facts, error) {
 	if f.Embedded {
 		return f, nil
 	}
-	info, err := q.client.Info(ctx).Result()
+	infos, err := q.infos(ctx)
 	switch {
 	case isRefusal(err):
 		f.Refused = true
@@ -53,7 +58,14 @@ func (q *Queue) Facts(ctx context.Context) (Facts, error) {
 	case err != nil:
 		return f, fmt.Errorf("ask redis about itself: %w", q.source.clean(err))
 	}
-	f.AppendLog, f.Eviction = field(info, "aof_enabled"), field(info, "maxmemory_policy")
+	for _, info := range infos { // of several, what is said of the worst
+		if keeps := field(info, "aof_enabled"); f.AppendLog != "0" {
+			f.AppendLog = keeps
+		}
+		if evicts := field(info, "maxmemory_policy"); f.Eviction == "" || f.Eviction == "noeviction" {
+			f.Eviction = evicts
+		}
+	}
 	return f, nil
 }
 

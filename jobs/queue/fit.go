@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -26,7 +27,7 @@ const (
 // fit returns an error wrapping ErrUnfit if Redis is too old or may evict
 // tasks. Where Redis will not say, it warns and lets it pass.
 func (q *Queue) fit(ctx context.Context) error {
-	info, err := q.client.Info(ctx).Result()
+	infos, err := q.infos(ctx)
 	if isRefusal(err) {
 		q.log.LogAttrs(ctx, slog.LevelWarn, "redis does not let us read INFO: see to it that it is at least 6.2 and its maxmemory-policy noeviction")
 		return nil
@@ -34,10 +35,42 @@ func (q *Queue) fit(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask redis for its version: %w", q.source.clean(err))
 	}
-	if err := q.fitVersion(ctx, field(info, "redis_version")); err != nil {
-		return err
+	for _, info := range infos {
+		if err := q.fitVersion(ctx, field(info, "redis_version")); err != nil {
+			return err
+		}
+		if err := q.fitPolicy(ctx, field(info, "maxmemory_policy")); err != nil {
+			return err
+		}
 	}
-	return q.fitPolicy(ctx, field(info, "maxmemory_policy"))
+	return nil
+}
+
+// infos returns what INFO says: of the one server, or of each of a Cluster's,
+// the replicas too, for any of them may be the master tomorrow. Of the replicas
+// behind sentinels nothing is asked: often they cannot be reached from here. A
+// server of a Cluster that is down while others answer is passed over.
+func (q *Queue) infos(ctx context.Context) ([]string, error) {
+	cluster, ok := q.client.(*redis.ClusterClient)
+	if !ok {
+		info, err := q.client.Info(ctx).Result()
+		return []string{info}, err
+	}
+	var mu sync.Mutex
+	var all []string
+	err := cluster.ForEachShard(ctx, func(ctx context.Context, server *redis.Client) error {
+		info, err := server.Info(ctx).Result()
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			all = append(all, info)
+		}
+		return err
+	})
+	if len(all) > 0 && !isRefusal(err) {
+		return all, nil
+	}
+	return all, err
 }
 
 func (q *Queue) fitVersion(ctx context.Context, version string) error {

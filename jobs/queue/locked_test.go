@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 
 	"lethe/jobs"
@@ -62,11 +63,21 @@ func TestTheUserOfTheACLIsEnough(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
+	measured(t, q)
 	if strings.Contains(log.String(), "NOPERM") || strings.Contains(log.String(), "hunter22") {
 		t.Errorf("log:\n%s", log.String())
 	}
 	if denied := server.Do("ACL", "LOG"); denied != "*0" {
 		t.Errorf("something was denied: %s", denied)
+	}
+}
+
+// measured looks that metrics say how long a task that nobody takes has been waiting.
+func measured(t *testing.T, q *queue.Queue) {
+	t.Helper()
+	ring(t, q, jobs.Ring{ID: "waits", Epoch: 1})
+	if n := testutil.CollectAndCount(queue.NewCollector(q), "lethe_queue_latency_seconds"); n != 2 {
+		t.Errorf("%d queues are measured, want 2", n)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,7 +22,8 @@ const (
 
 const (
 	queuesKey = "asynq:queues"       // the set by which Asynq's tools find queues
-	checksKey = "lethe:queue:checks" // counts calls of Fresh by anybody
+	workersOf = "asynq:servers"      // who is in Run, by when that is to be said again
+	checksKey = "lethe:queue:checks" // counts calls of Fresh by anybody; see checkKeys
 )
 
 func queues() []string { return []string{promptQueue, lowQueue} }
@@ -80,6 +83,19 @@ func (q *Queue) exec(ctx context.Context, pipe redis.Pipeliner) error {
 	return nil
 }
 
+// checkKeys are the counters by which Fresh knows: one, or in a Cluster one on
+// the server of each queue, for each server forgets for itself.
+func (s source) checkKeys() []string {
+	if !s.isCluster() {
+		return []string{checksKey}
+	}
+	var keys []string
+	for _, name := range queues() {
+		keys = append(keys, checksKey+":{"+name+"}")
+	}
+	return keys
+}
+
 // Fresh reports whether this Redis has forgotten: it never knew us, or it was
 // flushed, replaced or put back to an older snapshot since this Queue last
 // asked. It says so once to each process; whatever waited there must be rung
@@ -92,16 +108,23 @@ func (q *Queue) Fresh(ctx context.Context) (bool, error) {
 	defer q.mu.Unlock()
 	pipe := q.client.Pipeline()
 	pipe.SAdd(ctx, queuesKey, promptQueue, lowQueue)
-	count := pipe.Incr(ctx, checksKey)
+	var counts []*redis.IntCmd
+	for _, key := range q.source.checkKeys() {
+		counts = append(counts, pipe.Incr(ctx, key))
+	}
 	if err := q.exec(ctx, pipe); err != nil {
 		return false, fmt.Errorf("ask whether redis forgot: %w", err)
 	}
-	last := q.checks
-	q.checks = count.Val()
-	return (q.checks == 1 || q.checks <= last) && !fault.Bug("queue/never-fresh"), nil
+	fresh := false
+	for i, count := range counts {
+		n := count.Val()
+		fresh = fresh || n == 1 || n <= q.checks[i]
+		q.checks[i] = n
+	}
+	return fresh && !fault.Bug("queue/never-fresh"), nil
 }
 
-// A Depth counts the tasks of all queues by what they wait for.
+// A Depth counts tasks by what they wait for.
 type Depth struct {
 	Pending   int // will be taken next
 	Active    int // with a worker, alive or not
@@ -110,8 +133,21 @@ type Depth struct {
 	Archived  int // dead; the reconciler rings again
 }
 
-// Depth counts what the queue holds now. It costs one round trip.
-func (q *Queue) Depth(ctx context.Context) (Depth, error) {
+// Depth counts what all queues hold now. It costs one round trip.
+func (q *Queue) Depth(ctx context.Context) (sum Depth, _ error) {
+	all, err := q.depths(ctx)
+	for _, d := range all {
+		sum.Pending += d.Pending
+		sum.Active += d.Active
+		sum.Scheduled += d.Scheduled
+		sum.Retry += d.Retry
+		sum.Archived += d.Archived
+	}
+	return sum, err
+}
+
+// depths counts what each queue holds now, in the order of queues.
+func (q *Queue) depths(ctx context.Context) ([]Depth, error) {
 	pipe := q.client.Pipeline()
 	var parts [][5]*redis.IntCmd
 	for _, name := range queues() {
@@ -122,15 +158,23 @@ func (q *Queue) Depth(ctx context.Context) (Depth, error) {
 		})
 	}
 	if err := q.exec(ctx, pipe); err != nil {
-		return Depth{}, fmt.Errorf("count tasks: %w", err)
+		return nil, fmt.Errorf("count tasks: %w", err)
 	}
-	var d Depth
-	for _, p := range parts {
-		d.Pending += int(p[0].Val())
-		d.Active += int(p[1].Val())
-		d.Scheduled += int(p[2].Val())
-		d.Retry += int(p[3].Val())
-		d.Archived += int(p[4].Val())
+	all := make([]Depth, len(parts))
+	for i, p := range parts {
+		all[i] = Depth{Pending: int(p[0].Val()), Active: int(p[1].Val()), Scheduled: int(p[2].Val()), Retry: int(p[3].Val()), Archived: int(p[4].Val())}
 	}
-	return d, nil
+	return all, nil
+}
+
+// Crew counts the processes that are in Run. One that died is counted for up to
+// 10 s more.
+func (q *Queue) Crew(ctx context.Context) (int, error) {
+	alive, err := q.client.ZRangeByScore(ctx, workersOf, &redis.ZRangeBy{
+		Min: strconv.FormatInt(time.Now().Unix(), 10), Max: "+inf",
+	}).Result()
+	if err != nil {
+		return 0, fmt.Errorf("count processes: %w", q.source.clean(err))
+	}
+	return len(alive), nil
 }

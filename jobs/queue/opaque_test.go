@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,7 +25,20 @@ func dump(t *testing.T, c redis.UniversalClient) map[string]string {
 	t.Helper()
 	ctx := t.Context()
 	all := map[string]string{}
-	for _, key := range c.Keys(ctx, "*").Val() {
+	keys := c.Keys(ctx, "*").Val()
+	if cluster, ok := c.(*redis.ClusterClient); ok {
+		var mu sync.Mutex
+		keys = nil
+		if err := cluster.ForEachMaster(ctx, func(ctx context.Context, server *redis.Client) error {
+			mu.Lock()
+			defer mu.Unlock()
+			keys = append(keys, server.Keys(ctx, "*").Val()...)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range keys {
 		var value any
 		switch c.Type(ctx, key).Val() {
 		case "string":
@@ -72,7 +86,7 @@ func TestPayloadIsOpaque(t *testing.T) {
 
 		keys := regexp.MustCompile(`^(asynq:(queues|servers|workers)` +
 			`|asynq:\{lethe(-low)?\}:(pending|active|lease|scheduled|retry|archived|processed.*|failed.*|t:[0-9A-Za-z_-]+:\d+)` +
-			`|asynq:(servers|workers):\{.*\}|lethe:queue:checks)$`)
+			`|asynq:(servers|workers):\{.*\}|lethe:queue:checks(:\{lethe(-low)?\})?)$`)
 		for _, all := range []map[string]string{during, dump(t, q.Client())} {
 			for key, value := range all {
 				if !keys.MatchString(key) {

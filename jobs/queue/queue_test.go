@@ -17,9 +17,12 @@ import (
 	"lethe/jobs/queue/queuetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	queue.TakeLog(slog.New(slog.DiscardHandler))
+	goleak.VerifyTestMain(m)
+}
 
-// everywhere runs a test on an embedded queue and on a real Redis.
+// everywhere runs a test on an embedded queue, a real Redis and a Redis Cluster.
 func everywhere(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("embedded", func(t *testing.T) {
@@ -29,6 +32,10 @@ func everywhere(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
 		test(t, queuetest.Redis(t).URL())
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		test(t, queuetest.NewCluster(t, 3).URL())
 	})
 }
 
@@ -215,5 +222,23 @@ func TestStaleRingIsDone(t *testing.T) {
 		ring(t, q, jobs.Ring{ID: "a", Epoch: 1})
 		eventually(t, 2*time.Second, "call", func() bool { return calls.Load() == 1 })
 		eventually(t, time.Second, "queue empty", func() bool { return depth(t, q) == queue.Depth{} })
+	})
+}
+
+func TestCrewCountsWhoRuns(t *testing.T) {
+	everywhere(t, func(t *testing.T, url string) {
+		q := open(t, queue.Options{URL: url})
+		counts := func(want int) func() bool {
+			return func() bool { n, err := q.Crew(t.Context()); return err == nil && n == want }
+		}
+		eventually(t, 30*time.Second, "nobody", counts(0))
+		idle := func(context.Context, jobs.Ring) error { return nil }
+		stop := start(t, q, idle)
+		start(t, q, idle)
+		eventually(t, 30*time.Second, "two", counts(2))
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 30*time.Second, "one", counts(1))
 	})
 }

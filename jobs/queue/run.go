@@ -41,8 +41,8 @@ const (
 //
 // A Ring is answered if handle returns nil or an error wrapping jobs.ErrStale.
 // Whatever else it returns or panics with brings the Ring back after a second
-// or more, five times at most. The context handle gets ends with ctx, and after
-// 24 hours. The same Ring may be with two handlers at once, if one of them did
+// or more, five times at most. The context handle gets ends with ctx, or Grace
+// later, and after 24 hours. The same Ring may be with two handlers at once, if one of them did
 // not heed its context or Redis was away; the claim in the ledger decides.
 //
 // The errors that handle returns are logged, so they must name nobody; they are
@@ -52,7 +52,8 @@ func (q *Queue) Run(ctx context.Context, handle func(context.Context, jobs.Ring)
 	if !q.unrepaired {
 		client.AddHook(repair{})
 	}
-	d := &desk{stop: ctx, handle: handle, log: q.log}
+	d := &desk{stop: ctx, grace: q.opts.Grace, handle: handle, log: q.log}
+	client.AddHook(pulse{turned: q.opts.Pulse.Begin(), full: func() bool { return d.running.Load() >= int64(q.opts.Concurrency) }})
 	server := asynq.NewServerFromRedisClient(client, q.config(d))
 	if err := server.Start(asynq.HandlerFunc(d.process)); err != nil {
 		return errors.Join(fmt.Errorf("run queue: %w", err), client.Close())

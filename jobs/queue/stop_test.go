@@ -159,3 +159,57 @@ func TestWorkerOutlivesRedis(t *testing.T) {
 		t.Error("not handled within 10 s")
 	}
 }
+
+// With Grace a handler is not broken off at once, and nothing new is taken
+// meanwhile; one that takes longer is.
+func TestGraceLetsHandlersEnd(t *testing.T) {
+	everywhere(t, func(t *testing.T, url string) {
+		q := open(t, queue.Options{URL: url, Grace: 300 * time.Millisecond, Concurrency: 1})
+		taken := make(chan context.Context, 2)
+		leave := make(chan struct{})
+		stop := start(t, q, func(ctx context.Context, r jobs.Ring) error {
+			taken <- ctx
+			<-leave
+			return ctx.Err()
+		})
+		ring(t, q, jobs.Ring{ID: "a", Epoch: 1})
+		ctx := <-taken
+		ring(t, q, jobs.Ring{ID: "b", Epoch: 1})
+		ended := make(chan error, 1)
+		go func() { ended <- stop() }()
+		<-ctx.Done() // in the end
+		close(leave)
+		if err := <-ended; err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+		for _, id := range []string{"a", "b"} {
+			if !waiting(t, q, jobs.Ring{ID: id, Epoch: 1}) {
+				t.Errorf("%s was broken off or never begun, but is not waiting", id)
+			}
+		}
+	})
+}
+
+func TestWhatEndsWithinTheGraceIsDone(t *testing.T) {
+	q := open(t, queue.Options{URL: "embedded", Grace: time.Minute, ShutdownTimeout: 2 * time.Minute})
+	taken := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- q.Run(ctx, func(own context.Context, _ jobs.Ring) error {
+			close(taken)
+			<-ctx.Done()
+			time.Sleep(200 * time.Millisecond) // for a stop that would break it off at once
+			return own.Err()
+		})
+	}()
+	ring(t, q, jobs.Ring{ID: "a", Epoch: 1})
+	<-taken
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	if d := depth(t, q); d != (queue.Depth{}) {
+		t.Errorf("depth %+v: it was broken off", d)
+	}
+}

@@ -3,7 +3,7 @@
 // What is told is a few codes, counts, times and the request's ID, never whom it
 // is about. It is told at least once: receivers know a notice by its webhook-id.
 // The ledger keeps each notice, with the very bytes, from the transaction of the
-// change until it was taken or given up after 90 days; so a crash loses none,
+// change until it was taken or given up after 90 days, or what the configuration says; so a crash loses none,
 // and of several processes one at a time has it. For one request and one receiver
 // notices go in order: the next waits for the one before.
 //

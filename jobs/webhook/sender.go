@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -35,7 +36,7 @@ const (
 	sweepEvery = 10 * time.Minute
 	atOnce     = 8
 	atOneHost  = 2                   // so that a slow one leaves room for others
-	giveUp     = 90 * 24 * time.Hour // after the change
+	lastGiveUp = 90 * 24 * time.Hour // after the change
 	firstPause = 5 * time.Second     // doubled with each try
 	lastPause  = 6 * time.Hour
 	answerTime = 5 * time.Second // for the ledger, after the end of a try
@@ -50,7 +51,7 @@ const (
 const (
 	Delivered = "delivered"
 	Failed    = "failed"   // and tried again
-	GivenUp   = "given_up" // after 90 days, or because there is nobody to tell
+	GivenUp   = "given_up" // after GiveUp, or because there is nobody to tell
 )
 
 // Outcomes returns every outcome.
@@ -65,7 +66,9 @@ type Sender struct {
 	Secrets   Secrets
 	Endpoints map[string]string // configured receivers: name to URL
 	Count     func(outcome string)
-	Rest      func() bool // whether nothing can be written now
+	GiveUp    time.Duration // how long after the change a notice, with its body, is kept for a receiver that does not take it; 0 for 90 days
+	Rest      func() bool   // whether nothing can be written now
+	Pulse     jobs.Pulse
 	Now       func() time.Time
 	Logger    *slog.Logger
 
@@ -94,16 +97,21 @@ func (s *Sender) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var swept time.Time
-	for {
+	for turned := s.Pulse.Begin(); ; {
 		more := freed // while as many are due as there are slots, the next begins with the end of one
 		if s.Rest != nil && s.Rest() {
 			more = nil
+			turned()
 		} else {
 			if now := s.Now(); now.Sub(swept) >= sweepEvery {
 				swept = now
 				s.say(ctx, "sweeping keys of webhooks", s.Book.SweepNotify(ctx))
 			}
-			if !s.turn(ctx, slots, freed, &running) {
+			waits, err := s.turn(ctx, slots, freed, &running)
+			if err == nil {
+				turned()
+			}
+			if !waits {
 				more = nil
 			}
 		}
@@ -117,11 +125,11 @@ func (s *Sender) Run(ctx context.Context) error {
 }
 
 // turn begins as many tries as there are slots free, and reports whether there may
-// be more.
-func (s *Sender) turn(ctx context.Context, slots, freed chan struct{}, running *sync.WaitGroup) bool {
+// be more. An error is that of the book.
+func (s *Sender) turn(ctx context.Context, slots, freed chan struct{}, running *sync.WaitGroup) (more bool, _ error) {
 	free := cap(slots) - len(slots)
 	if free == 0 {
-		return true
+		return true, nil
 	}
 	list, err := s.Book.Notices(ctx, free)
 	s.say(ctx, "looking for webhooks to send; it is tried again", err)
@@ -138,7 +146,7 @@ func (s *Sender) turn(ctx context.Context, slots, freed chan struct{}, running *
 			s.tell(ctx, n)
 		})
 	}
-	return len(list) == free
+	return len(list) == free, err
 }
 
 // tell makes one try and tells the book what came of it.
@@ -180,16 +188,18 @@ func (s *Sender) tell(ctx context.Context, n jobs.Notice) {
 
 // failed puts a notice back, or gives it up.
 func (s *Sender) failed(ctx context.Context, n jobs.Notice, why error) {
-	if s.Now().Sub(n.At) >= giveUp {
+	if s.Now().Sub(n.At) >= s.giveUpAfter() {
 		s.giveUp(ctx, n, why)
 		return
 	}
 	s.Count(Failed)
 	if n.Attempts == 1 {
-		s.Logger.LogAttrs(ctx, slog.LevelWarn, "webhook not taken; it is tried again for 90 days", s.attrs(n, why)...)
+		s.Logger.LogAttrs(ctx, slog.LevelWarn, "webhook not taken; it is tried again", append(s.attrs(n, why), slog.Duration("for", s.giveUpAfter()))...)
 	}
 	s.say(ctx, "putting a webhook back", s.Book.NoticeLater(ctx, n, s.Now().Add(pause(n.Attempts)), true))
 }
+
+func (s *Sender) giveUpAfter() time.Duration { return cmp.Or(s.GiveUp, lastGiveUp) }
 
 func (s *Sender) giveUp(ctx context.Context, n jobs.Notice, why error) {
 	s.Count(GivenUp)

@@ -68,7 +68,21 @@ func (s *server) Identifiers(ctx context.Context) iter.Seq2[store.Identifier, er
 	if s.logs == nil {
 		return s.Postgres.Identifiers(ctx)
 	}
-	return tables.Identifiers(func(yield func(tables.Sighting, error) bool) {
+	return tables.Identifiers(s.sightings(ctx))
+}
+
+// Rows implements store.Listing.
+func (s *server) Rows(ctx context.Context) iter.Seq2[store.Row, error] {
+	if s.logs == nil {
+		return s.Postgres.Rows(ctx)
+	}
+	return tables.Rows(s.sightings(ctx))
+}
+
+// sightings yields also the rows of the log that name somebody; none says when it
+// was made.
+func (s *server) sightings(ctx context.Context) iter.Seq2[tables.Sighting, error] {
+	return func(yield func(tables.Sighting, error) bool) {
 		for seen, err := range s.Sightings(ctx) {
 			if !yield(seen, err) || err != nil {
 				return
@@ -83,9 +97,12 @@ func (s *server) Identifiers(ctx context.Context) iter.Seq2[store.Identifier, er
 			if !ok || n.kind == ofMemory {
 				continue
 			}
-			if !yield(tables.Sighting{Who: []store.Field{{Name: n.kind + "_id", Value: n.id}}}, nil) {
+			seen := tables.Sighting{ID: store.ID{Place: requests, Key: row.Key}, Who: []store.Field{{Name: n.kind + "_id", Value: n.id}}}
+			if !yield(seen, nil) {
 				return
 			}
 		}
-	})
+	}
 }
+
+var _ store.Listing = (*server)(nil)

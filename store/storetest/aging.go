@@ -201,3 +201,33 @@ func seen(id *store.Identifier, created string) {
 		id.Newest = at
 	}
 }
+
+// Rows implements store.Listing.
+func (m *Memory) Rows(ctx context.Context) iter.Seq2[store.Row, error] {
+	return func(yield func(store.Row, error) bool) {
+		for _, r := range m.listed() {
+			if err := ctx.Err(); err != nil {
+				yield(store.Row{}, fmt.Errorf("rows: %w", err))
+				return
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Memory) listed() []store.Row {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []store.Row
+	for id, r := range m.rows {
+		who := r.record.identity()
+		if id.Place == "messages" {
+			who = slices.DeleteFunc(who, func(f store.Field) bool { return f.Name == "app_id" })
+		}
+		made, _ := latest(r.record.Created)
+		all = append(all, store.Row{ID: id, Who: who, Made: made})
+	}
+	return all
+}

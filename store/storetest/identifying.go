@@ -50,22 +50,13 @@ func identifiersAreAll(c contract) {
 	for f := range want {
 		c.identifier(f, got[f], world)
 	}
+	c.listed(want)
 }
 
 // identifier compares what is said of an identifier with Find and with the records.
 func (c contract) identifier(f store.Field, got store.Identifier, world []Record) {
 	c.Helper()
-	var sel store.Selector
-	switch f.Name {
-	case "user_id":
-		sel.UserID = f.Value
-	case "agent_id":
-		sel.AgentID = f.Value
-	case "app_id":
-		sel.AppID = f.Value
-	case "run_id":
-		sel.RunID = f.Value
-	}
+	sel := identified(f)
 	if rows := len(c.find(sel)); got.Rows != rows {
 		c.Errorf("%s %q: %d rows, find yields %d", f.Name, f.Value, got.Rows, rows)
 	}

@@ -14,12 +14,9 @@ import (
 	"lethe/store"
 )
 
-// A Sighting is a row that stands on its own: whom it is of, and when it was made;
-// the zero time if it does not say so.
-type Sighting struct {
-	Who  []store.Field
-	Made time.Time
-}
+// A Sighting is a row that stands on its own. Its ID is the zero ID if it has none
+// that can be used.
+type Sighting = store.Row
 
 // atOnce is how many identifiers are kept in memory, about 200 bytes each. If there
 // are more, the rows are read again for each share of them.
@@ -104,8 +101,11 @@ func (p Place) keys() []string {
 
 // sighting is what a row says: its identity as a JSON array of the values of some
 // keys, or as a scope, and when it was made.
-func sighting(p Place, keys []string, who, scope string, a ages) Sighting {
+func sighting(p Place, keys []string, key, who, scope string, a ages) Sighting {
 	var s Sighting
+	if key != "" {
+		s.ID = store.ID{Place: p.Name, Key: key}
+	}
 	if made, how := readTime(a.Created.String); how == dated {
 		s.Made = made
 	}
@@ -139,13 +139,14 @@ func (s *Store) Sightings(ctx context.Context) iter.Seq2[Sighting, error] {
 				continue
 			}
 			keys := p.keys()
-			columns := p.who(keys) + " AS who, " + p.says(true, false)
+			columns := p.id.text("t.") + " AS key, " + p.who(keys) + " AS who, " + p.says(true, false)
 			more, err := scan(ctx, s, p, columns, condition{sql: p.kind()}, func(r struct {
 				Who string
-				said
+				row
 			},
 			) (bool, error) {
-				return yield(sighting(p.Place, keys, r.Who, r.Scope, r.ages), nil), nil
+				key, _ := p.id.read(r.Key)
+				return yield(sighting(p.Place, keys, key, r.Who, r.Scope, r.ages), nil), nil
 			})
 			if err != nil {
 				yield(Sighting{}, fmt.Errorf("identifiers: %w", err))
@@ -156,6 +157,23 @@ func (s *Store) Sightings(ctx context.Context) iter.Seq2[Sighting, error] {
 		}
 	}
 }
+
+// Rows yields those of sightings that have an ID, as store.Listing has it.
+func Rows(seen iter.Seq2[Sighting, error]) iter.Seq2[store.Row, error] {
+	return func(yield func(store.Row, error) bool) {
+		for s, err := range seen {
+			if err == nil && s.ID == (store.ID{}) {
+				continue
+			}
+			if !yield(s, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Rows implements store.Listing.
+func (s *Store) Rows(ctx context.Context) iter.Seq2[store.Row, error] { return Rows(s.Sightings(ctx)) }
 
 // who is a JSON array of the texts that t has for some keys, NULL for none.
 func (p *part) who(keys []string) string {
@@ -193,3 +211,13 @@ func (p *part) text(m Member) string {
 func (s *Postgres) Identifiers(ctx context.Context) iter.Seq2[store.Identifier, error] {
 	return Identifiers(s.Sightings(ctx))
 }
+
+// Rows implements store.Listing.
+func (s *Postgres) Rows(ctx context.Context) iter.Seq2[store.Row, error] {
+	return Rows(s.Sightings(ctx))
+}
+
+var (
+	_ store.Listing = (*Store)(nil)
+	_ store.Listing = (*Postgres)(nil)
+)

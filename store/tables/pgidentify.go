@@ -45,7 +45,11 @@ func (s *Postgres) sightingsIn(ctx context.Context, p *pgPart, yield func(Sighti
 		if evidence.scope {
 			scope = r.rest[0].String
 		}
-		return yield(sighting(p.Place, keys, who, scope, p.ages(evidence, r.rest)), nil), nil
+		key := ""
+		if p.id.holds(r.key) {
+			key = r.key
+		}
+		return yield(sighting(p.Place, keys, key, who, scope, p.ages(evidence, r.rest)), nil), nil
 	})
 	if err != nil {
 		yield(Sighting{}, fmt.Errorf("identifiers: %w", err))

@@ -16,17 +16,18 @@ import (
 // install is what to do when there is no redis-server.
 const install = "redis-server is missing: apt-get install redis-server"
 
-const startLimit = 10 * time.Second
+const startLimit = 30 * time.Second
 
 // A Server is a redis-server of a test's own, on a loopback port, with its
 // files in a folder that goes with the test. It saves nothing to disk unless
 // asked to, so a Restart forgets all.
 type Server struct {
-	t    testing.TB
-	addr string
-	args []string
-	hold io.Closer // redis-server dies with it
-	done chan struct{}
+	t     testing.TB
+	addr  string
+	args  []string
+	ready string    // what its log says when it answers
+	hold  io.Closer // redis-server dies with it
+	done  chan struct{}
 }
 
 // Redis starts a redis-server with further arguments, such as "--appendonly",
@@ -37,13 +38,39 @@ func Redis(t testing.TB, args ...string) *Server {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal(install)
 	}
-	addr := freeAddr(t)
-	_, port, _ := net.SplitHostPort(addr)
-	s := &Server{t: t, addr: addr}
-	s.args = append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(), "--save", ""}, args...)
-	s.start()
-	t.Cleanup(s.Kill)
-	return s
+	return launch(t, serves, func(port string) []string {
+		return append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(), "--save", ""}, args...)
+	})
+}
+
+// What a log says once its server answers.
+const (
+	serves  = "Ready to accept connections"
+	watches = "+monitor master"
+	taken   = "Failed listening on port" // or why it does not
+)
+
+// launch starts a server with the arguments for a port, and stops it when the
+// test ends. A port that somebody else was quicker to take is given up.
+func launch(t testing.TB, ready string, args func(port string) []string) *Server {
+	t.Helper()
+	var said string
+	for range 5 {
+		s := &Server{t: t, addr: freeAddr(t), ready: ready}
+		_, port, _ := net.SplitHostPort(s.addr)
+		s.args = args(port)
+		var ok bool
+		if said, ok = s.start(); ok {
+			t.Cleanup(s.Kill)
+			return s
+		}
+		s.Kill()
+		if !strings.Contains(said, taken) {
+			break
+		}
+	}
+	t.Fatalf("redis-server does not start:\n%s", said)
+	return nil
 }
 
 // URL returns the server's address as a queue URL.
@@ -63,7 +90,9 @@ func (s *Server) Kill() {
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Kill()
-	s.start()
+	if said, ok := s.start(); !ok {
+		s.t.Fatalf("redis-server does not start on %s:\n%s", s.addr, said)
+	}
 }
 
 // Flush makes the server forget all keys, in all databases.
@@ -89,8 +118,9 @@ func (s *Server) Do(words ...string) string {
 }
 
 // start runs redis-server under a shell that kills it when our end of a pipe
-// closes: so it also ends with a test that panics.
-func (s *Server) start() {
+// closes: so it also ends with a test that panics. It returns what the server
+// says, and whether it answers.
+func (s *Server) start() (said string, ok bool) {
 	s.t.Helper()
 	const script = `redis-server "$@" >redis.log 2>&1 & p=$!; read _; kill -9 $p; wait $p`
 	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, s.args...)...)
@@ -108,21 +138,24 @@ func (s *Server) start() {
 		defer close(done)
 		_ = cmd.Wait() // it was killed
 	}()
-	s.await(filepath.Join(cmd.Dir, "redis.log"))
+	return s.await(filepath.Join(cmd.Dir, "redis.log"))
 }
 
-// await returns when the server says in its log that it is ready. To ask on the
-// port could reach another server, if that one was quicker to take it.
-func (s *Server) await(log string) {
-	s.t.Helper()
+// await returns when the server says in its log that it is ready, or why it is
+// not. To ask on the port could reach another server, if that one was quicker to
+// take it.
+func (s *Server) await(log string) (said string, ok bool) {
 	var text []byte
 	for end := time.Now().Add(startLimit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		text, _ = os.ReadFile(log) // not there yet
-		if bytes.Contains(text, []byte("Ready to accept connections")) {
-			return
+		switch {
+		case bytes.Contains(text, []byte(s.ready)):
+			return string(text), true
+		case bytes.Contains(text, []byte(taken)):
+			return string(text), false
 		}
 	}
-	s.t.Fatalf("redis-server does not start on %s:\n%s", s.addr, text)
+	return string(text), false
 }
 
 // say sends one inline command and returns the first line of the answer.
