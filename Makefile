@@ -92,8 +92,8 @@ share: ## two processes share an erasure of 200,000 rows, with the share each di
 	.ci/need postgres
 	LETHE_SHARE_ROWS=200000 go test -count=1 -timeout 10m -v -run TestTwoProcessesShareAnErasure ./cmd/lethe
 
-# Medians of three rounds. Nothing else may run on the machine.
-scale: ## how one, two and four worker processes share the work, near and far from the store (4 minutes)
+# Medians of up to three rounds. Nothing else may run on the machine.
+scale: ## how one, two and four worker processes share the work, near and far from the store (5 minutes)
 	.ci/need redis-server
 	.ci/need postgres
 	go test -count=1 -timeout 15m -run '^$$' -bench '^BenchmarkScale$$' -benchtime 1x -v ./cmd/lethe

@@ -162,7 +162,7 @@ func TestABackupOverwritesNothingThatIsNone(t *testing.T) {
 			}
 		}
 		if got, err := os.ReadFile(file); err != nil || string(got) != text {
-			t.Errorf("%s: now %q, %v", name, got, err)
+			t.Errorf("%s: now %.40q, %v", name, got, err)
 		}
 	}
 	for _, bad := range []string{filepath.Join(data, "copy"), filepath.Join(data, keysFolder, "copy"), filepath.Join(data, ledgerFile), filepath.Join(dir, "none", "copy"), "/dev/null"} {

@@ -180,6 +180,11 @@ func TestEveryPanelOfEveryDashboardIsAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, s := range p.query("lethe_watch_late_seconds") { // a line at 0, not the rounding of a clock
+		if s.value != 0 {
+			t.Errorf("nothing is due in %v, and it is late by %g s", s.labels, s.value)
+		}
+	}
 	t.Run("metrics", func(t *testing.T) { wantKnownMetrics(t, h.r.s.registry, boards) })
 }
 

@@ -20,11 +20,15 @@ import (
 	"lethe/audit/audittest"
 	"lethe/jobs/api"
 	"lethe/store"
+	"lethe/store/mem0/webtest"
 )
 
 // farAway is how long a byte is under way to the far store, and back: half of
 // what a call takes longer than to the near one.
 const farAway = 5 * time.Millisecond
+
+// scaleLimit is how long the rounds may take, if one does not take longer.
+const scaleLimit = 240 * time.Second
 
 // fromEnv is a number that the environment may set.
 func fromEnv(name string, otherwise int) int {
@@ -39,8 +43,14 @@ func fromEnv(name string, otherwise int) int {
 func BenchmarkScale(b *testing.B) {
 	s := newScale(b)
 	for b.Loop() {
+		began, took := time.Now(), time.Duration(0)
 		for range fromEnv("LETHE_SCALE_ROUNDS", 3) {
+			if time.Since(began)+took > scaleLimit {
+				break
+			}
+			first := time.Now()
 			s.round()
+			took = time.Since(first)
 		}
 	}
 	s.report()
@@ -56,6 +66,7 @@ type scale struct {
 	n      int                          // users so far
 	rates  map[string]map[int][]float64 // of what, with how many workers: a second
 	sent   atomic.Int64                 // messages to the far store
+	api    *webtest.Server
 }
 
 // The names of what is measured.
@@ -65,12 +76,14 @@ const (
 	scaleFar         = "PostgreSQL 5 ms away: rows of one request, from filed to certified"
 	scaleFarBatches  = "PostgreSQL 5 ms away: rows, of its batches alone"
 	scaleSmall       = "PostgreSQL here: requests of one memory, filed by 8 clients"
+	scaleAPI         = "Mem0's REST API, 5 ms a call: memories of 8 requests"
 )
 
 func newScale(b *testing.B) *scale {
 	b.Helper()
-	s := &scale{b: b, c: newCluster(b), rates: map[string]map[int][]float64{}}
-	dsn := audittest.Schema(b)
+	server := audittest.Start(b, "max_connections=400") // five processes take more than a hundred
+	s := &scale{b: b, c: newClusterAt(b, server.Database(b)), rates: map[string]map[int][]float64{}}
+	dsn := server.Database(b)
 	far := sqlx.MustOpen("pgx", dsn)
 	b.Cleanup(func() { far.Close() })
 	far.MustExec(`CREATE TABLE memories (id uuid PRIMARY KEY, vector real[], payload jsonb); CREATE TABLE memories_entities (LIKE memories INCLUDING ALL)`)
@@ -85,12 +98,16 @@ func newScale(b *testing.B) *scale {
 	q.Set("port", port)
 	q.Set("sslmode", "disable")
 	u.RawQuery = q.Encode()
+	s.api = webtest.NewServer()
+	api := memServer(b, s.api, webtest.ServerUserKey)
+	s.api.Set(func(f *webtest.ServerFaults) { f.Slow = farAway })
 	config, err := os.ReadFile(s.c.config)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		s.c.config: string(config) + "  - {name: far, kind: mem0-postgres, dsn_file: far, history: none}\n",
+		s.c.config: string(config) + "  - {name: far, kind: mem0-postgres, dsn_file: far, history: none}\n" +
+			fmt.Sprintf("  - {name: api, kind: mem0-server, url: %q, token_file: %q, rate: 10000, burst: 10000}\n", api.URL, api.TokenFile),
 		filepath.Join(filepath.Dir(s.c.config), "far"): u.String(),
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
@@ -111,9 +128,10 @@ func (s *scale) round() {
 			workers = append(workers, s.c.join(roleWorker))
 		}
 		time.Sleep(crewEvery + 500*time.Millisecond) // the scheduler has counted them
-		s.rows(scaleNear, scaleNearBatches, "server", n, fromEnv("LETHE_SCALE_NEAR", 60_000))
-		s.rows(scaleFar, scaleFarBatches, "far", n, fromEnv("LETHE_SCALE_FAR", 60_000))
-		s.add(scaleSmall, n, s.small(fromEnv("LETHE_SCALE_SMALL", 150)))
+		s.rows(scaleNear, scaleNearBatches, "server", n, fromEnv("LETHE_SCALE_NEAR", 40_000))
+		s.rows(scaleFar, scaleFarBatches, "far", n, fromEnv("LETHE_SCALE_FAR", 40_000))
+		s.add(scaleSmall, n, s.small(fromEnv("LETHE_SCALE_SMALL", 100)))
+		s.add(scaleAPI, n, s.overAPI(fromEnv("LETHE_SCALE_API", 800)))
 	}
 	for _, m := range workers {
 		m.stop()
@@ -168,14 +186,21 @@ func (s *scale) small(n int) float64 {
 	for range n {
 		users = append(users, s.user("server", 1))
 	}
+	return float64(n) / s.fileAll(users, "server").Seconds()
+}
+
+// scaleClients are how many ask at once.
+const scaleClients = 8
+
+// fileAll forgets users, and returns how long that took.
+func (s *scale) fileAll(users []string, in string) time.Duration {
 	began := time.Now()
-	const clients = 8
 	var all sync.WaitGroup
-	for first := range clients {
+	for first := range scaleClients {
 		all.Go(func() {
 			var ids []string
-			for i := first; i < n; i += clients {
-				ids = append(ids, s.file(users[i], "server"))
+			for i := first; i < len(users); i += scaleClients {
+				ids = append(ids, s.file(users[i], in))
 			}
 			for _, id := range ids {
 				s.door.completed(id)
@@ -183,7 +208,19 @@ func (s *scale) small(n int) float64 {
 		})
 	}
 	all.Wait()
-	return float64(n) / time.Since(began).Seconds()
+	return time.Since(began)
+}
+
+// overAPI measures so many memories of a few people behind an API that is asked for
+// each, and has nothing else to do.
+func (s *scale) overAPI(n int) float64 {
+	var users []string
+	for range scaleClients {
+		s.n++
+		users = append(users, fmt.Sprint("user", s.n))
+		s.api.Add(standInMemories(users[len(users)-1], n/scaleClients)...)
+	}
+	return float64(n/scaleClients*scaleClients) / s.fileAll(users, "api").Seconds()
 }
 
 // report prints the medians, and their ratios to those of one worker, as the
@@ -191,7 +228,7 @@ func (s *scale) small(n int) float64 {
 func (s *scale) report() {
 	var table strings.Builder
 	table.WriteString("\n| a second | 1 worker | 2 workers | 4 workers |\n|---|---|---|---|\n")
-	for _, what := range []string{scaleNear, scaleNearBatches, scaleFar, scaleFarBatches, scaleSmall} {
+	for _, what := range []string{scaleAPI, scaleFar, scaleFarBatches, scaleNear, scaleNearBatches, scaleSmall} {
 		one := median(s.rates[what][1])
 		fmt.Fprintf(&table, "| %s |", what)
 		for _, n := range []int{1, 2, 4} {
@@ -200,12 +237,13 @@ func (s *scale) report() {
 		fmt.Fprintf(&table, "\n")
 	}
 	s.b.ReportMetric(0, "ns/op")
-	for _, n := range []int{2, 4} {
-		s.b.ReportMetric(median(s.rates[scaleFarBatches][n])/median(s.rates[scaleFarBatches][1]), fmt.Sprintf("far-x%d", n))
-		s.b.ReportMetric(median(s.rates[scaleNearBatches][n])/median(s.rates[scaleNearBatches][1]), fmt.Sprintf("near-x%d", n))
+	for unit, what := range map[string]string{"api": scaleAPI, "far": scaleFarBatches, "near": scaleNearBatches} {
+		for _, n := range []int{2, 4} {
+			s.b.ReportMetric(median(s.rates[what][n])/median(s.rates[what][1]), fmt.Sprintf("%s-x%d", unit, n))
+		}
 	}
 	s.b.Logf("%d rounds, medians, in brackets the ratio to one worker:\n%s\n%d round trips in a batch that is far away\nall: %v",
-		fromEnv("LETHE_SCALE_ROUNDS", 3), table.String(), s.trips(), s.rates)
+		len(s.rates[scaleSmall][1]), table.String(), s.trips(), s.rates)
 }
 
 // trips is how often a batch goes to the store and back, with what the listing and

@@ -72,6 +72,7 @@ func faults() []fault {
 		{"secret that nobody makes", check.Compose, compose, "secrets.d/redis-acl", "secrets.d/redis-alc", "redis-acl is a file that compose/secrets does not make"},
 		{"secret of nobody", check.Compose, compose, "secrets: [ledger, queue-password]", "secrets: [ledger]", "queue-password is nobody's"},
 		{"started is not healthy", check.Compose, compose, "redis: {condition: service_healthy}", "redis: {condition: service_started}", "wait for service_healthy"},
+		{"killed while it drains", check.Compose, compose, "stop_grace_period: 30s", "stop_grace_period: 10s", "killed before it has stopped"},
 		{"endless log", check.Compose, compose, `options: {max-size: 10m, max-file: "5"}`, "options: {max-size: 10m}", "its log grows without end"},
 
 		{"unknown field", check.Kubernetes, small + "statefulset.yaml", "ports:", "portz:", "unknown field"},
@@ -80,6 +81,7 @@ func faults() []fault {
 		{"missing probe", check.Kubernetes, small + "statefulset.yaml", "          readinessProbe:\n            httpGet: {path: /readyz, port: http}\n            periodSeconds: 5\n            timeoutSeconds: 5\n", "", "has no readinessProbe"},
 		{"liveness that asks the database", check.Kubernetes, production + "pod.yaml", "livenessProbe:\n            httpGet: {path: /healthz", "livenessProbe:\n            httpGet: {path: /readyz", "livenessProbe must ask /healthz"},
 		{"probe of no port", check.Kubernetes, small + "statefulset.yaml", "{path: /readyz, port: http}", "{path: /readyz, port: https}", "a port that there is none of"},
+		{"first pod of which nobody knows when it is ready", check.Kubernetes, "deploy/kubernetes/overlays/small-first/pod.yaml", "readinessProbe:", "livenessProbe:", "has no readinessProbe of its own binary"},
 		{"root", check.Kubernetes, production + "pod.yaml", "runAsUser: 65532", "runAsUser: 0", "runs as root"},
 		{"may be root", check.Kubernetes, production + "pod.yaml", "runAsNonRoot: true", "runAsNonRoot: false", "may run as root"},
 		{"root can be written", check.Kubernetes, production + "pod.yaml", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "its root can be written"},
@@ -89,6 +91,7 @@ func faults() []fault {
 		{"secret in the environment", check.Kubernetes, small + "statefulset.yaml", "{name: GOMEMLIMIT, value: 900MiB}", "{name: LEDGER_PASSWORD, value: hunter2}", "LEDGER_PASSWORD holds a secret"},
 		{"Secret in the environment", check.Kubernetes, small + "statefulset.yaml", "{name: GOMEMLIMIT, value: 900MiB}", "{name: LEDGER, valueFrom: {secretKeyRef: {name: lethe, key: ledger}}}", "LEDGER holds a secret"},
 		{"killed while it drains", check.Kubernetes, production + "pod.yaml", "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 20", "killed before it has stopped"},
+		{"killed while it waits to drain", check.Kubernetes, production + "lethe.yaml", "drain_delay: 5s", "drain_delay: 20s", "killed before it has stopped"},
 		{"no budget", check.Kubernetes, production + "disruption.yaml", "component: worker", "component: labourer", "lethe-worker: has no PodDisruptionBudget"},
 		{"no wall", check.Kubernetes, "deploy/kubernetes/base/kustomization.yaml", "  - networkpolicy.yaml\n", "", "no NetworkPolicy holds"},
 		{"Service of nobody", check.Kubernetes, production + "service.yaml", "component: api", "component: apis", "nobody has the port https"},

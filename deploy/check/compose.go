@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -86,6 +87,9 @@ func (p *Problems) confined(s types.ServiceConfig) {
 	}
 	if s.Logging == nil || s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "" {
 		p.add("its log grows without end: logging with max-size and max-file")
+	}
+	if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) < drain {
+		p.add("may be killed before it has stopped: stop_grace_period of %v", drain)
 	}
 	if s.HealthCheck == nil || s.HealthCheck.Disable || len(s.HealthCheck.Test) < 2 {
 		p.add("has no healthcheck")

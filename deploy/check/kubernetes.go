@@ -120,7 +120,9 @@ func (c *cluster) check(p *Problems, manual string) {
 			of.container(container)
 			if w.kind != "Pod" {
 				of.probes(container)
-				of.grace(container, w.pod)
+				of.grace(w.pod, c.configuration(w, container).Text)
+			} else if ready := container.ReadinessProbe; ready == nil || ready.Exec == nil || !strings.HasPrefix(ready.Exec.Command[0], "/") {
+				of.add("has no readinessProbe of its own binary, by which to wait for the first token's turn")
 			}
 			in.join(of)
 		}

@@ -1,13 +1,15 @@
 package check
 
 import (
+	"regexp"
 	"slices"
+	"time"
 
 	core "k8s.io/api/core/v1"
 )
 
-// drain is how long Lethe may take to stop, in seconds, with as much again to spare.
-const drain = 20
+// drain is how long Lethe may take to stop, with as much again to spare.
+const drain = 20 * time.Second
 
 // podAlone checks what a pod may do, by the rules of the Pod Security Standard
 // "restricted" and a little more.
@@ -97,15 +99,28 @@ func (p *Problems) probes(c core.Container) {
 }
 
 // grace checks that the drain fits into what is left before the kill.
-func (p *Problems) grace(c core.Container, pod core.PodSpec) {
-	left := int64(0)
-	if pod.TerminationGracePeriodSeconds != nil {
-		left = *pod.TerminationGracePeriodSeconds
+func (p *Problems) grace(pod core.PodSpec, config string) {
+	left := time.Duration(0)
+	if seconds := pod.TerminationGracePeriodSeconds; seconds != nil {
+		left = time.Duration(*seconds) * time.Second
 	}
-	if c.Lifecycle != nil && c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Sleep != nil {
-		left -= c.Lifecycle.PreStop.Sleep.Seconds
+	if need := drain + delay(config); left < need {
+		p.add("is killed before it has stopped: terminationGracePeriodSeconds must be %v", need)
 	}
-	if left < drain {
-		p.add("is killed before it has stopped: it needs terminationGracePeriodSeconds of %d and what preStop takes", drain)
+}
+
+// delayLine is the one line of a configuration that makes Lethe's stop longer.
+var delayLine = regexp.MustCompile(`(?m)^drain_delay: *([0-9a-z]+)`)
+
+// delay returns the drain_delay of a configuration.
+func delay(config string) time.Duration {
+	m := delayLine.FindStringSubmatch(config)
+	if m == nil {
+		return 0
 	}
+	d, err := time.ParseDuration(m[1])
+	if err != nil {
+		return time.Hour // lethe serve --check says so
+	}
+	return d
 }

@@ -110,10 +110,16 @@ func TestTheImageServesIsProbedAndStops(t *testing.T) {
 	if out, err := inRoot(t, t.Context(), serve...).CombinedOutput(); err == nil || !strings.Contains(string(out), "without an admin's token") {
 		t.Fatalf("it serves strangers without a token: %v\n%s", err, out)
 	}
+	// The pod of the first start: on loopback, and ready once its ledger and its key are there.
+	first := started(t, inRoot(t, t.Context(), append(serve[:3:3], "--listen", "127.0.0.1:0")...))
+	if out, err := inRoot(t, t.Context(), "log", "check", "--config", "/etc/lethe/lethe.yaml").CombinedOutput(); err != nil {
+		t.Errorf("lethe log check beside the first start: %v\n%s", err, out)
+	}
 	out, err := inRoot(t, t.Context(), "token", "create", "--role", "admin", "--name", "ops", "--config", "/etc/lethe/lethe.yaml").Output()
 	if err != nil || !strings.HasPrefix(string(out), "lethe_") {
 		t.Fatalf("the first token: %v", err)
 	}
+	first.stops(t)
 	s := started(t, inRoot(t, t.Context(), serve...))
 	for _, args := range [][]string{{"health"}, {"health", "--ready"}} {
 		if out, err := inRoot(t, t.Context(), append(args, "--server", s.url)...).CombinedOutput(); err != nil {

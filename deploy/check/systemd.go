@@ -52,7 +52,7 @@ func Unit(root string) error {
 		"NoNewPrivileges": "yes", "ProtectSystem": "strict", "ProtectHome": "yes", "PrivateTmp": "yes", "PrivateDevices": "yes",
 		"MemoryDenyWriteExecute": "yes", "RestrictNamespaces": "yes", "LockPersonality": "yes", "CapabilityBoundingSet": "",
 		"SystemCallArchitectures": "native", "LimitCORE": "0", "UMask": "0077", "StateDirectory": "lethe", "StateDirectoryMode": "0700",
-		"StandardOutput": "journal", "StandardError": "journal", "Restart": "on-failure", "RestartPreventExitStatus": "2 5 30",
+		"TimeoutStopSec": "30", "StandardOutput": "journal", "StandardError": "journal", "Restart": "on-failure", "RestartPreventExitStatus": "2 5 30",
 	} {
 		if got := u["Service."+name]; len(got) != 1 || got[0] != want {
 			p.add("%s must be %q, and is %q", name, want, got)

@@ -33,8 +33,10 @@ const (
 		UNION ALL SELECT MAX(completed_at) FROM requests WHERE completed_at IS NOT NULL) AS ends`
 
 	// A running task whose lease has not ended is somebody's, however long it takes.
-	readyTasks = `SELECT store, COUNT(*) AS n FROM outbox
-		WHERE state = 'ready' AND next_at <= ? OR state = 'queued' OR state = 'running' AND lease_until < ? GROUP BY store`
+	readyTasks = `SELECT store, SUM(n) AS n FROM (
+		SELECT store, COUNT(*) AS n FROM outbox WHERE state = 'ready' AND next_at <= ? GROUP BY store
+		UNION ALL SELECT store, COUNT(*) FROM outbox WHERE state = 'queued' GROUP BY store
+		UNION ALL SELECT store, COUNT(*) FROM outbox WHERE state = 'running' AND lease_until < ? GROUP BY store) AS tasks GROUP BY store`
 
 	uncertified = `SELECT COUNT(*) FROM requests WHERE status = 'verifying' AND completed_at IS NULL AND cancelling = 0
 		AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.request = requests.id AND (jobs.stage <> 'done' OR COALESCE(jobs.purged_at, jobs.verified_at, 0) > ?))`

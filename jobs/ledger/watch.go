@@ -254,9 +254,9 @@ func (l *Ledger) WatchesDue(ctx context.Context, storeName string) (n int, err e
 // WatchLate returns for how long the look into a store that is due for longest has
 // been due; 0 if none is.
 func (l *Ledger) WatchLate(ctx context.Context, storeName string) (time.Duration, error) {
-	now := l.now()
+	now := millis(l.now())
 	var since int64
 	err := l.read.GetContext(ctx, &since, l.read.Rebind(`SELECT COALESCE(MIN(due_at), ?) FROM watches WHERE store = ? AND done_at IS NULL AND due_at <= ?`),
-		millis(now), storeName, millis(now))
-	return now.Sub(at(since)), wrapped("find watches", err)
+		now, storeName, now)
+	return time.Duration(now-since) * time.Millisecond, wrapped("find watches", err)
 }

@@ -8,3 +8,5 @@ CREATE INDEX batches_done ON batches (done_at) WHERE done_at IS NOT NULL;
 CREATE INDEX jobs_planned ON jobs (planned_at) WHERE planned_at IS NOT NULL;
 CREATE INDEX jobs_verified ON jobs (verified_at) WHERE verified_at IS NOT NULL;
 CREATE INDEX jobs_purged ON jobs (purged_at) WHERE purged_at IS NOT NULL;
+DROP INDEX outbox_by_state;
+CREATE INDEX outbox_by_state ON outbox (state, next_at, store);
