@@ -44,7 +44,7 @@ func (o *oracle) askSweeps(ctx context.Context, l *life) {
 		}
 		f := &sweepFiled{Request: r}
 		if r.Status.Ended() {
-			if f.cert, err = l.client.Certificate(ctx, r.ID); err != nil {
+			if f.cert, err = certificateOf(ctx, l, r.ID); err != nil {
 				o.wrong("certificate of a sweep, %s: %w", r.ID, err)
 			}
 			if f.key, err = l.client.SubjectKey(ctx, r.ID); err != nil && !o.gone(err) {
@@ -52,6 +52,17 @@ func (o *oracle) askSweeps(ctx context.Context, l *life) {
 			}
 		}
 		o.filed = append(o.filed, f)
+	}
+}
+
+// certificateOf fetches a certificate. On PostgreSQL the entry of a request that has
+// ended comes into the log a little later.
+func certificateOf(ctx context.Context, l *life, id string) ([]byte, error) {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		text, err := l.client.Certificate(ctx, id)
+		if err == nil || ctx.Err() != nil || time.Now().After(end) {
+			return text, err
+		}
 	}
 }
 
