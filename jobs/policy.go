@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"time"
 
+	"lethe/audit/fault"
 	"lethe/store"
 )
 
@@ -67,6 +68,9 @@ func (p Policy) Selector(asOf time.Time) store.Selector {
 	asOf = asOf.UTC().Truncate(time.Millisecond)
 	if p.OlderThan > 0 {
 		sel.CreatedBefore = asOf.Add(-p.OlderThan)
+		if fault.Bug("sweep/young-too") {
+			sel.CreatedBefore = asOf
+		}
 	}
 	if p.Expired {
 		sel.ExpiredBefore = asOf

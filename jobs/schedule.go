@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"lethe/audit/fault"
 )
 
 // Bounds of how often a policy may be due.
@@ -27,7 +29,7 @@ type Schedule struct {
 // Every returns a Schedule with a tick at each multiple of d since 1970 in UTC. d
 // must be whole seconds from MinEvery to MaxEvery.
 func Every(d time.Duration) (Schedule, error) {
-	if d < MinEvery || d > MaxEvery || d%time.Second != 0 {
+	if d < fault.Pace(MinEvery) || d > MaxEvery || d%time.Second != 0 {
 		return Schedule{}, fmt.Errorf("must be whole seconds from %s to %s", MinEvery, "366d")
 	}
 	return Schedule{every: d}, nil

@@ -118,7 +118,7 @@ func (s *Sweeper) turn() time.Duration {
 	if s.Turn > 0 {
 		return s.Turn
 	}
-	return sweepTurn
+	return fault.Pace(sweepTurn)
 }
 
 // look runs what is due in one store, and returns how long to wait.
@@ -154,14 +154,20 @@ func (s *Sweeper) tick(ctx context.Context, p Policy, name string) error {
 		if err != nil || !taken {
 			return err
 		}
+		fault.Point("sweep/taken")
 		known.Open = &w
 	}
 	if known.Open == nil || known.Open.NextAt.After(now) {
 		return nil
 	}
-	if mine, err := s.Ledger.TrySweep(ctx, known.Open.ID, now.Add(sweepAgain)); err != nil || !mine {
+	again := fault.Pace(sweepAgain)
+	if fault.Bug("sweep/never-again") {
+		again = MaxEvery
+	}
+	if mine, err := s.Ledger.TrySweep(ctx, known.Open.ID, now.Add(again)); err != nil || !mine {
 		return err
 	}
+	fault.Among("sweep/tried", []string{p.Name})
 	_, err = s.run(ctx, p, *known.Open, p.Actor())
 	return err
 }
@@ -196,7 +202,7 @@ func (s *Sweeper) doubt(ctx context.Context, p Policy, name, reason string) erro
 	s.mu.Lock()
 	at := p.Name + " " + name
 	last, before := s.jumped[at]
-	due := !before || s.ran()-last >= sweepAgain
+	due := !before || s.ran()-last >= fault.Pace(sweepAgain)
 	if due {
 		s.jumped[at] = s.ran()
 	}
@@ -225,9 +231,11 @@ func (s *Sweeper) run(ctx context.Context, p Policy, w Sweep, by Actor) (Sweep, 
 		return w, err
 	}
 	w.AsOf, w.Found, w.Undated = sight.AsOf, sight.rows(p.Orphaned), sight.undated()
+	fault.Point("sweep/looked")
 	if sight.IDs <= sight.Held {
 		w.State, w.Held = SweepEmpty, sight.Held
 		err := s.Ledger.EndSweep(ctx, w)
+		fault.Point("sweep/ended")
 		s.tell(ctx, p, w.Store, "", err)
 		return w, unlessSwept(err)
 	}
@@ -238,7 +246,12 @@ func (s *Sweeper) run(ctx context.Context, p Policy, w Sweep, by Actor) (Sweep, 
 // leaves both or none.
 func (s *Sweeper) file(ctx context.Context, p Policy, w Sweep, usual []int, by Actor) (Sweep, error) {
 	what := Submission{By: by, Selector: p.Selector(w.AsOf), Stores: []string{w.Store}, Regime: p.Regime, Origin: OriginSweep}
-	r, _, err := s.Intake.file(ctx, what, occasion{unasked: true, sweep: &w, brakes: p.brakes(usual)})
+	o := occasion{unasked: true, sweep: &w, brakes: p.brakes(usual)}
+	if fault.Bug("sweep/unbraked") {
+		o.brakes = nil
+	}
+	r, _, err := s.Intake.file(ctx, what, o)
+	fault.Point("sweep/filed")
 	switch {
 	case errors.Is(err, ErrOverlap):
 		return s.refuse(ctx, p, w, RefusedOverlap, nil)
@@ -266,7 +279,9 @@ func (s *Sweeper) refuse(ctx context.Context, p Policy, w Sweep, reason string, 
 	if w.Reason = reason; w.By != "" {
 		w.State = SweepRefused
 	}
-	return w, s.Ledger.RefuseSweep(ctx, w.ID, p.Name, reason)
+	err := s.Ledger.RefuseSweep(ctx, w.ID, p.Name, reason)
+	fault.Point("sweep/refused")
+	return w, err
 }
 
 // tell logs that a policy cannot be run in a store, and that it can again, once each.

@@ -2,6 +2,8 @@
 
 package fault
 
+import "time"
+
 // Point does nothing.
 func Point(string) {}
 
@@ -10,6 +12,9 @@ func Error(string) error { return nil }
 
 // Among does nothing.
 func Among[T any](string, []T) {}
+
+// Pace returns d.
+func Pace(d time.Duration) time.Duration { return d }
 
 // Bug returns false.
 func Bug(string) bool { return false }

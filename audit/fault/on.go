@@ -32,12 +32,13 @@ type lab struct {
 	total int
 	file  *os.File
 	bugs  map[string]bool
+	pace  time.Duration // 1 or more
 }
 
 // told reads the environment once. A plan that cannot be read ends the process:
 // a lab that does nothing would find nothing.
 var told = sync.OnceValue(func() *lab { //nolint:gochecknoglobals // there is one environment
-	l := &lab{hits: map[string]int{}, bugs: map[string]bool{}}
+	l := &lab{hits: map[string]int{}, bugs: map[string]bool{}, pace: 1}
 	for _, text := range words(os.Getenv("LETHE_FAULT")) {
 		p, err := parse(text)
 		if err != nil {
@@ -48,6 +49,14 @@ var told = sync.OnceValue(func() *lab { //nolint:gochecknoglobals // there is on
 	}
 	for _, name := range words(os.Getenv("LETHE_BUG")) {
 		l.bugs[name] = true
+	}
+	if text := os.Getenv("LETHE_FAULT_PACE"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			fmt.Fprintf(os.Stderr, "LETHE_FAULT_PACE: want 1 or more, got %q\n", text)
+			os.Exit(3)
+		}
+		l.pace = time.Duration(n)
 	}
 	if path := os.Getenv("LETHE_FAULT_HITS"); path != "" {
 		var err error
@@ -159,6 +168,10 @@ func Among[T any](name string, all []T) {
 	}
 	_ = do(name, told().pass(name, about))
 }
+
+// Pace returns how long a wait of d is in the lab: shorter, if it was told so. It is
+// for waits that are long because nothing is urgent, not for leases and timeouts.
+func Pace(d time.Duration) time.Duration { return d / told().pace }
 
 // Bug reports whether the planted bug of that name is to bite.
 func Bug(name string) bool { return told().bugs[name] }

@@ -192,10 +192,17 @@ func (h *house) cancelIt(ctx context.Context, a *ask) {
 	}
 }
 
+// How soon who has filed a request asks again what became of it: some hundreds do so
+// at once.
+const (
+	firstLook = 100 * time.Millisecond
+	lastLook  = 500 * time.Millisecond
+)
+
 // watch asks for the request until it has ended, and makes sure that an end
 // stays an end.
 func (h *house) watch(ctx context.Context, a *ask) {
-	for ctx.Err() == nil {
+	for wait := firstLook; ctx.Err() == nil; wait = min(wait*3/2, lastLook) {
 		err := h.again(ctx, func(ctx context.Context, c *api.Client) error {
 			r, err := c.Request(ctx, a.id)
 			if err == nil {
@@ -216,7 +223,7 @@ func (h *house) watch(ctx context.Context, a *ask) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(150 * time.Millisecond):
+		case <-time.After(wait):
 		}
 	}
 }
@@ -267,7 +274,8 @@ func (a *ask) release() bool {
 
 // A book is all asks of a case, and what else was seen from outside.
 type book struct {
-	asks []*ask
+	asks  []*ask
+	broom *broom // what is swept; nil for nothing
 
 	mu    sync.Mutex
 	heads map[string]bool // every signed head that was ever handed out
@@ -294,6 +302,9 @@ func (b *book) open(ctx context.Context, h *house) (wait func()) {
 		}
 		all.Go(func() { h.follow(ctx, a) })
 	}
+	if b.broom != nil {
+		all.Go(func() { h.tend(ctx, b.broom) })
+	}
 	all.Go(func() {
 		for ctx.Err() == nil {
 			if c := h.client(); c != nil {
@@ -313,7 +324,7 @@ func (b *book) open(ctx context.Context, h *house) (wait func()) {
 }
 
 func (b *book) done() bool {
-	return !slices.ContainsFunc(b.asks, func(a *ask) bool { return !a.done() })
+	return b.broom.left() == "" && !slices.ContainsFunc(b.asks, func(a *ask) bool { return !a.done() })
 }
 
 // release lets those be asked whose life has come. If all that was asked has
@@ -346,7 +357,7 @@ func (a *ask) parked() bool { return a.grace > 0 }
 
 // inFlight reports whether there was work to do for some ask at a time.
 func (b *book) inFlight(at time.Time) bool {
-	return slices.ContainsFunc(b.asks, func(a *ask) bool {
+	return b.broom.atWork(at) || slices.ContainsFunc(b.asks, func(a *ask) bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		end := a.last.CompletedAt
@@ -357,6 +368,9 @@ func (b *book) inFlight(at time.Time) bool {
 // waiting says what has not ended, for a failure.
 func (b *book) waiting() string {
 	text := ""
+	if left := b.broom.left(); left != "" {
+		text = "\n  of sweeps: " + left
+	}
 	for _, a := range b.asks {
 		if a.done() {
 			continue

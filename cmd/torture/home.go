@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -94,7 +93,8 @@ func openHome(ctx context.Context, dir string, c *slowClock, stores ...string) (
 		h.windows[s] = 8
 	}
 	h.intake = &jobs.Intake{Ledger: h.ledger, Keys: h.keys, Stores: names, KeepKey: homeKeepsKeys, Now: c.Now}
-	return h, nil
+	h.intake.Clock, err = jobs.NewClock("") // what it would make for each request
+	return h, err
 }
 
 func (h *home) close() error { return h.ledger.Close() }
@@ -227,9 +227,12 @@ func (h *home) leaks(word string) error {
 	texts := map[string][]byte{"the logs": bytes.Clone(h.logs.Bytes())}
 	h.logs.mu.Unlock()
 	for _, name := range []string{"ledger.db", "ledger.db-wal"} {
-		text, err := os.ReadFile(filepath.Join(h.dir, name))
-		if err == nil {
+		text, err := readFile(filepath.Join(h.dir, name))
+		switch {
+		case err == nil:
 			texts[name] = text
+		case name == "ledger.db":
+			return fmt.Errorf("look for people in the ledger: %w", err)
 		}
 	}
 	var wide []byte

@@ -58,8 +58,11 @@ func (c *kase) aimed(ctx context.Context, d *database, lives int, plans ...strin
 	if err != nil {
 		return err
 	}
+	if len(plans) == 0 && !s.people {
+		s.sweeps = c.rng.IntN(sweepsEvery) == 0
+	}
 	points = slices.DeleteFunc(points, func(p string) bool { // some are not passed
-		return !s.people && ofPeople(p) || isOfReturns(p)
+		return !s.people && ofPeople(p) || !s.sweeps && ofSweeps(p) || isOfReturns(p)
 	})
 	for n := lives + c.rng.IntN(1+lives/2); len(blows) < n; {
 		blows = append(blows, c.blow(points))
@@ -96,6 +99,7 @@ const (
 	kindPurge  = "purge"
 	kindRedis  = "redis"
 	kindShared = "shared" // passed only if the ledger is in PostgreSQL
+	kindSweeps = "sweeps" // passed only if there are policies
 )
 
 func kindOf(plan string) string {
@@ -107,6 +111,8 @@ func kindOf(plan string) string {
 		return kindLate
 	case ofPeople(point):
 		return kindPeople
+	case ofSweeps(point):
+		return kindSweeps
 	case strings.HasPrefix(point, "worker/purge"):
 		return kindPurge
 	case point == "ledger/posting" || point == "ledger/posted" || point == "audit/sequencing" || point == "audit/sequenced":
@@ -125,6 +131,9 @@ func ofPeople(point string) bool {
 		"ledger/hold-clear", "ledger/set-aside", "ledger/notified", "worker/recount-begun", "worker/recounted", "worker/compare-holds", "worker/set-aside",
 	}, point)
 }
+
+// ofSweeps reports whether a point is passed only where there are policies.
+func ofSweeps(point string) bool { return strings.HasPrefix(point, "sweep/") }
 
 // partFor returns what somebody has to do so that a point is passed.
 func partFor(plan string) string {
@@ -156,6 +165,8 @@ func storyOf(plan string) story {
 		return story{purge: "always"}
 	case kindRedis:
 		return story{whole: true, queue: "redis"}
+	case kindSweeps:
+		return story{sweeps: true}
 	}
 	return story{}
 }
@@ -166,6 +177,8 @@ const (
 	tourAtOnce = 7  // plans of the tour in one case
 
 	peopleAtOnce = 4 // likewise, of those about what people decide
+
+	sweepsEvery = 3 // one of so many of the cases that are left to chance has policies
 )
 
 // tourOf lists every point with every action and further hits, as cases of
@@ -192,7 +205,7 @@ func tourOf(points []string) [][]string {
 		at    float64
 	}
 	var all []stage
-	for kind, most := range map[string]int{kindAny: tourAtOnce, kindPurge: tourAtOnce, kindShared: sharedBlows, kindKeys: 1, kindLate: 1, kindPeople: peopleAtOnce, kindRedis: 1} {
+	for kind, most := range map[string]int{kindAny: tourAtOnce, kindPurge: tourAtOnce, kindShared: sharedBlows, kindSweeps: tourAtOnce, kindKeys: 1, kindLate: 1, kindPeople: peopleAtOnce, kindRedis: 1} {
 		of := byKind[kind]
 		n := (len(of) + most - 1) / most
 		cases := make([][]string, n)

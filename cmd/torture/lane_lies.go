@@ -30,7 +30,7 @@ const liesPerHome = 100
 // certificates say with the lab's own book.
 func liesLane(ctx context.Context, r *run) error {
 	if r.of > 1 {
-		if err := steadyFiles(); err != nil {
+		if err := memoryFiles(); err != nil {
 			return err
 		}
 	}
@@ -120,6 +120,7 @@ func (h *usedHome) inspect(ctx context.Context) error {
 	if err := h.close(); err != nil {
 		return err
 	}
+	defer forgetFiles(h.dir)
 	return h.leaks(canary)
 }
 

@@ -28,6 +28,7 @@ func platformLane(ctx context.Context, r *run) error {
 	points := strings.Fields(`claimed plan-begun plan-frozen plan-found planned batch-begun fenced erased read-again finish finished
 		verify-begun verify-read verified certifying certified answer`)
 	r.cases(ctx, platformsAtOnce, func(ctx context.Context, c *kase) error { return c.hosted(ctx, points) })
+	r.summarize(nil)
 	return nil
 }
 
@@ -64,7 +65,7 @@ func (c *kase) hosted(ctx context.Context, points []string) error {
 	if err != nil || last.dead() {
 		return errors.Join(err, errors.New("the service does not start:\n"+h.lastWords()))
 	}
-	limit := time.After(stretched(platformLimit))
+	began, limit := time.Now(), time.After(stretched(platformLimit))
 	for range w.asks {
 		select {
 		case err := <-done:
@@ -77,6 +78,7 @@ func (c *kase) hosted(ctx context.Context, points []string) error {
 			return fmt.Errorf("%w: %s after nothing goes wrong any more\n%s", errUnfinished, platformLimit, h.lastWords())
 		}
 	}
+	h.measure("all done once nothing goes wrong", time.Since(began))
 	h.count(h.passes(last))
 	if err := h.stop(last); err != nil {
 		return err

@@ -4,7 +4,13 @@ package main
 
 // sweepMutants are those of retention: of sweeps, and of our own records.
 func sweepMutants() []mutant {
+	with := func(plans ...string) story { return story{sweeps: true, limit: 30, plans: plans} }
 	return []mutant{
+		{bug: "sweep/filed-apart", scene: kill(3, with("sweep/filing:1:kill", "sweep/filing:2:kill"))},
+		{bug: "sweep/taken-apart", scene: kill(3, with("sweep/taking:2:kill", "sweep/taking:1:kill"))},
+		{bug: "sweep/never-again", scene: kill(3, with("sweep/tried~"+policyEnded+":1:kill"))},
+		{bug: "sweep/unbraked", scene: kill(2, with())},
+		{bug: "sweep/young-too", scene: kill(1, with())},
 		{bug: "sweep/clock-believed", check: "jobs TestAClockThatJumpsIsNotBelieved"},
 		{bug: "sweep/skew-ignored", check: "jobs TestASweepThatCannotBeTrustedIsRefused"},
 		{bug: "sweep/overlap", check: "jobs/ledger TestTheBrakesOfASweepAreFrozenWithIt"},

@@ -25,7 +25,9 @@ type oracle struct {
 	book *book
 	keys []byte // the log's verifier keys, as handed out
 	said map[string]string
-	bad  []error
+
+	filed []*sweepFiled // by sweeps
+	bad   []error
 }
 
 func (o *oracle) wrong(format string, args ...any) {
@@ -51,6 +53,7 @@ func (o *oracle) ask(ctx context.Context, l *life) {
 			o.wrong("subject key of %s: %w", a.id, err)
 		}
 	}
+	o.askSweeps(ctx, l)
 	if head, err := l.client.Checkpoint(ctx); err == nil {
 		o.book.saw(head)
 	}
@@ -97,6 +100,7 @@ func (o *oracle) judge(ctx context.Context) error {
 	for _, a := range o.book.asks {
 		o.certified(ctx, db, policy, a, gone)
 	}
+	o.sweeps(ctx, db, policy, gone)
 	for _, in := range o.world.stores {
 		o.rest(ctx, in, gone[in])
 	}

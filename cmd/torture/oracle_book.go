@@ -60,6 +60,7 @@ func (o *oracle) log(ctx context.Context, db *records, policy *proof.Policy) {
 	}
 	o.heads(ctx, db, policy, int64(len(bodies)), reader)
 	known := o.decisions(entries)
+	o.sweptEntries(entries, known)
 	for _, a := range o.book.asks {
 		known[proof.EntryID(a.id, proof.KindAccepted)] = true
 		end := proof.KindCompleted
@@ -120,7 +121,7 @@ func (o *oracle) heads(ctx context.Context, db *records, policy *proof.Policy, s
 // ledger makes sure that the book holds what was asked, once, and nothing that
 // could name anybody once a request has ended.
 func (o *oracle) ledger(ctx context.Context, db *records) {
-	open := 0
+	open := o.openFiled()
 	for _, a := range o.book.asks {
 		if !a.ended {
 			open++
@@ -130,7 +131,7 @@ func (o *oracle) ledger(ctx context.Context, db *records) {
 		what, query string
 		want        int
 	}{
-		{"requests", `SELECT count(*) FROM requests`, len(o.book.asks)},
+		{"requests", `SELECT count(*) FROM requests`, len(o.book.asks) + len(o.filed)},
 		{"requests that have not ended", `SELECT count(*) FROM requests WHERE completed_at IS NULL`, open},
 		{"ended requests with a selector", `SELECT count(*) FROM requests WHERE completed_at IS NOT NULL AND selector IS NOT NULL`, 0},
 		{"batches with IDs of ended requests", `SELECT count(*) FROM batches b JOIN jobs j ON j.id = b.job JOIN requests r ON r.id = j.request WHERE r.completed_at IS NOT NULL AND b.ids IS NOT NULL`, 0},

@@ -54,10 +54,10 @@ func (r *run) process(ctx context.Context, i, n int) error {
 		args = append(args, "--for", time.Until(r.until).String())
 	}
 	if nice, err := exec.LookPath("nice"); err == nil {
-		args = append([]string{nice, "-n", "10"}, args...)
+		args = append([]string{nice, "-n", "5"}, args...)
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=1600")
 	cmd.Stderr = r.stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second

@@ -88,7 +88,7 @@ func (h *house) start(ctx context.Context, plan string, bugs ...string) (*life, 
 	h.lives++
 	l := &life{hits: filepath.Join(h.dir, fmt.Sprintf("hits-%d", h.lives)), exited: make(chan struct{})}
 	l.cmd = exec.CommandContext(ctx, h.binary, "serve", "--config", h.config)
-	l.cmd.Env = append(os.Environ(), "LETHE_FAULT="+plan, "LETHE_FAULT_HITS="+l.hits, "LETHE_BUG="+strings.Join(bugs, ","),
+	l.cmd.Env = append(os.Environ(), "LETHE_FAULT="+plan, "LETHE_FAULT_HITS="+l.hits, fmt.Sprint("LETHE_FAULT_PACE=", pace), "LETHE_BUG="+strings.Join(bugs, ","),
 		"TMPDIR="+filepath.Join(h.dir, "tmp"), "GOTRACEBACK=none", "GOGC=400") // lives are short
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := l.cmd.StderrPipe()

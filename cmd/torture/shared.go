@@ -66,7 +66,8 @@ func (c *kase) shared(ctx context.Context, d *database, blows []blow) error {
 	if err != nil {
 		return fmt.Errorf("make a schema: %w", err)
 	}
-	h, b, redis, err := c.setting(ctx, story{queue: "redis", ledger: url, lives: len(blows), people: c.rng.IntN(3) == 0})
+	about := c.rng.IntN(3)
+	h, b, redis, err := c.setting(ctx, story{queue: "redis", ledger: url, lives: len(blows), people: about == 0, sweeps: about == 1})
 	if redis != nil {
 		defer redis.close()
 	}

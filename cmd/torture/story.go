@@ -27,6 +27,7 @@ type story struct {
 	ledger   string   // the URL of one in PostgreSQL; "" for SQLite
 	last     string   // plan of the last life, which survives it
 	people   bool     // there are tokens, approvals and holds
+	sweeps   bool     // there are policies; not with people
 	parts    []string // of the second person, at an ask of each life
 	limit    int      // seconds in which all must finish; 0 for a minute
 }
@@ -60,6 +61,11 @@ func (c *kase) setting(ctx context.Context, s story) (*house, *book, *redisServe
 	if s.people {
 		if who, err = c.actors(w, b, s, &set); err != nil {
 			return nil, nil, redis, err
+		}
+	}
+	if s.sweeps {
+		if b.broom, err = c.sweeping(ctx, w, s, &set); err != nil {
+			return nil, nil, redis, fmt.Errorf("make what is swept: %w", err)
 		}
 	}
 	h, err := c.house(w, set)

@@ -19,7 +19,6 @@ import (
 	_ "github.com/mattn/go-sqlite3" // the world's own connections
 
 	"lethe/store/mem0"
-	"lethe/store/tables"
 )
 
 // A world is what the stores hold, in files that the oracle has written row by
@@ -46,6 +45,7 @@ type thing struct {
 	links  []string // an entity's
 	secret string   // stands in this row, its history and its message, and nowhere else
 	late   *lateness
+	age    *aging            // if a policy is about it
 	wrote  map[string]string // what snapshot reads of it, if it is late
 }
 
@@ -199,13 +199,17 @@ func (in *installation) write(ctx context.Context, rows []*thing) error {
 func (t *thing) write(ctx context.Context, own, history *sql.Tx) error {
 	switch t.place {
 	case "messages":
-		_, err := own.ExecContext(ctx, `INSERT INTO messages (id, session_scope, role, content, created_at) VALUES (?, ?, 'user', ?, '2026-11-22')`,
-			t.id, tables.FormatScope("", "", t.user), t.secret+" was said")
+		scope, made := t.session()
+		_, err := own.ExecContext(ctx, `INSERT INTO messages (id, session_scope, role, content, created_at) VALUES (?, ?, 'user', ?, ?)`, t.id, scope, t.secret+" was said", made)
 		return err
 	case "entities":
 		return insert(ctx, own, t, map[string]any{"user_id": t.user, "data": t.secret, "entityType": "PROPER", "linkedMemoryIds": t.links})
 	}
-	if err := insert(ctx, own, t, map[string]any{"user_id": t.user, "data": t.secret + " is the number of the locker", "createdAt": "2026-11-22"}); err != nil {
+	payload := map[string]any{"user_id": t.user, "data": t.secret + " is the number of the locker", "createdAt": "2026-11-22"}
+	if t.age != nil {
+		t.age.tell(payload)
+	}
+	if err := insert(ctx, own, t, payload); err != nil {
 		return err
 	}
 	done, err := history.ExecContext(ctx, `INSERT INTO memory_history (memory_id, new_value, action, created_at) VALUES (?, ?, 'ADD', '2026-11-22')`, t.id, t.secret)

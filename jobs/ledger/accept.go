@@ -33,8 +33,10 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 			existing, body, err = byIdempotency(ctx, tx, a.Idempotency)
 			return err
 		}
-		if err := l.fileSweep(ctx, tx, a); err != nil {
-			return err
+		if !fault.Bug("sweep/filed-apart") {
+			if err := l.fileSweep(ctx, tx, a); err != nil {
+				return err
+			}
 		}
 		if err := l.insertNotify(ctx, tx, a); err != nil {
 			return err
@@ -58,6 +60,9 @@ func (l *Ledger) Accept(ctx context.Context, a jobs.Acceptance) (existing *jobs.
 		}
 		return tx.log(ctx, slices.Concat([]proof.Entry{a.Entry}, a.Also, also)...)
 	})
+	if err == nil && fault.Bug("sweep/filed-apart") {
+		err = l.write(ctx, func(ctx context.Context, tx *txn) error { return l.fileSweep(ctx, tx, a) })
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("accept request: %w", err)
 	}

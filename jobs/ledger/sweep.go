@@ -118,14 +118,30 @@ func (l *Ledger) OpenSweep(ctx context.Context, s jobs.Sweep, after time.Time) (
 		if err := l.forgetSweeps(ctx, tx, s); err != nil {
 			return err
 		}
-		n, err := insertSweep(ctx, tx, s)
-		taken = n == 1 // else it was taken once before, by a clock that was wrong
+		if fault.Bug("sweep/taken-apart") {
+			return nil
+		}
+		taken, err = takeTick(ctx, tx, s)
 		return err
 	})
+	if err == nil && fault.Bug("sweep/taken-apart") {
+		err = l.write(ctx, func(ctx context.Context, tx *txn) (err error) {
+			taken, err = takeTick(ctx, tx, s)
+			return err
+		})
+	}
 	if err != nil {
 		return false, fmt.Errorf("take tick: %w", err)
 	}
 	return taken, nil
+}
+
+// takeTick opens the sweep of a tick. It is false if it was taken once before, by a
+// clock that was wrong.
+func takeTick(ctx context.Context, tx *txn, s jobs.Sweep) (taken bool, err error) {
+	fault.Point("sweep/taking")
+	n, err := insertSweep(ctx, tx, s)
+	return n == 1, err
 }
 
 func insertSweep(ctx context.Context, tx *txn, s jobs.Sweep) (int64, error) {
@@ -233,6 +249,7 @@ func (l *Ledger) fileSweep(ctx context.Context, tx *txn, a jobs.Acceptance) erro
 	}
 	s := *a.Sweep
 	s.State, s.Request = jobs.SweepFiled, a.Request.ID
+	fault.Point("sweep/filing")
 	if err := l.endSweep(ctx, tx, s); err != nil {
 		return err
 	}
