@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -102,6 +103,7 @@ func TestTheClientHasAMethodForEveryCall(t *testing.T) {
 	k.decisions()
 	forgotten := k.erased()
 	k.returns(forgotten.ID)
+	k.upkeep()
 	k.proofs(forgotten)
 	k.refusals()
 	methods := reflect.TypeFor[*api.Client]()
@@ -124,6 +126,23 @@ func TestTheClientHasAMethodForEveryCall(t *testing.T) {
 // and for Prometheus.
 func ours(operation string) bool {
 	return strings.Contains(operation, " /mem0/") || strings.HasSuffix(operation, " /metrics")
+}
+
+func (k *talk) upkeep() {
+	if found := call(k, "Doctor", k.admin.Doctor); len(found.Findings) == 0 {
+		k.t.Error("the doctor has looked at nothing")
+	}
+	size := call(k, "Backup", func(ctx context.Context) (int64, error) {
+		b, err := k.admin.Backup(ctx)
+		if err != nil {
+			return 0, err
+		}
+		n, err := io.Copy(io.Discard, b.Content)
+		return n, errors.Join(err, b.Content.Close())
+	})
+	if size == 0 {
+		k.t.Error("the backup is empty")
+	}
 }
 
 func (k *talk) probes() {
