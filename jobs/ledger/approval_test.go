@@ -67,6 +67,11 @@ func (b *book) planRows(t testing.TB, task jobs.Task, rows int) {
 // entries returns the log's, oldest first.
 func (b *book) entries(t testing.TB) (list []proof.Entry) {
 	t.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if p, err := b.Log().Pending(t.Context()); err != nil || p.Waiting == 0 { // what another process has committed may wait for its place
+			break
+		}
+	}
 	lines, err := b.Log().Tail(t.Context(), 1000)
 	if err != nil {
 		t.Fatal(err)
