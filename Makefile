@@ -39,7 +39,8 @@ drill: ## back a store up, forget alice, restore the backup, replay: she is gone
 	.ci/need postgres
 	go test -count=1 -timeout 10m -v -run TestDrill ./cmd/lethe
 
-# One set of build flags for vet and test, so that SQLite is compiled once.
+# One set of build flags for vet and test, so that SQLite is compiled once. Tests
+# mostly wait, for disks and for each other's processes: three packages at a time.
 test: ## run all tests with the race detector (installs redis-server, postgres, prometheus, openssl, curl, ssh-agent, node and npm if it may)
 	.ci/need redis-server
 	.ci/need ssh-agent
@@ -52,7 +53,7 @@ test: ## run all tests with the race detector (installs redis-server, postgres, 
 	.ci/need prometheus
 	.ci/need promtool
 	go vet -race ./...
-	go test -race -timeout 14m ./...
+	go test -race -p 3 -timeout 14m ./...
 
 # Of their own module, so that neither its dependencies nor its tests are ours.
 deploy-check: ## check the files of deploy/, and the static binary as the image has it (installs systemd-analyze if it may)

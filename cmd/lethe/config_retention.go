@@ -16,7 +16,8 @@ type RetentionConfig struct {
 	// requests: how long after its end the record of a request is kept: the
 	// ticket, the ground, counts, receipts, who decided. Then these are deleted;
 	// that there was a request, when, and its certificate stay. One under the CCPA
-	// is kept for 24 months in any case. At least 90d. Default 1096d, three years.
+	// is kept for 24 months in any case, and any for as long as there are digests of
+	// what it erased (suppression.keep). At least 90d. Default 1096d, three years.
 	// off: for ever.
 	Requests Expiry `yaml:"requests"`
 

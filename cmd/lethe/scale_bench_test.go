@@ -106,7 +106,7 @@ func newScale(b *testing.B) *scale {
 		b.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		s.c.config: string(config) + "  - {name: far, kind: mem0-postgres, dsn_file: far, history: none}\n" +
+		s.c.config: "rate: {per_second: 100000, burst: 100000}\n" + string(config) + "  - {name: far, kind: mem0-postgres, dsn_file: far, history: none}\n" +
 			fmt.Sprintf("  - {name: api, kind: mem0-server, url: %q, token_file: %q, rate: 10000, burst: 10000}\n", api.URL, api.TokenFile),
 		filepath.Join(filepath.Dir(s.c.config), "far"): u.String(),
 	} {

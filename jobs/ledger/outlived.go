@@ -19,23 +19,30 @@ const (
 
 // outliving finds requests that ended so long ago that their record is to go. Who
 // could still prove with it what was in it, the holder of the subject key, must be
-// gone before, and nobody be left to be told.
+// gone before, and nobody be left to be told. While there are digests of what it
+// erased, it says when and which parts were exempt: a replay goes by that.
 const outliving = `SELECT id FROM requests r WHERE outlived_at IS NULL AND key_gone = 1 AND completed_at < ?
 	AND (regime <> ? OR completed_at < ?) AND NOT EXISTS (SELECT 1 FROM notices n WHERE n.request = r.id)
+	AND NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.request = r.id)
+	AND NOT EXISTS (SELECT 1 FROM marks m JOIN jobs j ON j.id = m.job WHERE j.request = r.id)
+	AND NOT EXISTS (SELECT 1 FROM watches w WHERE w.request = r.id AND w.done_at IS NULL)
 	ORDER BY completed_at LIMIT ?`
 
 // outlived is what of a record goes, in this order. What stays of the row says that
 // there was a request, when, under which law, who filed it (an opaque ID) and how it
 // ended, and which entry of the log is its certificate.
-var outlived = []string{
-	`DELETE FROM batches WHERE job IN (SELECT id FROM jobs WHERE request = ?)`,
-	`DELETE FROM outbox WHERE request = ?`,
-	`DELETE FROM jobs WHERE request = ?`,
-	`DELETE FROM exemptions WHERE request = ?`,
-	`DELETE FROM webhooks WHERE request = ?`,
-	`UPDATE requests SET ticket = '', ground = '', subject = '', ticket_hmac = '', plan_hash = '', approved_hash = '', beyond = '[]',
+func outlived() []string {
+	return []string{
+		`DELETE FROM batches WHERE job IN (SELECT id FROM jobs WHERE request = ?)`,
+		`DELETE FROM outbox WHERE request = ?`,
+		`DELETE FROM jobs WHERE request = ?`,
+		`DELETE FROM exemptions WHERE request = ?`,
+		`DELETE FROM webhooks WHERE request = ?`,
+		`DELETE FROM watches WHERE request = ?`,
+		`UPDATE requests SET ticket = '', ground = '', subject = '', ticket_hmac = '', plan_hash = '', approved_hash = '', beyond = '[]',
 		brakes = '', extend_reason = '', extended_by = '', approved_by = '', cancelled_by = '', idempotency = NULL, body = NULL
 		WHERE id = ?`,
+	}
 }
 
 // Outlived deletes the records of requests that ended before a time, and of those
@@ -57,7 +64,7 @@ func (l *Ledger) Outlived(ctx context.Context, before, ccpa time.Time) (int, err
 	if len(ids) == 0 { // mostly; and it costs no write
 		return 0, nil
 	}
-	if err := l.forEach(ctx, ids, outlived...); err != nil {
+	if err := l.forEach(ctx, ids, outlived()...); err != nil {
 		return 0, fmt.Errorf("delete outlived records: %w", err)
 	}
 	if err := l.rewrite(ctx); err != nil {

@@ -161,3 +161,29 @@ func TestARecordThatIsStillNeededIsKept(t *testing.T) {
 		}
 	})
 }
+
+// A record is kept while a replay needs it: it says when that was erased of which
+// there are digests.
+func TestARecordIsKeptWhileThereAreDigestsOfWhatItErased(t *testing.T) {
+	onEach(t, func(t *testing.T, on where) {
+		b := newBook(t, on)
+		request, _ := b.forgotten(t, "u1", 3)
+		if err := b.SubjectKeyGone(t.Context(), request, &proof.SubjectKeyDestroyed{RequestID: request, DestroyedAt: proof.At(b.Now())}); err != nil {
+			t.Fatal(err)
+		}
+		b.advance(1000 * 24 * time.Hour)
+		if n := b.outlive(t, time.Hour); n != 0 || b.graves(t, time.Time{})[request] == 0 {
+			t.Errorf("%d records went of whose IDs there are digests", n)
+		}
+		var epoch string
+		if err := b.raw.Get(&epoch, `SELECT epoch FROM marks`); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.ForgetEpoch(t.Context(), epoch, &proof.SuppressionDestroyed{Epoch: epoch, DestroyedAt: proof.At(b.Now())}); err != nil {
+			t.Fatal(err)
+		}
+		if n := b.outlive(t, time.Hour); n != 1 {
+			t.Errorf("%d records went with the digests, want 1", n)
+		}
+	})
+}
