@@ -186,7 +186,7 @@ func (g *graves) swornOf(who store.Field) []int32 {
 		if len(g.whose) == maxWhose {
 			clear(g.whose)
 		}
-		of = g.swornTo(identified(who))
+		of = g.swornTo(who.Selector())
 		g.whose[who] = of
 	}
 	return of
@@ -204,21 +204,6 @@ func (g *graves) swornTo(sel store.Selector) (of []int32) {
 		}
 	}
 	return of
-}
-
-// identified selects by one identity key.
-func identified(f store.Field) (sel store.Selector) {
-	switch f.Name {
-	case "user_id":
-		sel.UserID = f.Value
-	case "agent_id":
-		sel.AgentID = f.Value
-	case "app_id":
-		sel.AppID = f.Value
-	case "run_id":
-		sel.RunID = f.Value
-	}
-	return sel
 }
 
 func fateOf(r store.Row, erased time.Time) fate {

@@ -83,6 +83,22 @@ func (s Selector) Ageless() error {
 // Field is one identity key of a Selector with its value.
 type Field struct{ Name, Value string }
 
+// Selector selects by f alone; a Field that [Selector.Identity] has not made selects
+// nothing.
+func (f Field) Selector() (s Selector) {
+	switch f.Name {
+	case "user_id":
+		s.UserID = f.Value
+	case "agent_id":
+		s.AgentID = f.Value
+	case "app_id":
+		s.AppID = f.Value
+	case "run_id":
+		s.RunID = f.Value
+	}
+	return s
+}
+
 // Only yields s alone.
 func (s Selector) Only() iter.Seq2[Selector, error] {
 	return func(yield func(Selector, error) bool) { yield(s, nil) }

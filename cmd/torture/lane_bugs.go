@@ -40,7 +40,16 @@ func bugsLane(ctx context.Context, r *run) error {
 	if r.n == 0 || r.n > len(all) {
 		r.n = len(all)
 	}
-	needed := all
+	pick := func(number int) mutant {
+		if r.size == "smoke" && r.only < 0 { // others each time the seed is another
+			number = (number*len(all)/r.n + int(r.seed)) % len(all)
+		}
+		return all[number]
+	}
+	var needed []mutant // whose tests have to be compiled
+	for i := range r.n {
+		needed = append(needed, pick(i))
+	}
 	if r.only >= 0 && r.only < len(all) {
 		needed = all[r.only : r.only+1]
 	}
@@ -53,10 +62,7 @@ func bugsLane(ctx context.Context, r *run) error {
 	}
 	r.result.Caught = map[string]string{}
 	r.cases(ctx, bugsAtOnce, func(ctx context.Context, c *kase) error {
-		m := all[c.number]
-		if r.size == "smoke" && r.only < 0 { // others each time the seed is another
-			m = all[(c.number*len(all)/r.n+int(r.seed))%len(all)]
-		}
+		m := pick(c.number)
 		by, err := c.hunt(ctx, m, checks)
 		if err != nil {
 			return err

@@ -53,14 +53,14 @@ func count(smoke, full, long int) map[string]int {
 // lanes returns all lanes in the order in which they are reported.
 func lanes() []lane {
 	return []lane{
-		{name: "kill", what: "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", n: count(24, 700, 20000), run: killLane, service: true},
+		{name: "kill", what: "kill -9, SIGTERM, SIGSTOP and panics at each fault point, then at random", n: count(14, 700, 20000), run: killLane, service: true},
 		{name: "redis", what: "a Redis that dies, forgets, hangs, fills up, lies", n: count(14, 300, 5000), run: redisLane, service: true},
 		{name: "power", what: "power cuts and I/O errors under the ledger and the log, 50 and 10 a case", n: count(2, 100, 2000), run: powerLane},
 		{name: "platform", what: "Mem0's Platform: busy, failing, cut off, talking nonsense, and the service killed meanwhile", n: count(4, 120, 3000), run: platformLane, service: true},
 		{name: "lies", what: "stores that lie, fail, lag or change under the work", n: count(400, 100000, 5000000), run: liesLane, apart: true},
 		{name: "model", what: "concurrent clients against a small model of the intake", n: count(20, 1200, 20000), run: modelLane},
 		{name: "fuzz", what: "decoders and parsers fed with garbage", n: count(1, 16, 16), run: fuzzLane},
-		{name: "bugs", what: "planted bugs, each of which a lane must catch", n: count(6, 0, 0), run: bugsLane, service: true},
+		{name: "bugs", what: "planted bugs, each of which a lane must catch", n: count(4, 0, 0), run: bugsLane, service: true},
 	}
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -109,6 +110,16 @@ func (l *Ledger) rewrite(ctx context.Context) error {
 	if _, err := l.db.ExecContext(ctx, `VACUUM`); err != nil {
 		return err
 	}
-	_, err := l.db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
-	return err
+	var busy, frames, moved int
+	if err := l.db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved); err != nil {
+		return err
+	}
+	if busy != 0 {
+		return errStillRead
+	}
+	return nil
 }
+
+// errStillRead: what was deleted may stand in the write-ahead log yet. It is tried
+// again.
+var errStillRead = errors.New("the write-ahead log cannot be emptied while somebody reads from it")

@@ -187,3 +187,31 @@ func TestARecordIsKeptWhileThereAreDigestsOfWhatItErased(t *testing.T) {
 		}
 	})
 }
+
+// While a reader keeps the write-ahead log from being emptied, what was deleted may
+// stand in it, and no record counts as deleted.
+func TestARecordThatMayStandInTheWriteAheadLogIsNotSaidToBeGone(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, onSQLite)
+	r := b.ended(t, jobs.GDPR, "TICKET-TO-FORGET")
+	b.advance(1000 * 24 * time.Hour)
+	reader, err := b.raw.Beginx()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := reader.Get(&n, `SELECT COUNT(*) FROM requests`); err != nil {
+		t.Fatal(err)
+	}
+	before, ccpa := jobs.Retention{Requests: time.Hour}.Over(b.Now())
+	if n, err := b.Outlived(t.Context(), before, ccpa); err == nil || n != 0 || b.request(t, r.ID).OutlivedAt != nil {
+		t.Errorf("%d records are said to be gone while they can be read, %v", n, err)
+	}
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.outlive(t, time.Hour); n != 1 {
+		t.Errorf("%d records went, want 1", n)
+	}
+	(scan{book: b, planted: []string{"TICKET-TO-FORGET"}}).clean(t, "outlived")
+}

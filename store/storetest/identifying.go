@@ -56,7 +56,7 @@ func identifiersAreAll(c contract) {
 // identifier compares what is said of an identifier with Find and with the records.
 func (c contract) identifier(f store.Field, got store.Identifier, world []Record) {
 	c.Helper()
-	sel := identified(f)
+	sel := f.Selector()
 	if rows := len(c.find(sel)); got.Rows != rows {
 		c.Errorf("%s %q: %d rows, find yields %d", f.Name, f.Value, got.Rows, rows)
 	}

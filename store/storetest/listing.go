@@ -26,7 +26,7 @@ func (c contract) listed(want map[store.Field]bool) {
 	}
 	for f := range want {
 		mine := map[store.ID]bool{}
-		for _, id := range c.find(identified(f)) {
+		for _, id := range c.find(f.Selector()) {
 			mine[id] = true
 			if r, ok := rows[id]; !ok || !slices.Contains(r.Who, f) {
 				c.Errorf("%s %q: a row of %s is not listed as theirs", f.Name, f.Value, id.Place)
@@ -47,19 +47,4 @@ func (c contract) listed(want map[store.Field]bool) {
 			c.Errorf("a row of %s made at %v is listed, and before noon found: %v", id.Place, r.Made, old[id])
 		}
 	}
-}
-
-// identified selects by one identity key.
-func identified(f store.Field) (sel store.Selector) {
-	switch f.Name {
-	case "user_id":
-		sel.UserID = f.Value
-	case "agent_id":
-		sel.AgentID = f.Value
-	case "app_id":
-		sel.AppID = f.Value
-	case "run_id":
-		sel.RunID = f.Value
-	}
-	return sel
 }
